@@ -1,26 +1,45 @@
-"""Settings under which every test runs: strict JAX, a private store, no shared compile cache."""
+"""Settings under which every test runs: strict JAX, checked shapes, a private store."""
 
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-# JAX reads these when it is first imported, which no conftest does: hence the environment.
+# JAX reads these when it is first imported, which no plugin and no conftest does.
 os.environ["JAX_NUMPY_DTYPE_PROMOTION"] = "strict"
 os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)
 
-_home = tempfile.TemporaryDirectory(prefix="workbench-tests-")
-os.environ["WORKBENCH_HOME"] = _home.name
+_store = tempfile.TemporaryDirectory(prefix="workbench-tests-")
+os.environ["WORKBENCH_HOME"] = _store.name
+
+if "workbench" not in sys.modules:
+    from jaxtyping import install_import_hook
+
+    import tests.typecheck  # the hook below looks the checker up, and does not import it
+
+    assert tests.typecheck.shapes
+    install_import_hook(["workbench", "kernels_pallas"], "tests.typecheck.shapes")
 
 
 @pytest.fixture
-def workbench_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def workbench_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A store of this test's own, empty at its start."""
     home = tmp_path / "home"
     home.mkdir()
     monkeypatch.setenv("WORKBENCH_HOME", str(home))
-    yield home
+    return home
+
+
+@pytest.fixture
+def unchecked_shapes() -> Iterator[None]:
+    """For a test of our own message for an array of the wrong shape: the checker stays silent."""
+    from jaxtyping import config
+
+    config.update("jaxtyping_disable", True)
+    yield
+    config.update("jaxtyping_disable", False)
