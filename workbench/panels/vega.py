@@ -1,0 +1,66 @@
+"""The chart library for the browser: one JavaScript file, built here, never fetched.
+
+JupyterLab serves the file when it was installed; where it cannot (another environment's
+kernel, an editor's own page), `chart.js` asks the kernel for it through `answer`.
+"""
+
+import contextlib
+import functools
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from workbench.home import home
+
+VEGA_LITE = "6.4"
+"""The Vega-Lite version of the bundle and of every export."""
+
+_SOURCE = "export { vegaEmbed, vega };"
+
+
+@functools.lru_cache(maxsize=1)
+def bundle() -> str:
+    """Returns an ES module that exports `vegaEmbed` and `vega`, about 0.9 MB of text.
+
+    Built once (about 3 s) and kept in the user's cache folder; one that cannot be
+    written only costs the time of building it again.
+    """
+    import vl_convert
+
+    stored = home() / "vega" / f"vega-{vl_convert.__version__}-{VEGA_LITE}.js"
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        text = stored.read_text(encoding="utf-8")
+        if len(text) > 100_000 and "vegaEmbed" in text:
+            return text
+    text = str(vl_convert.javascript_bundle(_SOURCE, vl_version=VEGA_LITE))
+    with contextlib.suppress(OSError):
+        _write(stored, text)
+    return text
+
+
+def answer(widget: Any, content: Any, buffers: Any = None) -> bool:
+    """Answers a widget message that asks for the chart library; False if it asks otherwise.
+
+    Args:
+        widget: what received the message and can `send(content, buffers=...)`.
+        content: the message; only `{"type": "vega"}` is ours.
+        buffers: the message's buffers, not used.
+    """
+    if not isinstance(content, dict) or content.get("type") != "vega":
+        return False
+    widget.send({"type": "vega"}, buffers=[bundle().encode()])
+    return True
+
+
+def _write(path: Path, text: str) -> None:
+    # Another process may be writing the same file: only a whole file ever gets the name.
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
