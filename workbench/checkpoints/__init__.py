@@ -1,0 +1,20 @@
+"""Weights on disk: safetensors files, whole or sharded, read lazily and written atomically.
+
+Plain numpy: nothing here imports jax, and nothing here ever unpickles.
+"""
+
+from workbench.checkpoints.errors import CheckpointError
+from workbench.checkpoints.matching import match, require_finite
+from workbench.checkpoints.reading import Tensors, open_tensors, read_tensors, tensor_shapes
+from workbench.checkpoints.writing import write_tensors
+
+__all__ = [
+    "CheckpointError",
+    "Tensors",
+    "match",
+    "open_tensors",
+    "read_tensors",
+    "require_finite",
+    "tensor_shapes",
+    "write_tensors",
+]
