@@ -1,0 +1,100 @@
+"""Down, mid and up blocks: the containers whose attribute names are those of the checkpoint format."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flax import nnx
+from jaxtyping import Array, Float
+
+from workbench.diffusion.unet.config import CROSS_DOWN, CROSS_MID, CROSS_UP, UNetConfig
+from workbench.diffusion.unet.layers import Downsample, Upsample
+from workbench.diffusion.unet.resnet import ResnetBlock
+from workbench.diffusion.unet.taps import Taps
+from workbench.diffusion.unet.transformer import Transformer2D
+
+
+class Block(nnx.Module):
+    """ResNets, each followed by a transformer where there are any."""
+
+    def layer(
+        self,
+        index: int,
+        x: Float[Array, "B H W C"],
+        temb: Float[Array, "B E"],
+        context: Float[Array, "B S D"] | None,
+        taps: Taps,
+        name: str,
+    ) -> Float[Array, "B H W D"]:
+        """Layer `index`: one ResNet and, where present, its transformer."""
+        h = self.resnets[index](x, temb, taps, name)
+        if index < len(self.attentions):
+            h = self.attentions[index](h, context, taps, name)
+        return h
+
+
+class DownBlock(Block):
+    """Layers at one resolution, then half of it, except in the last block."""
+
+    def __init__(self, config: UNetConfig, index: int, *, dtype: Any, rngs: nnx.Rngs):
+        widths = config.block_out_channels
+        width, before = widths[index], widths[max(index - 1, 0)]
+        layers = config.layers[index]
+        cross = config.down_block_types[index] == CROSS_DOWN
+        self.resnets = nnx.List(
+            ResnetBlock(config, before if layer == 0 else width, width, dtype=dtype, rngs=rngs)
+            for layer in range(layers)
+        )
+        self.attentions = nnx.List(
+            Transformer2D(
+                config, width, config.heads[index], config.depths[index], dtype=dtype, rngs=rngs
+            )
+            for _ in range(layers if cross else 0)
+        )
+        last = index == len(widths) - 1
+        self.downsamplers = nnx.List(
+            [] if last else [Downsample(width, dtype=dtype, rngs=rngs)]
+        )
+
+
+class MidBlock(Block):
+    """ResNet, transformer, ResNet at the lowest resolution; without attention a single ResNet."""
+
+    def __init__(self, config: UNetConfig, *, dtype: Any, rngs: nnx.Rngs):
+        width = config.block_out_channels[-1]
+        cross = config.mid_block_type == CROSS_MID
+        self.resnets = nnx.List(
+            ResnetBlock(config, width, width, dtype=dtype, rngs=rngs)
+            for _ in range(2 if cross else 1)
+        )
+        self.attentions = nnx.List(
+            Transformer2D(config, width, config.heads[-1], config.depths[-1], dtype=dtype, rngs=rngs)
+            for _ in range(1 if cross else 0)
+        )
+
+
+class UpBlock(Block):
+    """Layers at one resolution, each over its input and one skip, then twice the resolution, except in the last."""
+
+    def __init__(self, config: UNetConfig, index: int, *, dtype: Any, rngs: nnx.Rngs):
+        widths = config.block_out_channels[::-1]
+        width, before = widths[index], widths[max(index - 1, 0)]
+        opposite = widths[min(index + 1, len(widths) - 1)]
+        layers = config.layers[::-1][index] + 1
+        cross = config.up_block_types[index] == CROSS_UP
+
+        def inputs(layer: int) -> int:
+            hidden = before if layer == 0 else width
+            return hidden + (opposite if layer == layers - 1 else width)
+
+        self.resnets = nnx.List(
+            ResnetBlock(config, inputs(layer), width, dtype=dtype, rngs=rngs)
+            for layer in range(layers)
+        )
+        heads, depth = config.heads[::-1][index], config.depths[::-1][index]
+        self.attentions = nnx.List(
+            Transformer2D(config, width, heads, depth, dtype=dtype, rngs=rngs)
+            for _ in range(layers if cross else 0)
+        )
+        last = index == len(widths) - 1
+        self.upsamplers = nnx.List([] if last else [Upsample(width, dtype=dtype, rngs=rngs)])

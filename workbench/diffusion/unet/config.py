@@ -1,0 +1,185 @@
+"""The shape of a UNet, in the field names of a diffusers `config.json`."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import pydantic
+
+CROSS_DOWN, PLAIN_DOWN = "CrossAttnDownBlock2D", "DownBlock2D"
+CROSS_UP, PLAIN_UP = "CrossAttnUpBlock2D", "UpBlock2D"
+CROSS_MID, PLAIN_MID = "UNetMidBlock2DCrossAttn", "UNetMidBlock2D"
+
+# Fields of the family that this model has in one value only. A file may hold them at that value.
+FIXED: dict[str, tuple[Any, ...]] = {
+    "act_fn": ("silu", "swish"),
+    "addition_embed_type": (None,),
+    "addition_time_embed_dim": (None,),
+    "addition_embed_type_num_heads": (64,),
+    "attention_type": ("default",),
+    "center_input_sample": (False,),
+    "class_embed_type": (None,),
+    "class_embeddings_concat": (False,),
+    "conv_in_kernel": (3,),
+    "conv_out_kernel": (3,),
+    "cross_attention_norm": (None,),
+    "downsample_padding": (1,),
+    "dropout": (0.0,),
+    "dual_cross_attention": (False,),
+    "encoder_hid_dim": (None,),
+    "encoder_hid_dim_type": (None,),
+    "mid_block_only_cross_attention": (None, False),
+    "mid_block_scale_factor": (1,),
+    "num_class_embeds": (None,),
+    "only_cross_attention": (False,),
+    "projection_class_embeddings_input_dim": (None,),
+    "resnet_out_scale_factor": (1.0,),
+    "resnet_skip_time_act": (False,),
+    "resnet_time_scale_shift": ("default",),
+    "reverse_transformer_layers_per_block": (None,),
+    "time_cond_proj_dim": (None,),
+    "time_embedding_act_fn": (None,),
+    "time_embedding_dim": (None,),
+    "time_embedding_type": ("positional",),
+    "timestep_post_act": (None,),
+}
+
+
+class UNetConfig(pydantic.BaseModel):
+    """Shape of a `UNet2DCondition`; defaults are those of Stable Diffusion 1.5, except the context width."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+
+    sample_size: int | tuple[int, int] | None = 64
+    in_channels: int = pydantic.Field(4, ge=1)
+    out_channels: int = pydantic.Field(4, ge=1)
+    block_out_channels: tuple[int, ...] = (320, 640, 1280, 1280)
+    down_block_types: tuple[Literal["CrossAttnDownBlock2D", "DownBlock2D"], ...] = (
+        CROSS_DOWN,
+        CROSS_DOWN,
+        CROSS_DOWN,
+        PLAIN_DOWN,
+    )
+    mid_block_type: Literal["UNetMidBlock2DCrossAttn", "UNetMidBlock2D"] | None = CROSS_MID
+    up_block_types: tuple[Literal["CrossAttnUpBlock2D", "UpBlock2D"], ...] = (
+        PLAIN_UP,
+        CROSS_UP,
+        CROSS_UP,
+        CROSS_UP,
+    )
+    layers_per_block: int | tuple[int, ...] = 2
+    transformer_layers_per_block: int | tuple[int, ...] = 1
+    attention_head_dim: int | tuple[int, ...] = 8
+    """Number of heads, a name the format kept from an old mistake."""
+    num_attention_heads: int | tuple[int, ...] | None = None
+    """Number of heads under its right name; wins over `attention_head_dim` when given."""
+    cross_attention_dim: int = pydantic.Field(768, ge=1)
+    use_linear_projection: bool = False
+    upcast_attention: bool = False
+    """Kept for the file's sake: scores and softmax are float32 here in any case."""
+    norm_num_groups: int = pydantic.Field(32, ge=1)
+    norm_eps: float = pydantic.Field(1e-5, gt=0)
+    freq_shift: int = 0
+    flip_sin_to_cos: bool = True
+
+    @pydantic.model_validator(mode="after")
+    def _fits(self) -> UNetConfig:
+        blocks = len(self.block_out_channels)
+        if blocks == 0:
+            raise ValueError("block_out_channels is empty; give one width per block")
+        for name in ("down_block_types", "up_block_types"):
+            if len(getattr(self, name)) != blocks:
+                raise ValueError(
+                    f"{name}={list(getattr(self, name))} has {len(getattr(self, name))} entries;"
+                    f" block_out_channels has {blocks}"
+                )
+        for name in (
+            "layers_per_block",
+            "transformer_layers_per_block",
+            "attention_head_dim",
+            "num_attention_heads",
+        ):
+            value = getattr(self, name)
+            if isinstance(value, tuple) and len(value) != blocks:
+                raise ValueError(f"{name}={list(value)} has {len(value)} entries; one per block is {blocks}")
+            values = () if value is None else value if isinstance(value, tuple) else (value,)
+            if any(v < 1 for v in values):
+                raise ValueError(f"{name}={value} must be positive")
+        for width, heads in zip(self.block_out_channels, self.heads, strict=True):
+            if width < 1 or width % self.norm_num_groups:
+                raise ValueError(
+                    f"block_out_channels={list(self.block_out_channels)}: {width} is not a multiple of"
+                    f" norm_num_groups={self.norm_num_groups}"
+                )
+            if self.has_attention and width % heads:
+                raise ValueError(f"attention_head_dim: {heads} heads do not divide {width} channels")
+        if self.block_out_channels[0] % 2:
+            raise ValueError(f"block_out_channels[0]={self.block_out_channels[0]} must be even")
+        return self
+
+    @property
+    def heads(self) -> tuple[int, ...]:
+        """Attention heads of each down block."""
+        heads = self.attention_head_dim if self.num_attention_heads is None else self.num_attention_heads
+        return self._per_block(heads)
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """Layers of each down block; the up block opposite has one more."""
+        return self._per_block(self.layers_per_block)
+
+    @property
+    def depths(self) -> tuple[int, ...]:
+        """Transformer blocks in each layer, by down block."""
+        return self._per_block(self.transformer_layers_per_block)
+
+    @property
+    def has_attention(self) -> bool:
+        """Whether any block reads the context."""
+        return (
+            CROSS_DOWN in self.down_block_types
+            or CROSS_UP in self.up_block_types
+            or self.mid_block_type == CROSS_MID
+        )
+
+    @property
+    def stride(self) -> int:
+        """Height and width must be multiples of this."""
+        return 2 ** (len(self.block_out_channels) - 1)
+
+    def _per_block(self, value: int | tuple[int, ...]) -> tuple[int, ...]:
+        return value if isinstance(value, tuple) else (value,) * len(self.block_out_channels)
+
+    @classmethod
+    def from_file_fields(cls, fields: Mapping[str, Any]) -> UNetConfig:
+        """The configuration a `config.json` holds; fields beginning with an underscore are the writer's notes.
+
+        Raises:
+            ValueError: a field that is unknown, or a value this model does not have.
+        """
+        kept: dict[str, Any] = {}
+        for name, value in fields.items():
+            if name.startswith("_"):
+                continue
+            if name in cls.model_fields:
+                kept[name] = value
+            elif name not in FIXED:
+                near = difflib.get_close_matches(name, [*cls.model_fields, *FIXED], n=1)
+                hint = f"; did you mean {near[0]}?" if near else ""
+                raise ValueError(f"UNet config field {name}={value!r} is not known{hint}")
+            elif value not in FIXED[name]:
+                raise ValueError(
+                    f"UNet config field {name}={value!r} is not supported; supported: "
+                    + " or ".join(repr(v) for v in FIXED[name])
+                )
+        return cls(**kept)
+
+    def to_file_fields(self) -> dict[str, Any]:
+        """The fields of a diffusers `config.json`, heads under the name that format reads."""
+        fields: dict[str, Any] = {"_class_name": "UNet2DConditionModel"}
+        fields |= self.model_dump(mode="json") | {name: values[0] for name, values in FIXED.items()}
+        if self.num_attention_heads is not None:
+            fields |= {"attention_head_dim": fields["num_attention_heads"], "num_attention_heads": None}
+        return fields

@@ -1,0 +1,140 @@
+"""The transformer unit: attention within the image, attention to the context, gated feed-forward."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+from flax import nnx
+from jaxtyping import Array, Float
+
+from kernels_pallas.attention import attention
+from workbench.diffusion.unet.config import UNetConfig
+from workbench.diffusion.unet.layers import Conv, GroupNorm, dense
+from workbench.diffusion.unet.taps import Taps
+
+UNITS = ("self_attention", "cross_attention", "feed_forward")
+"""Units of one transformer block, in execution order."""
+
+
+class Attention(nnx.Module):
+    """Multi-head attention: queries from the image, keys and values from `source`."""
+
+    def __init__(self, width: int, source_width: int, heads: int, *, dtype: Any, rngs: nnx.Rngs):
+        self.to_q = dense(width, width, bias=False, dtype=dtype, rngs=rngs)
+        self.to_k = dense(source_width, width, bias=False, dtype=dtype, rngs=rngs)
+        self.to_v = dense(source_width, width, bias=False, dtype=dtype, rngs=rngs)
+        self.to_out = nnx.List([dense(width, width, dtype=dtype, rngs=rngs)])
+        self.heads = heads
+
+    def __call__(
+        self, x: Float[Array, "B T C"], source: Float[Array, "B S D"]
+    ) -> Float[Array, "B T C"]:
+        """softmax(q k^T / sqrt(d)) v, then the output projection."""
+        batch, _, width = x.shape
+
+        def split(a: Array) -> Array:
+            return a.reshape(batch, a.shape[1], self.heads, width // self.heads)
+
+        out = attention(split(self.to_q(x)), split(self.to_k(source)), split(self.to_v(source)))
+        return self.to_out[0](out.reshape(x.shape))
+
+
+class GatedDense(nnx.Module):
+    """value * gelu(gate), both from one projection, gelu by the error function (Shazeer 2020, GEGLU)."""
+
+    def __init__(self, width: int, hidden: int, *, dtype: Any, rngs: nnx.Rngs):
+        self.proj = dense(width, 2 * hidden, dtype=dtype, rngs=rngs)
+        self.hidden = hidden
+
+    def __call__(self, x: Float[Array, "B T C"]) -> Float[Array, "B T E"]:
+        """The gated hidden layer."""
+        both = self.proj(x)
+        value, gate = both[..., : self.hidden], both[..., self.hidden :]
+        return value * jax.nn.gelu(gate, approximate=False)
+
+
+class Nothing(nnx.Module):
+    """Holds the place of a layer without weights, so that the ones after it keep their number."""
+
+
+class FeedForward(nnx.Module):
+    """Gated feed-forward, four times as wide inside."""
+
+    def __init__(self, width: int, *, dtype: Any, rngs: nnx.Rngs):
+        self.net = nnx.List(
+            [
+                GatedDense(width, 4 * width, dtype=dtype, rngs=rngs),
+                Nothing(),
+                dense(4 * width, width, dtype=dtype, rngs=rngs),
+            ]
+        )
+
+    def __call__(self, x: Float[Array, "B T C"]) -> Float[Array, "B T C"]:
+        """W2 (value * gelu(gate))."""
+        return self.net[2](self.net[0](x))
+
+
+class TransformerBlock(nnx.Module):
+    """x + self-attention, + cross-attention, + feed-forward, each after a layer norm."""
+
+    def __init__(
+        self, width: int, context_width: int, heads: int, *, dtype: Any, rngs: nnx.Rngs
+    ):
+        def norm() -> nnx.LayerNorm:
+            return nnx.LayerNorm(width, epsilon=1e-5, use_fast_variance=False, dtype=dtype, rngs=rngs)
+
+        self.norm1, self.norm2, self.norm3 = norm(), norm(), norm()
+        self.attn1 = Attention(width, width, heads, dtype=dtype, rngs=rngs)
+        self.attn2 = Attention(width, context_width, heads, dtype=dtype, rngs=rngs)
+        self.ff = FeedForward(width, dtype=dtype, rngs=rngs)
+
+    def __call__(
+        self, x: Float[Array, "B T C"], context: Float[Array, "B S D"], taps: Taps, name: str
+    ) -> Float[Array, "B T C"]:
+        """Residuals are the units `<name>.self_attention`, `.cross_attention` and `.feed_forward`."""
+
+        def self_attention() -> Array:
+            h = self.norm1(x)
+            return self.attn1(h, h)
+
+        x = x + taps(f"{name}.self_attention", self_attention)
+        x = x + taps(f"{name}.cross_attention", lambda: self.attn2(self.norm2(x), context))
+        return x + taps(f"{name}.feed_forward", lambda: self.ff(self.norm3(x)))
+
+
+class Transformer2D(nnx.Module):
+    """Transformer blocks over the pixels of an image, between two projections."""
+
+    def __init__(
+        self,
+        config: UNetConfig,
+        channels: int,
+        heads: int,
+        depth: int,
+        *,
+        dtype: Any,
+        rngs: nnx.Rngs,
+    ):
+        self.norm = GroupNorm(channels, config.norm_num_groups, eps=1e-6, dtype=dtype)
+        self.transformer_blocks = nnx.List(
+            TransformerBlock(channels, config.cross_attention_dim, heads, dtype=dtype, rngs=rngs)
+            for _ in range(depth)
+        )
+        self.linear = config.use_linear_projection
+        if self.linear:
+            self.proj_in = dense(channels, channels, dtype=dtype, rngs=rngs)
+            self.proj_out = dense(channels, channels, dtype=dtype, rngs=rngs)
+        else:
+            self.proj_in = Conv(channels, channels, 1, dtype=dtype, rngs=rngs)
+            self.proj_out = Conv(channels, channels, 1, dtype=dtype, rngs=rngs)
+
+    def __call__(
+        self, x: Float[Array, "B H W C"], context: Float[Array, "B S D"], taps: Taps, name: str
+    ) -> Float[Array, "B H W C"]:
+        """x + proj_out(blocks(proj_in(norm(x)))); block d is `<name>.transformer.<d>`."""
+        batch, height, width, channels = x.shape
+        h = self.proj_in(self.norm(x)).reshape(batch, height * width, channels)
+        for depth, block in enumerate(self.transformer_blocks):
+            h = block(h, context, taps, f"{name}.transformer.{depth}")
+        return x + self.proj_out(h.reshape(x.shape))
