@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-SOURCE = '''
+SOURCE = """
 from __future__ import annotations
 from typing import TYPE_CHECKING
 from jaxtyping import Array, Float
@@ -28,7 +28,7 @@ def transpose(x: Float[Array, "B C"]) -> Float[Array, "B C"]:
 
 def name(text: str) -> str:
     return text
-'''
+"""
 
 
 @pytest.fixture

@@ -1,0 +1,77 @@
+"""``python -m workbench``: the lab and its headless twins. Each command loads what it needs."""
+
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import workbench
+from workbench.launch import environment
+
+app = typer.Typer(
+    name="python -m workbench",
+    help="Efficient deep learning in JAX: an interactive lab, and the same from the command line.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(workbench.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def lab(
+    folder: Annotated[
+        Path | None, typer.Option(help="Work folder for the copied notebooks.", show_default=False)
+    ] = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="First port to try.")] = 8888,
+    base_url: Annotated[str, typer.Option(help="Path under which a proxy shows the server.")] = "/",
+    browser: Annotated[
+        bool | None, typer.Option("--browser/--no-browser", help="Open a browser.")
+    ] = None,
+) -> None:
+    """Open JupyterLab on a copy of the notebooks."""
+    from workbench.launch import lab as launcher
+
+    missing = launcher.missing_notebooks()
+    if missing:
+        raise SystemExit(missing)
+    launcher.run(folder, port=port, base_url=base_url, browser=browser)
+
+
+@app.command()
+def doctor() -> None:
+    """Report devices, versions, memory, compile cache, and what is missing."""
+    from workbench.launch import doctor as examination
+
+    raise SystemExit(examination.run())
+
+
+def main() -> None:
+    """Run the command line; Ctrl-C ends it without a traceback."""
+    problem = environment.unsupported()
+    if problem:
+        raise SystemExit(problem)
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,168 @@
+"""Prepare the environment of `make lab`, `make test` and `make test-parity`: a venv, filled once.
+
+Runs under the system's own Python before anything is installed, so only the standard library is
+imported here. A stamp holding a digest of what was asked for makes the second call immediate.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shutil
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+OLDEST = (3, 11)
+
+# What each purpose installs, and what that downloads with an empty cache: the wheels for Linux
+# x86-64 and Python 3.11, added up by `python workbench/launch/environment.py --sizes`.
+PURPOSES = {
+    "lab": {"folder": ".venv", "extras": "", "megabytes": 315, "minutes": "1 to 4"},
+    "test": {"folder": ".venv", "extras": "[test]", "megabytes": 390, "minutes": "1 to 5"},
+    "parity": {"folder": ".venv-parity", "extras": "[test]", "megabytes": 0, "minutes": "2 to 6"},
+}
+# Torch by its exact version and first, so that no later step can choose another build of it.
+PEER_FIRST = ["torch==2.13.0"]
+PEERS = ["diffusers", "transformers"]
+
+
+def unsupported() -> str:
+    """One line on why this machine cannot run the lab, or nothing."""
+    if sys.version_info < OLDEST:
+        return (
+            f"Python {OLDEST[0]}.{OLDEST[1]} or newer is needed; this is "
+            f"{platform.python_version()} ({sys.executable}). With uv installed, a newer one is "
+            "fetched for you."
+        )
+    if struct.calcsize("P") != 8:
+        return f"A 64-bit Python is needed; JAX has no 32-bit build ({sys.executable})."
+    if sys.platform == "darwin" and platform.machine() == "x86_64":
+        return "Macs with an Intel processor are not supported: JAX stopped building for them."
+    if sys.platform == "win32" and platform.machine().upper() not in ("AMD64", "X86_64"):
+        return f"Windows is supported on x86-64 only; JAX has no build for {platform.machine()}."
+    return ""
+
+
+def python_of(folder: Path) -> Path:
+    """The interpreter inside the virtual environment `folder`."""
+    if sys.platform == "win32":
+        return folder / "Scripts" / "python.exe"
+    return folder / "bin" / "python"
+
+
+def digest(purpose: str) -> str:
+    """What the environment for `purpose` is made from: its stamp is stale when this changes."""
+    state = hashlib.sha256(repr((purpose, sorted(PURPOSES[purpose].items()))).encode())
+    state.update(repr((PEER_FIRST, PEERS)).encode() if purpose == "parity" else b"")
+    for name in ("pyproject.toml", "constraints.txt"):
+        state.update((ROOT / name).read_bytes())
+    return state.hexdigest()
+
+
+def steps(purpose: str, python: Path, uv: str | None) -> list[list[str]]:
+    """The install commands for `purpose`, in order."""
+    target = str(ROOT) + str(PURPOSES[purpose]["extras"])
+    limits = ["-c", str(ROOT / "constraints.txt")]
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    if purpose == "parity":
+        return [
+            [*pip, *PEER_FIRST],
+            [*pip, *limits, *PEER_FIRST, *PEERS, "-e", target],
+        ]
+    if uv:
+        return [[uv, "pip", "install", "--quiet", "--python", str(python), *limits, "-e", target]]
+    return [[*pip, *limits, "-e", target]]
+
+
+def create(folder: Path, uv: str | None) -> None:
+    """Make the empty virtual environment `folder`, with uv when there is one."""
+    if uv:
+        wanted = sys.executable if not unsupported() else f">={OLDEST[0]}.{OLDEST[1]}"
+        command = [uv, "venv", "--quiet", "--seed", "--python", wanted, str(folder)]
+    else:
+        command = [sys.executable, "-m", "venv", str(folder)]
+    if subprocess.run(command).returncode != 0:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise SystemExit(
+            f"The virtual environment could not be made ({' '.join(command)}). On Debian and "
+            "Ubuntu the system package python3-venv is needed."
+        )
+
+
+def prepare(purpose: str) -> Path:
+    """Make the environment for `purpose` unless its stamp is fresh.
+
+    Args:
+        purpose: ``lab``, ``test`` or ``parity``.
+
+    Returns:
+        The interpreter of the environment.
+    """
+    plan = PURPOSES[purpose]
+    folder = ROOT / str(plan["folder"])
+    python, stamp = python_of(folder), folder / f".ready-{purpose}"
+    wanted = digest(purpose)
+    if python.exists() and stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
+        return python
+    uv = None if os.environ.get("WORKBENCH_NO_UV") else shutil.which("uv")
+    problem = unsupported()
+    if problem and not (uv and sys.version_info < OLDEST):
+        raise SystemExit(problem)
+    print(
+        f"Setting up {plan['folder']} (once): downloads up to about {plan['megabytes']} MB, "
+        f"{plan['minutes']} minutes, by {'uv' if uv else 'venv and pip'}.",
+        flush=True,
+    )
+    began = time.monotonic()
+    if not python.exists():
+        create(folder, uv)
+    for command in steps(purpose, python, uv):
+        if subprocess.run(command, cwd=ROOT).returncode != 0:
+            raise SystemExit("Installing failed; the lines above say why. Call again to go on.")
+    stamp.write_text(wanted, encoding="utf-8")
+    print(f"{plan['folder']} is ready after {time.monotonic() - began:.0f} s.", flush=True)
+    return python
+
+
+def sizes() -> None:
+    """Print the megabytes that each purpose downloads: all wheels are fetched into a new folder."""
+    import tempfile
+
+    for purpose in PURPOSES:
+        python = prepare(purpose)
+        with tempfile.TemporaryDirectory() as folder:
+            for command in steps(purpose, python, None):
+                fetch = [part for part in command if part != "-e"]
+                fetch[3] = "download"
+                subprocess.run([*fetch, "--no-cache-dir", "-d", folder], cwd=ROOT, check=True)
+            total = sum(file.stat().st_size for file in Path(folder).iterdir())
+            print(f"{purpose}: {total / 1e6:.0f} MB", flush=True)
+
+
+def main(arguments: list[str]) -> int:
+    """``environment.py PURPOSE [command ...]``: prepare, then run the command in it."""
+    if arguments[:1] == ["--sizes"]:
+        sizes()
+        return 0
+    if not arguments or arguments[0] not in PURPOSES:
+        print(f"usage: environment.py {'|'.join(PURPOSES)} [arguments of its python ...]")
+        return 2
+    python = prepare(arguments[0])
+    if len(arguments) == 1:
+        return 0
+    command = [str(python), *arguments[1:]]
+    if sys.platform != "win32":
+        os.execv(command[0], command)
+    return subprocess.run(command).returncode
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)
