@@ -28,7 +28,7 @@ PURPOSES = {
 }
 # Torch by its exact version and first, so that no later step can choose another build of it.
 PEER_FIRST = ["torch==2.13.0"]
-PEERS = ["diffusers", "transformers"]
+PEERS = ["diffusers==0.42.1", "transformers==5.23.0"]
 
 
 def unsupported() -> str:
