@@ -1,0 +1,186 @@
+"""What a sampling plan computes and keeps, counted without running anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from workbench.diffusion.unet.config import UNetConfig
+from workbench.diffusion.unet.model import UNet2DCondition
+from workbench.diffusion.unet.program import OUTPUT
+from workbench.measure.cost import Cost
+from workbench.measure.macs import MacCount, count
+
+if TYPE_CHECKING:
+    from workbench.diffusion.pipeline import Pipeline
+    from workbench.diffusion.plan import Plan
+
+FLOAT_BYTES = 4
+
+
+@dataclass(frozen=True)
+class UNetShape:
+    """A UNet with the sizes of what goes through it: all that its cost depends on."""
+
+    config: UNetConfig
+    height: int
+    width: int
+    tokens: int
+
+
+@dataclass(frozen=True)
+class PartCost:
+    """Multiply-accumulates of one part for one sample, in both conventions."""
+
+    macs: float
+    no_bmm: float
+
+    def __add__(self, other: PartCost) -> PartCost:
+        return PartCost(self.macs + other.macs, self.no_bmm + other.no_bmm)
+
+    def __mul__(self, times: float) -> PartCost:
+        return PartCost(self.macs * times, self.no_bmm * times)
+
+
+def _abstract(
+    shape: UNetShape,
+) -> tuple[UNet2DCondition, jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
+    unet = _abstract_unet(shape.config)
+    x = jax.ShapeDtypeStruct((1, shape.height, shape.width, shape.config.in_channels), jnp.float32)
+    context = jax.ShapeDtypeStruct((1, shape.tokens, shape.config.cross_attention_dim), jnp.float32)
+    return unet, x, context
+
+
+@cache
+def _abstract_unet(config: UNetConfig) -> UNet2DCondition:
+    return nnx.eval_shape(lambda: UNet2DCondition(config, rngs=nnx.Rngs(0)))
+
+
+def _count(
+    shape: UNetShape, wanted: Sequence[str], given: Sequence[str], *, reads_x: bool
+) -> PartCost:
+    """Cost of computing `wanted` when the values of `given` are at hand."""
+    unet, x, context = _abstract(shape)
+    graph, weights = nnx.split(unet)
+    t = jax.ShapeDtypeStruct((), jnp.float32)
+    values = _node_shapes(shape, tuple(given))
+
+    def run(weights, x, t, context, values):  # type: ignore[no-untyped-def]
+        model = nnx.merge(graph, weights)
+        return model.run(x if reads_x else None, t, context, wanted=tuple(wanted), given=values)
+
+    found: MacCount = count(run, weights, x, t, context, values, weights=0)
+    return PartCost(float(found.total), float(found.no_bmm))
+
+
+@cache
+def _node_shapes(shape: UNetShape, names: tuple[str, ...]) -> dict[str, jax.ShapeDtypeStruct]:
+    """Shapes of named intermediates for one sample."""
+    if not names:
+        return {}
+    unet, x, context = _abstract(shape)
+    graph, weights = nnx.split(unet)
+    t = jax.ShapeDtypeStruct((), jnp.float32)
+    return jax.eval_shape(
+        lambda weights, x, t, context: nnx.merge(graph, weights).run(x, t, context, wanted=names),
+        weights,
+        x,
+        t,
+        context,
+    )
+
+
+@cache
+def full_cost(shape: UNetShape) -> PartCost:
+    """One whole pass."""
+    return _count(shape, (OUTPUT,), (), reads_x=True)
+
+
+@cache
+def decode_cost(shape: UNetShape) -> PartCost:
+    """Up blocks and output only: a step between key steps."""
+    names = _abstract_unet(shape.config).program.skips
+    return _count(shape, (OUTPUT,), (*names, "mid"), reads_x=False)
+
+
+@cache
+def shallow_cost(shape: UNetShape, branch: int) -> PartCost:
+    """DeepCache's partial pass at a branch."""
+    name = _abstract_unet(shape.config).branch_name(branch)
+    return _count(shape, (OUTPUT,), (name,), reads_x=True)
+
+
+@cache
+def block_costs(shape: UNetShape) -> dict[str, float]:
+    """Multiply-accumulates of each block, in execution order."""
+    unet = _abstract_unet(shape.config)
+    costs: dict[str, float] = {}
+    before = 0.0
+    for name in (*unet.block_names(), OUTPUT):
+        total = _count(shape, (name,), (), reads_x=True).macs
+        costs[name] = total - before
+        before = total
+    return costs
+
+
+@cache
+def feature_bytes(shape: UNetShape) -> int:
+    """Bytes of all encoder features and the middle block's output, for one sample."""
+    names = (*_abstract_unet(shape.config).program.skips, "mid")
+    return sum(_bytes(value) for value in _node_shapes(shape, names).values())
+
+
+def _bytes(value: jax.ShapeDtypeStruct) -> int:
+    return int(np.prod(value.shape)) * FLOAT_BYTES
+
+
+def step_costs(shape: UNetShape, plan: Plan) -> list[PartCost]:
+    """Cost of each step of a plan, one sample, one pass."""
+    costs = {"full": full_cost(shape)}
+    if "decode" in plan.actions:
+        costs["decode"] = decode_cost(shape)
+    if "shallow" in plan.actions:
+        costs["shallow"] = shallow_cost(shape, plan.branch)
+    return [costs[action] for action in plan.actions]
+
+
+def cache_bytes(shape: UNetShape, plan: Plan) -> int:
+    """Bytes a plan keeps from a full step for later ones, one sample, one pass."""
+    if "decode" in plan.actions:
+        return feature_bytes(shape)
+    if "shallow" in plan.actions:
+        name = _abstract_unet(shape.config).branch_name(plan.branch)
+        return _bytes(_node_shapes(shape, (name,))[name])
+    return 0
+
+
+def plan_cost(pipeline: Pipeline) -> Cost:
+    """Modelled cost of one image under the pipeline's plan, UNet only."""
+    shape, plan = pipeline.shape, pipeline.plan
+    total = sum(step_costs(shape, plan), PartCost(0.0, 0.0)) * pipeline.passes
+    return Cost(
+        macs=total.macs,
+        macs_no_bmm=total.no_bmm,
+        cache_bytes=float(cache_bytes(shape, plan) * pipeline.passes),
+        basis="modelled",
+    )
+
+
+def plan_memory(pipeline: Pipeline, group: int, batch: int = 8) -> int:
+    """Bytes a batched decoder pass over `group` steps needs at about its peak.
+
+    All features tiled to the group, and the widest decoder layer's input, output and two
+    convolution temporaries of the same size (our estimate; XLA's own figure needs a compile).
+    """
+    shape = pipeline.shape
+    unet = _abstract_unet(shape.config)
+    layers = _node_shapes(shape, unet.program.up_layers)
+    widest = max(_bytes(value) for value in layers.values())
+    return (feature_bytes(shape) + 4 * widest) * group * batch * pipeline.passes

@@ -1,0 +1,32 @@
+"""Full sampling: every step runs the whole UNet. The baseline, and with fewer steps a rival."""
+
+from __future__ import annotations
+
+from workbench.diffusion.pipeline import Pipeline
+from workbench.diffusion.plan import Plan
+from workbench.diffusion.planned import PlannedSampling
+from workbench.study.knobs import Knobs, knob
+
+
+class FullSampling(PlannedSampling):
+    """All steps in full; `steps` overrides the pipeline's own number."""
+
+    name = "Full sampling"
+    version = "1"
+    slot = 0
+
+    class Knobs(Knobs):
+        steps: int | None = knob(
+            None,
+            ge=1,
+            le=1000,
+            unit="steps",
+            help="Sampling steps; empty means as many as the study asks for. Fewer steps are the "
+            "cheapest acceleration there is, and the rival every other one has to beat.",
+        )
+
+    def resampled(self, subject: Pipeline) -> Pipeline:
+        return subject.with_sampling(steps=self.knobs.steps or subject.steps)
+
+    def plan(self, steps: int) -> Plan:
+        return Plan.full(steps)

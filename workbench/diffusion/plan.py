@@ -1,0 +1,120 @@
+"""Plan: what each sampling step computes, as plain data.
+
+Every tuning-free acceleration of a diffusion UNet is one of these: the weights stay, the steps do
+less. A plan holds no arrays and no model, so that changing it compiles nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Action = Literal["full", "decode", "shallow"]
+
+
+class PlanError(ValueError):
+    """A plan that no sampler can run."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One action per step.
+
+    * ``full``: the whole UNet.
+    * ``decode``: encoder and middle block keep the features of the last full step; the decoder
+      runs with the step's own time embedding (encoder propagation).
+    * ``shallow``: only the outermost layers down to skip branch `branch`; the decoder's hidden
+      state below them is the last full step's (DeepCache).
+
+    Args:
+        branch: depth of shallow steps, counted from the outermost skip connection (0).
+        largest_group: decoder passes batched into one call at most, for decode steps.
+        injection: share of the first noise added before each step of the last half.
+    """
+
+    actions: tuple[Action, ...]
+    branch: int = 0
+    largest_group: int = 1
+    injection: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.actions:
+            raise PlanError("A plan needs at least one step")
+        if self.actions[0] != "full":
+            raise PlanError("Step 0 must run in full: there is nothing to reuse yet")
+        if self.largest_group < 1:
+            raise PlanError(f"Largest group must be at least 1. You gave {self.largest_group}")
+        if self.branch < 0:
+            raise PlanError(f"Branch must be at least 0. You gave {self.branch}")
+
+    @property
+    def steps(self) -> int:
+        return len(self.actions)
+
+    @property
+    def full_steps(self) -> tuple[int, ...]:
+        """Indices of the steps that run in full."""
+        return tuple(i for i, action in enumerate(self.actions) if action == "full")
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.full_steps) == self.steps
+
+    @property
+    def batches(self) -> tuple[tuple[int, ...], ...]:
+        """Steps computed together: decode steps in runs of powers of two, others one by one.
+
+        The decoder pass of a full step that decode steps follow joins their first run, since all
+        of them read the same features.
+        """
+        return tuple(run for span in self._spans() for run in split_run(span, self.largest_group))
+
+    def _spans(self) -> list[tuple[int, ...]]:
+        """Each full step with the decode steps after it; shallow steps stand alone."""
+        spans: list[list[int]] = []
+        for index, action in enumerate(self.actions):
+            if action == "decode":
+                spans[-1].append(index)
+            else:
+                spans.append([index])
+        return [tuple(span) for span in spans]
+
+    @classmethod
+    def full(cls, steps: int) -> Plan:
+        """Every step in full."""
+        return cls(("full",) * steps)
+
+    @classmethod
+    def from_full_steps(
+        cls, full_steps: Sequence[int], steps: int, otherwise: Action, **more: int | float
+    ) -> Plan:
+        """Full at the given steps, `otherwise` at all others.
+
+        Raises:
+            PlanError: for a step outside the run, a repeated one, or step 0 left out.
+        """
+        outside = [i for i in full_steps if not 0 <= i < steps]
+        if outside:
+            raise PlanError(
+                f"Step {outside[0]} is outside this run of {steps} steps (0–{steps - 1})"
+            )
+        chosen = set(full_steps)
+        if len(chosen) != len(full_steps):
+            raise PlanError(f"A step is listed twice in {tuple(full_steps)}")
+        actions = tuple("full" if i in chosen else otherwise for i in range(steps))
+        return cls(actions, **more)  # pyright: ignore
+
+
+def split_run(span: tuple[int, ...], largest: int) -> list[tuple[int, ...]]:
+    """A run of steps in parts whose lengths are powers of two up to `largest`.
+
+    Few distinct lengths mean few compilations: 15 steps with `largest` 8 become 8, 4, 2, 1.
+    """
+    parts, start = [], 0
+    while start < len(span):
+        left = min(len(span) - start, largest)
+        size = 1 << (left.bit_length() - 1)
+        parts.append(span[start : start + size])
+        start += size
+    return parts

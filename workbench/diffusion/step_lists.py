@@ -1,0 +1,80 @@
+"""Which steps run in full: the published lists and the rules that make lists.
+
+Sources: Faster Diffusion (arXiv 2312.09608, §3.3 and its public settings) for key steps of
+encoder propagation; DeepCache (arXiv 2312.00858, §3.3 and table 10) for centre-dense steps.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+# Key steps for 50 steps, Faster Diffusion; "paper" is the list of §3.3.
+FASTER_DIFFUSION_50: dict[str, tuple[int, ...]] = {
+    "paper": (0, 1, 2, 3, 5, 10, 15, 25, 35),
+    "second": (0, 10, 11, 12, 15, 20, 25, 30, 35, 45),
+    "late": (0, 20, 25, 30, 35, 45, 46, 47, 48, 49),
+    "spread": (0, 9, 13, 14, 15, 28, 29, 32, 36, 45),
+}
+
+# Centre and power of the best centre-dense lists for SD 1.5 by interval, DeepCache table 10.
+DEEPCACHE_CENTRE: dict[int, tuple[float, float]] = {
+    2: (15, 1.5),
+    3: (15, 1.3),
+    4: (15, 1.4),
+    5: (10, 1.5),
+    6: (15, 1.3),
+    7: (15, 1.4),
+    8: (10, 1.4),
+}
+
+
+def uniform(steps: int, interval: int) -> tuple[int, ...]:
+    """Every `interval`-th step from 0."""
+    return tuple(range(0, steps, interval))
+
+
+def published(name: str, steps: int) -> tuple[int, ...]:
+    """A list of Faster Diffusion, stretched where the run is not 50 steps long.
+
+    A stretched list is ours: the paper gives lists for 50 steps only.
+    """
+    keys = FASTER_DIFFUSION_50[name]
+    if steps == 50:
+        return keys
+    return tuple(sorted({math.floor(key * steps / 50) for key in keys}))
+
+
+def triangular(steps: int) -> tuple[int, ...]:
+    """Steps i for which 9 + 8i is a square: 0, 2, 5, 9, 14, … (the "pro" list)."""
+    return tuple(i for i in range(steps) if math.isqrt(9 + 8 * i) ** 2 == 9 + 8 * i)
+
+
+def centre_dense(steps: int, interval: int, centre: float, power: float) -> tuple[int, ...]:
+    """Full steps crowded around `centre`, about ``ceil(steps / interval)`` of them.
+
+    DeepCache §3.3: points evenly spaced between (-c)^(1/p) and (T-c)^(1/p), raised to the power p
+    and shifted back by c. The root of the negative end is complex: points and powers are complex
+    and the real part is cut to an integer, as in the published implementation; the power is lowered by 0.02 until exactly the wanted number
+    of distinct steps is left.
+
+    Args:
+        centre: the step around which full steps crowd, c.
+        power: how strongly they crowd, p; 1 is uniform.
+    """
+    wanted = math.ceil(steps / interval)
+    if wanted >= steps:
+        return tuple(range(steps))
+    while power > 1:
+        start, stop = complex(-centre) ** (1 / power), complex(steps - centre) ** (1 / power)
+        offsets = np.unique((np.linspace(start, stop, wanted + 1) ** power).real.astype(int))
+        # The two ends are step 0, which is always in, and the end of the run.
+        found = (0, *(int(offset + centre) for offset in offsets[1:-1]))
+        if len(found) == wanted:
+            return found
+        power -= 0.02
+    raise ValueError(
+        f"No list of {wanted} steps around step {centre:g} in a run of {steps}; "
+        "choose a centre inside the run"
+    )

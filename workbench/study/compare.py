@@ -1,0 +1,299 @@
+"""`compare`: run methods over a study's seeds, time them against each other, fill the tables."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from workbench.measure.cost import field_of
+from workbench.study.comparison import Comparison
+from workbench.study.method import Method, digest
+from workbench.study.progress import Report, part, silent
+from workbench.study.study import Outcome, Outputs, Probe, Study, as_outputs, join
+from workbench.study.tables import ARRAYS, SERIES, Column, Tables
+
+if TYPE_CHECKING:
+    from workbench.measure.timing import Timing
+
+AGAIN = "the baseline again"
+RESAMPLES = 200
+
+
+class Memory(Protocol):
+    """Where finished outputs are kept between sessions; `workbench.runs.Store` is one."""
+
+    def recall(self, key: str) -> tuple[Outputs, dict[str, Any]] | None: ...
+
+    def remember(self, key: str, arrays: Outputs, record: dict[str, Any]) -> Any: ...
+
+
+def compare(
+    methods: Sequence[Method],
+    study: Study,
+    *,
+    repeats: int = 7,
+    memory: Memory | None = None,
+    report: Report = silent,
+    on_method: Callable[[Method, Tables], None] | None = None,
+) -> Comparison:
+    """Compare methods on a study; the first one is the baseline.
+
+    Quality comes from every seed and is recalled from `memory` when the same method, settings,
+    subject and inputs were run before. Cost is measured afresh: all methods take turns for
+    `repeats` rounds, the baseline twice a round, so that the difference between its two turns is
+    the noise floor.
+
+    Args:
+        repeats: timed rounds; 0 measures no time.
+        on_method: called with a method and its tables as soon as its quality is known.
+
+    Raises:
+        MethodError: when a method's `check` finds an error; nothing has run then.
+        Cancelled: from `report`; outputs already finished stay in `memory`.
+    """
+    methods = _distinct(methods)
+    for method in methods:
+        method.require(study.subject)
+    baseline = methods[0]
+    artifacts: dict[Method, Any] = {}
+    reference: Outputs = {}
+    tables: Tables | None = None
+    for index, method in enumerate(methods):
+        share = part(report, index, len(methods) + 1)
+        outputs = _outputs(method, study, artifacts, memory, share)
+        reference = outputs if method is baseline else reference
+        rows = _quality(method, study, outputs, reference, artifacts.get(method))
+        tables = rows if tables is None else tables.join(rows)
+        if on_method is not None:
+            on_method(method, rows)
+    assert tables is not None
+    if repeats:
+        share = part(report, len(methods), len(methods) + 1)
+        timings = _timings(methods, study, artifacts, repeats, share)
+        tables = _with_time(tables, methods, study, timings)
+    return Comparison(tables, baseline.name)
+
+
+def _distinct(methods: Sequence[Method]) -> list[Method]:
+    if not methods:
+        raise ValueError("methods is empty; the first method is the baseline")
+    names = [method.name for method in methods]
+    repeated = {name for name in names if names.count(name) > 1}
+    if repeated:
+        methods = [_labelled(m) if m.name in repeated else m for m in methods]
+    names = [method.name for method in methods]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"{name!r} is in methods twice with the same settings")
+    return list(methods)
+
+
+def _labelled(method: Method) -> Method:
+    """The same method with the settings that differ from the defaults in its name."""
+    copy = type(method)(method.knobs)
+    defaults = {name: field.default for name, field in method.Knobs.model_fields.items()}
+    changed = [f"{n.replace('_', ' ')} {v}" for n, v in method.settings.items() if defaults[n] != v]
+    copy.name = ", ".join([method.name, *changed])
+    return copy
+
+
+def _outputs(
+    method: Method,
+    study: Study,
+    artifacts: dict[Method, Any],
+    memory: Memory | None,
+    report: Report,
+) -> Outputs:
+    groups = list(study.groups(method))
+    parts = []
+    for index, seeds in enumerate(groups):
+        share = part(report, index, len(groups))
+        key = digest({"study": study.fingerprint, "method": method.identity(), "seeds": seeds})
+        known = memory.recall(key) if memory is not None else None
+        if known is None:
+            share(0, 1, method.name)
+            artifact = _artifact(method, study, seeds[0], artifacts, share)
+            found = as_outputs(method.apply(artifact, study.inputs(seeds)))
+            if memory is not None:
+                record = {"study": study.name, "seeds": list(seeds), **method.identity()}
+                memory.remember(key, found, record)
+        else:
+            found = known[0]
+        share(1, 1, method.name)
+        parts.append(found)
+    return join(parts) if len(parts) > 1 else parts[0]
+
+
+def _artifact(
+    method: Method, study: Study, seed: int, artifacts: dict[Method, Any], report: Report
+) -> Any:
+    """The artifact for this seed; one that depends on no seed is prepared once."""
+    if method.seeded or method not in artifacts:
+        artifacts[method] = method.prepare(study.subject, seed, report)
+    return artifacts[method]
+
+
+def _quality(
+    method: Method, study: Study, outputs: Outputs, reference: Outputs, artifact: Any
+) -> Tables:
+    import pandas as pd
+
+    outcome = Outcome(
+        method, study.subject, study.seeds, study.inputs(study.seeds), outputs, reference, artifact
+    )
+    ids = [trial_id(study, method, seed) for seed in study.seeds]
+    trials = pd.DataFrame({"trial_id": ids, "method": method.name, "seed": study.seeds})
+    trials["study"] = study.name
+    trials["subject"] = study.subject.name
+    trials["code"] = method.code()
+    for name, value in method.settings.items():
+        trials[f"knob.{name}"] = str(value) if isinstance(value, tuple) else value
+    columns: dict[str, Column] = {}
+    curves = []
+    for probe in study.probes:
+        value = np.asarray(probe.measure(outcome), dtype=float)
+        meaning = Column(probe.unit, "measured", probe.better, probe.label, probe.tolerance)
+        if probe.level == "series":
+            curves.append(_series(ids, probe, value))
+        elif probe.level == "trial":
+            trials[probe.column] = np.broadcast_to(value, len(ids))
+            columns[probe.column] = meaning
+        else:
+            low, high = _resampled(probe, outcome)
+            trials[probe.column] = float(value)
+            trials[f"{probe.column}.low"], trials[f"{probe.column}.high"] = low, high
+            spread = (f"{probe.column}.low", f"{probe.column}.high")
+            columns[probe.column] = Column(**{**meaning.__dict__, "spread": spread})
+    modelled = method.predict(study.subject).as_columns()
+    for name, value in modelled.items():
+        trials[name] = value
+        columns[name] = cost_column(name, "modelled")
+    series = pd.concat(curves, ignore_index=True) if curves else pd.DataFrame(columns=SERIES)
+    return Tables(trials, series, pd.DataFrame(columns=ARRAYS), columns)
+
+
+def trial_id(study: Study, method: Method, seed: int) -> str:
+    """Names one trial: study, method with settings, seed."""
+    return digest({"study": study.fingerprint, "method": method.identity(), "seed": seed})
+
+
+def cost_column(name: str, basis: str) -> Column:
+    """The meaning of a `cost.*` column."""
+    about = field_of(name)
+    return Column(
+        about.unit, "measured" if basis == "measured" else "modelled", about.better, about.long_name
+    )
+
+
+def _series(ids: list[str], probe: Probe, values: np.ndarray) -> Any:
+    import pandas as pd
+
+    seeds, points = values.shape
+    return pd.DataFrame(
+        {
+            "trial_id": np.repeat(ids, points),
+            "name": probe.name,
+            "axis": probe.axis,
+            "x": np.tile(np.arange(points), seeds),
+            "y": values.reshape(-1),
+        }
+    )
+
+
+def _resampled(probe: Probe, outcome: Outcome) -> tuple[float, float]:
+    """95 % interval of a population probe, by resampling seeds with replacement."""
+    draw = np.random.default_rng(0)
+    count = len(outcome.seeds)
+    if count < 4:
+        return float("nan"), float("nan")
+    values = []
+    for _ in range(RESAMPLES):
+        chosen = draw.integers(0, count, count)
+        values.append(float(probe.measure(_taken(outcome, chosen))))
+    low, high = np.percentile(values, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def _taken(outcome: Outcome, chosen: np.ndarray) -> Outcome:
+    pick = {name: array[chosen] for name, array in outcome.outputs.items()}
+    reference = {name: array[chosen] for name, array in outcome.reference.items()}
+    return Outcome(
+        outcome.method,
+        outcome.subject,
+        tuple(outcome.seeds[i] for i in chosen),
+        outcome.inputs,
+        pick,
+        reference,
+        outcome.artifact,
+    )
+
+
+def _timings(
+    methods: Sequence[Method],
+    study: Study,
+    artifacts: dict[Method, Any],
+    repeats: int,
+    report: Report,
+) -> dict[str, Timing]:
+    from workbench.measure import timing
+
+    seeds = study.seeds[: study.batch]
+    inputs = study.inputs(seeds)
+
+    def run(method: Method) -> Callable[[], Any]:
+        artifact = _artifact(method, study, seeds[0], artifacts, silent)
+        return lambda: method.apply(artifact, inputs)
+
+    thunks = {method.name: run(method) for method in methods}
+    thunks[AGAIN] = thunks[methods[0].name]
+    return timing.interleaved(thunks, repeats=repeats, report=report)
+
+
+def _with_time(
+    tables: Tables, methods: Sequence[Method], study: Study, timings: dict[str, Timing]
+) -> Tables:
+    """Measured seconds per output, each round kept as a series."""
+    import pandas as pd
+
+    from workbench.measure import device
+
+    per_run = min(study.batch, len(study.seeds))
+    trials = tables.trials.copy()
+    rounds = []
+    for name in (*[method.name for method in methods], AGAIN):
+        owner = methods[0].name if name == AGAIN else name
+        rows = trials["method"] == owner
+        samples = np.asarray(timings[name].samples) / per_run
+        series = "cost.latency.again" if name == AGAIN else "cost.latency"
+        first = trials.loc[rows, "trial_id"].iloc[0]
+        rounds.append(
+            pd.DataFrame(
+                {
+                    "trial_id": first,
+                    "name": series,
+                    "axis": "round",
+                    "x": np.arange(len(samples)),
+                    "y": samples,
+                }
+            )
+        )
+        if name != AGAIN:
+            trials.loc[rows, "cost.latency"] = float(np.median(samples))
+            trials.loc[rows, "cost.latency_low"] = float(samples.min())
+            trials.loc[rows, "cost.latency_high"] = float(samples.max())
+            trials.loc[rows, "cost.compile"] = timings[name].compile
+    trials["device"] = device.label()
+    trials["date"] = datetime.date.today().isoformat()
+    filled = [frame for frame in (tables.series, *rounds) if len(frame)]
+    columns = dict(tables.columns)
+    columns["cost.compile"] = cost_column("cost.compile", "measured")
+    columns["cost.latency"] = Column(
+        **{
+            **cost_column("cost.latency", "measured").__dict__,
+            "spread": ("cost.latency_low", "cost.latency_high"),
+        }
+    )
+    return Tables(trials, pd.concat(filled, ignore_index=True), tables.arrays, columns)

@@ -1,0 +1,127 @@
+"""Study: what is compared, on which inputs, over which seeds, and what is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from workbench.study.method import Method, Subject, digest
+
+Outputs = dict[str, np.ndarray]
+Better = Literal["higher", "lower", ""]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a probe sees: one method's outputs beside the baseline's, for the same seeds.
+
+    Args:
+        outputs: arrays whose leading axis runs over `seeds`.
+        reference: the baseline's outputs for the same seeds (the same object for the baseline).
+        artifact: what `prepare` returned, or None where the outputs came from the cache.
+    """
+
+    method: Method
+    subject: Any
+    seeds: tuple[int, ...]
+    inputs: Any
+    outputs: Outputs
+    reference: Outputs
+    artifact: Any = None
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A named question about an outcome.
+
+    Args:
+        name: column name, `quality.<name>` in the trials table.
+        measure: maps an `Outcome` to one value per seed; to `[seeds, points]` at level "series";
+            to one number for all seeds at level "population" (a diversity, a distance between
+            distributions), whose interval comes from resampling seeds.
+        better: which direction is better; "" where neither is.
+        tolerance: the largest loss that still counts as equal, in the probe's unit.
+        axis: what a series runs over ("step", "layer").
+    """
+
+    name: str
+    measure: Callable[[Outcome], Any]
+    unit: str = ""
+    better: Better = "higher"
+    tolerance: float = 0.0
+    level: Literal["trial", "series", "population"] = "trial"
+    axis: str = ""
+    label: str = ""
+
+    @property
+    def column(self) -> str:
+        return f"quality.{self.name}"
+
+
+@dataclass(frozen=True)
+class Study:
+    """One subject, its inputs, its seeds, and its probes; the first probe decides the verdict.
+
+    Args:
+        inputs: makes the inputs of a group of seeds; with `batch` 1 a group is one seed.
+        batch: how many seeds run together where the method does not depend on the seed.
+        data: fingerprint of whatever `inputs` draws from.
+        cost_seeds: how many seeds the timed run carries; None means one batch.
+    """
+
+    name: str
+    subject: Subject
+    inputs: Callable[[tuple[int, ...]], Any]
+    seeds: tuple[int, ...]
+    probes: tuple[Probe, ...]
+    batch: int = 1
+    data: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.seeds:
+            raise ValueError("seeds is empty; give at least one seed, such as seeds=range(8)")
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError(f"seeds repeats a seed: {self.seeds}")
+        if self.batch < 1:
+            raise ValueError(f"batch must be at least 1. You gave {self.batch}")
+        names = [probe.name for probe in self.probes]
+        if len(set(names)) != len(names):
+            raise ValueError(f"two probes share a name: {names}")
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the inputs and the subject; seeds and probes may be added without losing work."""
+        return digest({"subject": self.subject.fingerprint, "data": self.data, "study": self.name})
+
+    def groups(self, method: Method) -> Iterator[tuple[int, ...]]:
+        """Seeds that run together under this method."""
+        size = 1 if method.seeded else self.batch
+        for start in range(0, len(self.seeds), size):
+            yield self.seeds[start : start + size]
+
+    def probe(self, name: str) -> Probe:
+        """The probe of that name.
+
+        Raises:
+            KeyError: naming the probes there are.
+        """
+        for probe in self.probes:
+            if probe.name == name:
+                return probe
+        raise KeyError(f"no probe {name!r}; there are {[p.name for p in self.probes]}")
+
+
+def as_outputs(value: Any) -> Outputs:
+    """Outputs of `apply` as named host arrays; a bare array is called "output"."""
+    if not isinstance(value, Mapping):
+        value = {"output": value}
+    return {name: np.asarray(array) for name, array in value.items()}
+
+
+def join(parts: Sequence[Outputs]) -> Outputs:
+    """Outputs of several groups of seeds, one after another."""
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
