@@ -87,18 +87,26 @@ def test_transposed_convolution_multiplies_each_input_by_each_tap(size, taps, st
     assert counted.total == 2 * size * taps * c * o
 
 
-def test_batch_grouped_convolution_of_a_kernel_gradient():
+def test_gradients_of_a_convolution_cost_what_the_convolution_does():
     x, w = shaped(4, 8, 8, 6), shaped(3, 3, 2, 6)
 
-    def loss(x, w):
-        out = lax.conv_general_dilated(
-            x, w, (1, 1), "VALID", feature_group_count=3, dimension_numbers=("NHWC", "HWIO", "NHWC")
-        )
-        return out.sum()
+    def conv(x, w):
+        numbers = ("NHWC", "HWIO", "NHWC")
+        return lax.conv_general_dilated(
+            x, w, (1, 1), "VALID", feature_group_count=3, dimension_numbers=numbers
+        ).sum()
 
     forward = 4 * 6 * 6 * 6 * 3 * 3 * 2
-    assert macs.count(loss, x, w).total == forward
-    assert macs.count(jax.grad(loss, argnums=1), x, w).total in (forward, 2 * forward)
+    assert macs.count(conv, x, w).total == forward
+    assert macs.count(jax.grad(conv, argnums=1), x, w).total == forward
+
+
+def test_what_no_result_needs_is_not_counted():
+    def net(x):
+        _ = x @ x
+        return lax.scan(lambda c, _: (c, c @ c), x, None, length=3)[0]
+
+    assert macs.count(net, shaped(4, 4)).total == 0
 
 
 def test_agrees_with_xla_on_products():
@@ -196,7 +204,7 @@ def test_ragged_dot():
     args = shaped(6, 3), shaped(2, 3, 4), shaped(2, dtype=jnp.int32)
     assert macs.count(experts, *args).total == 6 * 3 * 4
     grad = jax.grad(lambda w, x, c: experts(x, w, c).sum())
-    assert macs.count(grad, args[1], args[0], args[2]).total in (6 * 3 * 4, 2 * 6 * 3 * 4)
+    assert macs.count(grad, args[1], args[0], args[2]).total == 6 * 3 * 4
 
 
 def square_kernel(x_ref, o_ref):
@@ -266,7 +274,7 @@ def test_batched_product_with_weights_can_be_marked():
 
 
 def test_gradient_keeps_the_marks():
-    loss = jax.grad(lambda x, w: attention(x, w, marked=True).sum(), argnums=(0, 1))
+    loss = jax.value_and_grad(lambda x, w: attention(x, w, marked=True).sum(), argnums=(0, 1))
     counted = macs.count(loss, shaped(6, 4), shaped(3, 4, 4))
     assert counted.total == 3 * (3 * 96 + 2 * 144)
     assert counted.no_bmm == 3 * 3 * 96

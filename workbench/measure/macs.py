@@ -89,13 +89,13 @@ def count(
     import jax
 
     known = None if weights is None else _weight_names(weights, len(args), kwargs)
-    closed = jax.make_jaxpr(fn)(*args, **kwargs)
+    jaxpr = _needed(jax.make_jaxpr(fn)(*args, **kwargs).jaxpr)
     data: list[bool] = []
     for name, value in [*enumerate(args), *sorted(kwargs.items())]:
         is_data = known is None or name not in known
         data += [is_data] * len(jax.tree.leaves(value))
     counter = _Counter(dataflow=known is not None, trip_counts=trip_counts)
-    tally, _ = counter.jaxpr(closed.jaxpr, data, ())
+    tally, _ = counter.jaxpr(jaxpr, data, ())
     return tally.finish()
 
 
@@ -367,6 +367,13 @@ def _weight_names(
                 f"(0 to {positional - 1}) and the keywords {sorted(kwargs)}"
             )
     return names
+
+
+def _needed(jaxpr: Any) -> Any:
+    """The jaxpr without what no result needs: the compiler removes that, so it costs nothing."""
+    from jax.interpreters.partial_eval import dce_jaxpr
+
+    return dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars), instantiate=True)[0]
 
 
 def _open(jaxpr: Any) -> Any:

@@ -1,0 +1,109 @@
+"""Memory marks of fresh processes, and XLA's estimate under its own name."""
+
+import sys
+import time
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from workbench.measure import memory
+
+HERE = [str(Path(__file__).parent)]
+MEBI = 1 << 20
+
+
+def peak(function, *args, **options):
+    options = {"paths": [*HERE, *sys.path], "timeout": 60, **options}
+    return memory.peak_in_fresh_process(f"peaks_targets:{function}", args, **options)
+
+
+@pytest.mark.parametrize("reset", [True, False])
+def test_counts_what_the_call_took_and_gave_back(reset):
+    found = peak("hold", 96, kwargs={"label": "x"}, reset=reset)
+    assert 95 * MEBI <= found.above_imports < 112 * MEBI
+    assert found.import_level < 64 * MEBI
+    assert found.result == {"label": "x", "mebibytes": 96}
+    assert found.method == ("VmHWM after clear_refs" if reset else "difference of lifetime peaks")
+    assert found.as_json()["above_imports"] == found.above_imports
+
+
+def test_imports_do_not_count():
+    found = peak("hold", 1, imports=["jax", "numpy"])
+    assert found.import_level > 32 * MEBI
+    assert found.above_imports < 16 * MEBI
+
+
+def test_jax_in_a_fresh_process():
+    found = peak("jax_square", 1024, imports=["jax"])
+    assert found.result == 1024.0
+    assert found.above_imports > 2 * 4 * MEBI
+
+
+def test_errors_of_the_function_are_passed_on():
+    with pytest.raises(memory.FreshProcessError, match="ValueError: no such image") as caught:
+        peak("fail", "no such image")
+    assert "in fail" in str(caught.value), "with the place it came from"
+
+
+def test_a_killed_process_is_said_to_be():
+    with pytest.raises(memory.FreshProcessError, match="most likely out of memory"):
+        peak("killed")
+
+
+def test_a_process_that_leaves_says_what_it_printed():
+    with pytest.raises(memory.FreshProcessError, match=r"exit code 3.*on the way out"):
+        peak("leave")
+
+
+def test_a_result_json_cannot_hold():
+    with pytest.raises(memory.FreshProcessError, match="not JSON serializable"):
+        peak("not_json")
+
+
+def test_timeout_ends_the_process():
+    start = time.monotonic()
+    with pytest.raises(memory.FreshProcessError, match=r"more than 0\.5 s"):
+        peak("sleep", 60, timeout=0.5)
+    assert time.monotonic() - start < 10
+
+
+def test_cancel_ends_the_process():
+    def stop(done, total, note="", preview=None):
+        raise InterruptedError(note)
+
+    start = time.monotonic()
+    with pytest.raises(InterruptedError, match="memory of peaks_targets:sleep"):
+        peak("sleep", 60, report=stop)
+    assert time.monotonic() - start < 10
+
+
+def test_a_function_that_does_not_exist():
+    with pytest.raises(memory.FreshProcessError, match="has no attribute 'nothing'"):
+        peak("nothing")
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"target": "no_colon"}, 'must be "package.module:function"'),
+        ({"target": "a:b", "timeout": 0}, "timeout is 0 s"),
+        ({"target": "a:b", "args": [object()]}, "plain JSON values"),
+    ],
+)
+def test_bad_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        memory.peak_in_fresh_process(**arguments)
+
+
+def test_estimate_knows_arguments_and_outputs():
+    wide = jax.ShapeDtypeStruct((256, 256), jnp.float32)
+    found = memory.estimate(lambda a, b: jnp.tanh(a @ b) @ b, wide, wide)
+    assert found.arguments == 2 * 256 * 256 * 4
+    assert found.outputs == 256 * 256 * 4
+    assert found.total >= found.arguments + found.outputs
+
+
+def test_no_device_count_on_cpu():
+    assert memory.device_peak() is None
