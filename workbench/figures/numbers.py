@@ -10,7 +10,7 @@ MINUS = "\u2212"
 TIMES = "\u00d7"
 ABOUT = "\u2248"
 
-_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -42,7 +42,7 @@ def setting(value: float) -> str:
 def _scientific(value: float, digits: int) -> str:
     mantissa, power = f"{abs(value):.{digits - 1}e}".split("e")
     mantissa = mantissa.rstrip("0").rstrip(".")
-    exponent = str(int(power)).translate(_SUPERSCRIPT)
+    exponent = str(int(power)).translate(SUPERSCRIPT)
     sign = MINUS if value < 0 else ""
     if mantissa == "1":
         return f"{sign}10{exponent}"
@@ -102,3 +102,11 @@ def with_unit(value: float, unit: str) -> str:
     if unit in writers:
         return writers[unit](value)
     return f"{number(value)} {unit}".strip()
+
+
+def setting_count(value: float) -> str:
+    """Writes a chosen count: 100 M, 0.3 M, 16 384."""
+    for size, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M")):
+        if abs(value) >= size / 10:
+            return f"{setting(value / size)} {letter}"
+    return setting(value)

@@ -1,0 +1,160 @@
+"""Pieces every chart form is laid from, and the finished specification."""
+
+import json
+import math
+from collections.abc import Callable
+from typing import Any
+
+import altair as alt
+
+from workbench.figures import axes, theme
+from workbench.figures.axes import Domain
+from workbench.figures.chart import slot_scale
+
+PICK = "pick"
+"""Name of the selection that holds the chosen row's `key`."""
+
+
+def source(name: str) -> alt.NamedData:
+    """Returns a named data set, filled when the chart is shown."""
+    return alt.NamedData(name=name)
+
+
+def hue(channel: type, text: bool = False) -> Any:
+    """Returns a channel coloured by the method's slot."""
+    return channel("slot:O", scale=alt.Scale(**slot_scale("mt" if text else "m")), legend=None)
+
+
+def shape() -> alt.Shape:
+    """Returns the method's mark."""
+    return alt.Shape("slot:O", scale=alt.Scale(**slot_scale("mark")), legend=None)
+
+
+def dash() -> alt.StrokeDash:
+    """Returns the method's dash."""
+    return alt.StrokeDash("slot:O", scale=alt.Scale(**slot_scale("dash")), legend=None)
+
+
+def expr(text: str) -> alt.ExprRef:
+    """Returns a mark property computed for each row."""
+    return alt.ExprRef(text)
+
+
+def x_axis(words: dict[str, Any], **more: Any) -> alt.Axis:
+    """Returns the horizontal axis: words below, line and ticks, no grid."""
+    return alt.Axis(
+        title=words["title"] or None,
+        values=words["values"],
+        labelExpr=axes.label_expression(words["values"], words["labels"]),
+        labelOverlap="greedy",
+        labelFlush=False,
+        **more,
+    )
+
+
+def y_axis(words: dict[str, Any], **more: Any) -> alt.Axis:
+    """Returns the vertical axis: name lying above it, hairline grid, no line."""
+    return alt.Axis(
+        title=words["title"] or None,
+        titleAngle=0,
+        titleAlign="left",
+        titleAnchor="end",
+        titleBaseline="bottom",
+        titleX=-round(words["room"] + 6),
+        titleY=-12,
+        values=words["values"],
+        labelExpr=axes.label_expression(words["values"], words["labels"]),
+        **more,
+    )
+
+
+def scale(ends: Domain, log: bool, **more: Any) -> alt.Scale:
+    """Returns a scale with fixed ends."""
+    kind = {"type": "log"} if log else {}
+    return alt.Scale(domain=list(ends), nice=False, zero=False, **kind, **more)
+
+
+def points(x: alt.X, y: alt.Y, data: str = "live") -> alt.Chart:
+    """Returns the points one can pick: hollow predicted, filled measured."""
+    return (
+        alt.Chart(source(data), name="points")
+        .mark_point(size=52, strokeWidth=1.7, opacity=1, strokeDash=[1, 0])
+        .encode(
+            x=x,
+            y=y,
+            shape=shape(),
+            stroke=hue(alt.Stroke),
+            fill=alt.condition("datum.predicted", alt.value(theme.var("paper")), hue(alt.Fill)),
+        )
+        .add_params(alt.selection_point(name=PICK, fields=["key"]))
+    )
+
+
+def ring(x: alt.X, y: alt.Y, data: str = "live") -> alt.Chart:
+    """Returns the ring around the current setting."""
+    return (
+        alt.Chart(source(data), name="current")
+        .mark_point(
+            shape="circle", size=290, fill=None, stroke=theme.var("focus"), strokeWidth=2, opacity=1
+        )
+        .encode(x=x, y=y)
+        .transform_filter("datum.current")
+    )
+
+
+def labels(x: alt.X, y: alt.Y, data: str = "labels") -> list[alt.Chart]:
+    """Returns the placed texts over a halo of paper, each only at the widths it was placed for."""
+    base = (
+        alt.Chart(source(data))
+        .transform_filter("datum.lo <= width && width < datum.hi")
+        .encode(x=x, y=y, text="text:N")
+    )
+    looks: dict[str, Any] = {
+        "align": expr("datum.align"),
+        "baseline": "middle",
+        "dx": expr("datum.dx"),
+        "dy": expr("datum.dy"),
+        "fontSize": 11,
+        "fontWeight": expr("datum.kind == 'pin' ? 600 : datum.kind == 'series' ? 500 : 400"),
+        "clip": False,
+    }
+    halo = base.mark_text(**looks, stroke=theme.var("paper"), strokeWidth=3, strokeJoin="round")
+    color = hue(alt.Color, text=True)
+    color.condition = [
+        {"test": "datum.kind == 'pin'", "value": theme.var("t1")},
+        {"test": "datum.kind == 'point'", "value": theme.var("t2")},
+    ]
+    words = base.mark_text(**looks).encode(color=color)
+    return [halo.properties(name="halo"), words.properties(name="labels")]
+
+
+def finish(
+    chart: alt.LayerChart, description: str, height: float, about: dict[str, Any]
+) -> dict[str, Any]:
+    """Returns the validated specification with the look, and what `chart.js` needs to know.
+
+    Args:
+        chart: the layers.
+        description: question and finding.
+        height: of the plot, in px; the width is the reader's.
+        about: `columns`, `speech`, `series`, `travel` and `empty` of the live view.
+    """
+    spec = chart.properties(height=height, width=400).to_dict()
+    spec.pop("datasets", None)
+    spec["config"] = theme.config()
+    spec["usermeta"] = {"workbench": {"data": "live", **about}}
+    spec["description"] = description
+    spec["autosize"] = {"type": "fit-x", "contains": "padding"}
+    found: dict[str, Any] = json.loads(json.dumps(spec, allow_nan=False))
+    return found
+
+
+def position(ends: Domain, log: bool, size: float, flip: bool = False) -> Callable[[float], float]:
+    """Returns the function from a value to its place in px, as the chart's own scale does it."""
+    low, high = (math.log(end) if log else end for end in ends)
+
+    def place(value: float) -> float:
+        share = ((math.log(value) if log else value) - low) / (high - low)
+        return size * (1 - share if flip else share)
+
+    return place
