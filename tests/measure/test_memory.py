@@ -107,3 +107,21 @@ def test_estimate_knows_arguments_and_outputs():
 
 def test_no_device_count_on_cpu():
     assert memory.device_peak() is None
+
+
+def test_available_memory_is_the_tighter_of_machine_and_container(tmp_path, monkeypatch):
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("MemTotal: 100 kB\nMemAvailable:      64 kB\n")
+    assert memory.machine_available(meminfo) == 64 * 1024
+    assert memory.machine_available(tmp_path / "none") is None
+    assert memory.container_available(tmp_path) is None
+    (tmp_path / "memory.current").write_text("3000\n")
+    (tmp_path / "memory.max").write_text("max\n")
+    assert memory.container_available(tmp_path) is None
+    (tmp_path / "memory.max").write_text("10000\n")
+    assert memory.container_available(tmp_path) == 7000
+    monkeypatch.setattr(memory, "machine_available", lambda: 9000)
+    monkeypatch.setattr(memory, "container_available", lambda: 7000)
+    assert memory.available_bytes() == 7000
+    monkeypatch.setattr(memory, "container_available", lambda: None)
+    assert memory.available_bytes() == 9000

@@ -100,6 +100,47 @@ def device_peak(device: Any = None) -> int | None:
     return None if not stats else stats.get("peak_bytes_in_use")
 
 
+def available_bytes(device: Any = None) -> int | None:
+    """Memory that new work can take now [B]; None where the system does not tell.
+
+    On CPU the machine's free and reclaimable memory, or what a container's limit leaves of it; on
+    an accelerator its limit less what is in use.
+    """
+    import jax
+
+    device = jax.devices()[0] if device is None else device
+    if device.platform == "cpu":
+        left = (machine_available(), container_available())
+        return min((size for size in left if size is not None), default=None)
+    stats = device.memory_stats() or {}
+    if "bytes_limit" not in stats:
+        return None
+    return stats["bytes_limit"] - stats.get("bytes_in_use", 0)
+
+
+def machine_available(meminfo: Path = Path("/proc/meminfo")) -> int | None:
+    """Free and reclaimable memory of the machine [B]."""
+    try:
+        lines = meminfo.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        key, _, value = line.partition(":")
+        if key == "MemAvailable":
+            return int(value.split()[0]) * 1024
+    return None
+
+
+def container_available(cgroup: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """What a container's memory limit leaves [B]; None without a limit."""
+    try:
+        limit = (cgroup / "memory.max").read_text(encoding="ascii").strip()
+        used = int((cgroup / "memory.current").read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return None
+    return None if limit == "max" else max(0, int(limit) - used)
+
+
 def peak_in_fresh_process(
     target: str,
     args: Sequence[Any] = (),
