@@ -4,12 +4,18 @@ Every dataset says what it is (`card`), shows itself (`preview`), has a document
 a fingerprint of its content. Heavy readers are imported when a dataset is made.
 """
 
-from workbench.datasets.batches import Batch, batch_at, batches
+from workbench.datasets.batches import Batch, batch_at, batch_indices, batches
 from workbench.datasets.card import Card
 from workbench.datasets.dataset import Dataset, DatasetError, Images, Text
 from workbench.datasets.handwriting import digits
+from workbench.datasets.own_images import image_folder
+from workbench.datasets.own_text import text_file
+from workbench.datasets.photography import PHOTOGRAPHS, photographs
+from workbench.datasets.prose import english
+from workbench.datasets.rendered import text_pages
 
 __all__ = [
+    "PHOTOGRAPHS",
     "Batch",
     "Card",
     "Dataset",
@@ -17,6 +23,12 @@ __all__ = [
     "Images",
     "Text",
     "batch_at",
+    "batch_indices",
     "batches",
     "digits",
+    "english",
+    "image_folder",
+    "photographs",
+    "text_file",
+    "text_pages",
 ]

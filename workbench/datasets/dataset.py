@@ -11,6 +11,9 @@ import numpy as np
 
 from workbench.datasets.card import Card
 
+LARGEST = 2 << 30
+"""Bytes; a dataset is held in memory, and one beyond this is refused with a reason."""
+
 
 class DatasetError(ValueError):
     """Data that cannot be used, with the file or field named and what would be right."""

@@ -26,7 +26,7 @@ def grid(split: Images, count: int, scale: int | None = None) -> bytes:
     _, height, width, channels = chosen.shape
     if scale is None:
         scale = max(1, READABLE // max(height, width))
-    columns = min(len(chosen), max(1, round((len(chosen) * 2) ** 0.5)))
+    columns = _columns(len(chosen), len(np.unique(split.labels)), height / width)
     rows = -(-len(chosen) // columns)
     tall, wide = height * scale + _GAP, width * scale + _GAP
     canvas = np.full((rows * tall - _GAP, columns * wide - _GAP, channels), 128, np.uint8)
@@ -54,6 +54,13 @@ def excerpt(split: Text, characters: int) -> bytes:
 
 def _wrapped(line: str, width: int) -> list[str]:
     return [line[i : i + width] for i in range(0, len(line), width)] or [""]
+
+
+def _columns(count: int, classes: int, tallness: float) -> int:
+    """One column a class where that makes a fair picture, else about twice as wide as tall."""
+    if 4 <= classes <= 16 and count >= classes:
+        return classes
+    return min(count, max(1, round((2 * count * tallness) ** 0.5)))
 
 
 def _in_turn(labels: np.ndarray, count: int) -> np.ndarray:
