@@ -1,0 +1,47 @@
+"""The widget's one ES module and style sheet, joined from the small files in `static/`."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+
+STATIC = Path(__file__).parent / "static"
+
+PARTS = (
+    "chart.js",
+    "dom.js",
+    "icons.js",
+    "numbers.js",
+    "knobs.js",
+    "choices.js",
+    "steps.js",
+    "form.js",
+    "header.js",
+    "claim.js",
+    "slots.js",
+    "images.js",
+    "split.js",
+    "pairs.js",
+    "status.js",
+    "keys.js",
+    "main.js",
+)
+
+
+@cache
+def module() -> str:
+    """The parts as one ES module; only the last one exports. Marks come from the palette."""
+    from workbench.figures import palette
+
+    marks = json.dumps([slot.mark for slot in palette.SLOTS])
+    parts = [(STATIC / name).read_text(encoding="utf-8") for name in PARTS]
+    return "\n".join([f"const WB_MARKS = {marks};", *parts])
+
+
+@cache
+def style() -> str:
+    """The theme's variables, then the panel's style sheet."""
+    from workbench.figures import theme
+
+    return theme.stylesheet(".wb") + (STATIC / "panel.css").read_text(encoding="utf-8")

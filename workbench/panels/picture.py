@@ -1,0 +1,244 @@
+"""What a view shows: a frozen picture, one content per slot, with the claim it is held against."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Basis = Literal["predicted", "measured", "recorded"]
+Verdict = Literal["reproduced", "part", "failed", "open"]
+Mark = str | int | None
+"""A method's name (looked up in the palette) or its colour and mark slot, 0 to 9."""
+
+
+@dataclass(frozen=True)
+class ChartContent:
+    """A Vega-Lite chart.
+
+    Args:
+        title: the question the chart answers.
+        description: question and finding in words, for readers who do not see it.
+        spec: Vega-Lite without its rows; data sets are named.
+        rows: the rows, or several named sets of rows.
+        height: pixels; the slot's own height when None.
+    """
+
+    title: str
+    subtitle: str
+    description: str
+    spec: Mapping[str, Any]
+    rows: Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Mapping[str, Any]]]
+    height: int | None = None
+
+
+@dataclass(frozen=True)
+class SplitContent:
+    """Two aligned PNGs behind one draggable line.
+
+    Args:
+        tags: names of the left and the right picture.
+        caption: pairs of (name, value), shown below: ("PSNR", "31.2 dB").
+        scale: factor by which the difference mode multiplies the absolute difference.
+        difference: PNG of the difference; drawn in the browser when None.
+    """
+
+    title: str
+    left: bytes
+    right: bytes
+    tags: tuple[str, str] = ("Full", "Accelerated")
+    caption: Sequence[tuple[str, str]] = ()
+    scale: float = 4.0
+    difference: bytes | None = None
+    subtitle: str = ""
+
+
+@dataclass(frozen=True)
+class Thumb:
+    """One picture of a row. `key` goes to `View.load` when it is chosen."""
+
+    png: bytes
+    alt: str
+    key: str = ""
+
+
+@dataclass(frozen=True)
+class ImageRow:
+    """The pictures of one method, one per column (equal seeds)."""
+
+    method: Mark
+    label: str
+    note: str
+    images: Sequence[Thumb]
+
+
+@dataclass(frozen=True)
+class ImagesContent:
+    """A grid of pictures: rows are methods, columns are seeds."""
+
+    title: str
+    subtitle: str
+    columns: Sequence[str]
+    rows: Sequence[ImageRow]
+    chosen: str = ""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One decision number with its interval, or "from formula"."""
+
+    label: str
+    value: str
+    unit: str = ""
+    interval: str = ""
+    basis: Basis = "measured"
+
+
+@dataclass(frozen=True)
+class FiguresContent:
+    """A strip of decision numbers."""
+
+    figures: Sequence[Figure]
+    title: str = ""
+    subtitle: str = ""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A table column; numbers go right, optional columns hide in narrow cells."""
+
+    label: str
+    number: bool = False
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A table cell with a method's mark, weight, basis, or a bar of `share` in the method's hue."""
+
+    text: str
+    method: Mark = None
+    note: str = ""
+    strong: bool = False
+    basis: Basis = "measured"
+    share: float | None = None
+
+
+@dataclass(frozen=True)
+class TableContent:
+    """A table. `keys` (one per row) make rows clickable."""
+
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[Cell | str]]
+    title: str = ""
+    subtitle: str = ""
+    keys: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class HtmlContent:
+    """Words: paragraphs of plain text (escaped by the panel), or preformatted code."""
+
+    text: str
+    title: str = ""
+    subtitle: str = ""
+    code: bool = False
+
+
+@dataclass(frozen=True)
+class EmptyContent:
+    """Nothing to show yet: one sentence, one action (`key` goes to `View.load`)."""
+
+    title: str
+    text: str
+    action: str = ""
+    key: str = ""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two pictures for a blind choice; the panel decides which side each goes to."""
+
+    first: bytes
+    second: bytes
+    alt: str = ""
+
+
+@dataclass(frozen=True)
+class PairsContent:
+    """A blind comparison of two methods; `names` are told only after the last pair."""
+
+    title: str
+    subtitle: str
+    pairs: Sequence[Pair]
+    names: tuple[str, str]
+    question: str = "Which picture is better?"
+
+
+Content = (
+    ChartContent
+    | SplitContent
+    | ImagesContent
+    | FiguresContent
+    | TableContent
+    | HtmlContent
+    | EmptyContent
+    | PairsContent
+)
+
+
+@dataclass(frozen=True)
+class ClaimRow:
+    """One quantity of the claim: the paper's number, ours, and whether they agree."""
+
+    what: str
+    paper: str
+    here: str = "not run"
+    verdict: Verdict = "open"
+    basis: Basis = "measured"
+
+
+@dataclass(frozen=True)
+class ClaimCard:
+    """What a paper says and what was found here.
+
+    Args:
+        source: paper with table or section, the link's text.
+        text: the claim in our words, one sentence.
+        columns: heads of the paper's and our column.
+        verdict, reason: the whole, with its reason in one sentence.
+        setting: setting and device of both sides.
+        details: thresholds of the rows, unfolded on request.
+        bibtex: the entry, copied on request.
+    """
+
+    source: str
+    url: str
+    text: str
+    rows: Sequence[ClaimRow]
+    verdict: Verdict
+    reason: str
+    setting: str = ""
+    details: str = ""
+    bibtex: str = ""
+    columns: tuple[str, str, str] = ("", "paper", "here")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Everything on the screen at one moment.
+
+    Args:
+        contents: by slot id; a slot left out keeps what it showed, marked stale.
+        basis: predicted (cost models), measured (run here now) or recorded (run earlier).
+        details: parts of the status line, most important first.
+        when: date of a recorded result, in words ("3 June").
+        device: where it was measured, with versions.
+    """
+
+    contents: Mapping[str, Content] = field(default_factory=dict)
+    claim: ClaimCard | None = None
+    basis: Basis = "measured"
+    details: Sequence[str] = ()
+    when: str = ""
+    device: str = ""

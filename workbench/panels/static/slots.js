@@ -1,0 +1,184 @@
+// Slots of the picture: a titled place whose content is drawn by its kind and kept while it lasts.
+
+function pictureGrid(ctx) {
+  const slots = new Map();
+  const rows = ctx.schema.layout.map((row, index) => {
+    const places = row.map((slot) => {
+      const place = slotPlace(ctx, slot, index);
+      slots.set(slot.id, place);
+      return place.node;
+    });
+    const node = h("div", { class: `wb-picture-row wb-of-${row.length}` }, places);
+    node.style.setProperty("--columns", row.map((slot) => `minmax(0, ${slot.weight}fr)`).join(" "));
+    if (index === 0) return node;
+    return foldable(node, row, slots);
+  });
+  const node = h("div", { class: "wb-picture", role: "region", "aria-label": "Picture" }, rows);
+  return {
+    node,
+    update(changed) {
+      for (const [id, content] of Object.entries(changed)) {
+        if (slots.has(id)) slots.get(id).update(content);
+      }
+    },
+    destroy: () => slots.forEach((place) => place.destroy()),
+  };
+}
+
+// In one-column cells, later rows start folded; everywhere else the button is not displayed.
+function foldable(node, row, slots) {
+  const button = h("button", { class: "wb-button wb-fold", "aria-expanded": "false", onclick: () => {
+    const open = button.getAttribute("aria-expanded") !== "true";
+    button.setAttribute("aria-expanded", String(open));
+    node.classList.toggle("wb-open", open);
+    label();
+  } });
+  function label() {
+    const open = button.getAttribute("aria-expanded") === "true";
+    const names = row.map((slot) => slots.get(slot.id).title()).filter(Boolean).join(" · ");
+    setText(button, `${open ? "Hide" : "Show"}: ${names || row.map((slot) => slot.id).join(", ")}`);
+  }
+  label();
+  row.forEach((slot) => { slots.get(slot.id).onTitle = label; });
+  return h("div", { class: "wb-foldable" }, button, node);
+}
+
+function slotPlace(ctx, slot, rowIndex) {
+  const title = h("h3", { class: "wb-slot-title" });
+  const subtitle = h("div", { class: "wb-subtitle" });
+  const tools = h("div", { class: "wb-slot-tools" });
+  const host = h("div", { class: "wb-slot-body" });
+  const head = h("div", { class: "wb-slot-head" }, h("div", { class: "wb-slot-names" }, title, subtitle), tools);
+  const node = h("section", { class: `wb-slot wb-slot-${slot.kind}`, "data-slot": slot.id }, head, host);
+  let drawn = null; // { kind, update, destroy }
+  const waiting = h("div", { class: "wb-empty", text: "The picture is on its way" });
+  host.append(waiting);
+  const place = {
+    node,
+    onTitle: null,
+    title: () => title.textContent,
+    update(content) {
+      setText(title, content.title || "");
+      setText(subtitle, content.stale
+        ? ["older settings", content.subtitle].filter(Boolean).join(" · ") : content.subtitle || "");
+      node.setAttribute("aria-label", content.title || slot.id);
+      head.hidden = !content.title && !content.subtitle;
+      subtitle.hidden = !subtitle.textContent;
+      setFlag(node, "data-stale", content.stale);
+      if (!drawn || drawn.kind !== content.kind) {
+        if (drawn) drawn.destroy();
+        host.replaceChildren();
+        tools.replaceChildren();
+        drawn = { kind: content.kind, ...WB_KINDS[content.kind](ctx, slot, host, tools, rowIndex) };
+      }
+      drawn.update(content);
+      if (place.onTitle) place.onTitle();
+    },
+    destroy: () => drawn && drawn.destroy(),
+  };
+  return place;
+}
+
+function chartSlot(ctx, slot, host, tools, rowIndex) {
+  const chart = createChart(host, {
+    model: ctx.model,
+    onPick: (row) => ctx.load(row.load ?? row.key, "chart"),
+  });
+  let before = null;
+  return {
+    update(content) {
+      const { stale, ...rest } = content;
+      if (before && sameJson(before, rest)) return;
+      before = rest;
+      const main = ((content.spec.usermeta || {}).workbench || {}).data || "live";
+      const sets = Array.isArray(content.rows) ? { [main]: content.rows } : content.rows;
+      const height = content.height || slot.height || content.spec.height || (rowIndex === 0 ? 264 : 190);
+      const datasets = { ...(content.spec.datasets || {}), ...(Object.keys(sets).length ? sets : {}) };
+      if (datasets[main] && datasets[main].length === 0 && !Object.keys(sets).length) delete datasets[main];
+      chart.setChart({ spec: { ...content.spec, height, datasets }, description: content.description })
+        .catch((error) => ctx.note(`The chart could not be drawn: ${error.message}`, "error"));
+    },
+    destroy: () => chart.destroy(),
+  };
+}
+
+function figuresSlot(ctx, slot, host) {
+  const strip = h("dl", { class: "wb-figures" });
+  host.append(strip);
+  return {
+    update(content) {
+      strip.replaceChildren(...content.figures.map((figure) => {
+        const guess = figure.basis === "predicted";
+        return h("div", { class: "wb-figure", "data-basis": figure.basis },
+          h("dt", {}, guess ? ringGlyph() : null, h("span", { text: figure.label })),
+          h("dd", { class: "wb-figure-value" }, `${guess ? "≈ " : ""}${figure.value}`,
+            figure.unit ? h("span", { class: "wb-figure-unit", text: ` ${figure.unit}` }) : null),
+          h("dd", { class: "wb-figure-interval", text: figure.interval }));
+      }));
+    },
+    destroy() {},
+  };
+}
+
+function tableSlot(ctx, slot, host) {
+  const frame = h("div", { class: "wb-table-frame", tabindex: "0", role: "region", "aria-label": "Table" });
+  host.append(frame);
+  function cellOf(cell, column) {
+    const part = typeof cell === "object" && cell !== null ? cell : { text: String(cell), basis: "measured" };
+    const node = h("td", { class: `${column.number ? "wb-right" : ""} ${column.optional ? "opt" : ""}` });
+    if (part.method !== null && part.method !== undefined) node.append(mark(part.method, 10), " ");
+    if (part.share !== null && part.share !== undefined) {
+      const bar = h("span", { class: "wb-share" }, h("span"));
+      bar.style.setProperty("--share", part.share);
+      bar.style.setProperty("--hue", part.method == null ? "var(--wb-t2)" : `var(--wb-m${part.method})`);
+      node.append(bar);
+    }
+    if (part.basis === "predicted") node.append(ringGlyph(), " ≈ ");
+    node.append(h(part.strong ? "b" : "span", { text: part.text }));
+    if (part.note) node.append(h("span", { class: "wb-quiet", text: ` ${part.note}` }));
+    return node;
+  }
+  return {
+    update(content) {
+      const head = h("tr", {}, content.columns.map((column) => h("th", { scope: "col",
+        class: `${column.number ? "wb-right" : ""} ${column.optional ? "opt" : ""}`, text: column.label })));
+      const rows = content.rows.map((cells, index) => {
+        const line = h("tr", {}, cells.map((cell, at) => cellOf(cell, content.columns[at] || {})));
+        const key = content.keys[index];
+        if (key) {
+          line.classList.add("wb-pickable");
+          const first = line.firstChild;
+          const button = h("button", { class: "wb-cell-button", onclick: () => ctx.load(key, "table") }, ...first.childNodes);
+          first.replaceChildren(button);
+        }
+        return line;
+      });
+      frame.replaceChildren(h("table", { class: "wb-table" }, h("thead", {}, head), h("tbody", {}, rows)));
+    },
+    destroy() {},
+  };
+}
+
+function wordsSlot(ctx, slot, host) {
+  return {
+    update(content) {
+      if (content.code) {
+        host.replaceChildren(h("pre", { class: "wb-code", tabindex: "0", text: content.text }));
+      } else {
+        host.replaceChildren(...content.text.split(/\n\s*\n/).map((text) => h("p", { class: "wb-words", text })));
+      }
+    },
+    destroy() {},
+  };
+}
+
+function emptySlot(ctx, slot, host) {
+  return {
+    update(content) {
+      host.replaceChildren(h("div", { class: "wb-empty" }, h("p", { text: content.text }),
+        content.action ? h("button", { class: "wb-button",
+          onclick: () => (content.key ? ctx.load(content.key, "empty") : ctx.send("run")) }, content.action) : null));
+    },
+    destroy() {},
+  };
+}
