@@ -24,19 +24,19 @@ lab:
 	@$(IN) lab -m workbench lab
 
 test:
-	@$(IN) test -m pytest $(FAST)
+	@$(IN) test -m pytest $(FAST) $(PYTEST_ARGS)
 
 test-full:
-	@$(IN) test -m pytest -m "not browser and not parity"
+	@$(IN) test -m pytest -m "not browser and not parity" $(PYTEST_ARGS)
 
 test-browser:
-	@$(IN) test -m pytest -m browser
+	@$(IN) test -m pytest -m browser $(PYTEST_ARGS)
 
 test-parity:
-	@$(IN) parity -m pytest -m parity
+	@$(IN) parity -m pytest -m parity $(PYTEST_ARGS)
 
 bench-smoke:
-	@$(IN) test -m pytest -m bench
+	@$(IN) test -m pytest -m bench $(PYTEST_ARGS)
 
 bench:
 	@$(IN) test -m workbench bench

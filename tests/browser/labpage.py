@@ -87,6 +87,7 @@ class LabPage:
         address = f"{self.server.url}lab/tree/{quote(notebook)}?token={self.server.token}&reset"
         self.page.goto(address, timeout=timeout * 1000)
         self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=timeout * 1000)
+        self.page.wait_for_selector("#jupyterlab-splash", state="detached")
         self.wait_idle(timeout)
         return self
 
@@ -120,6 +121,7 @@ class LabPage:
         self.command("apputils:change-theme", theme=THEMES[name])
         light = "true" if name == "light" else "false"
         self.page.wait_for_selector(f"body[data-jp-theme-light={light}]", state="attached")
+        self.page.wait_for_selector("#jupyterlab-splash", state="detached")
 
     def output(self, selector: str = "") -> Any:
         """What matches `selector` inside the outputs, never inside a cell's source."""
