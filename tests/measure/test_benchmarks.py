@@ -1,0 +1,132 @@
+"""Records, the README's table, and the tiny form of every benchmark."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parents[2] / "benchmarks"
+pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="benchmarks are in a checkout only")
+NOT_BENCHMARKS = {"record.py", "run.py", "readme_table.py"}
+SCRIPTS = sorted(file.stem for file in FOLDER.glob("*.py") if file.name not in NOT_BENCHMARKS)
+
+
+def load(name, monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    sys.modules.pop(name, None)
+    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, name, module)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def record(monkeypatch):
+    return load("record", monkeypatch)
+
+
+@pytest.fixture
+def readme_table(monkeypatch, record):
+    return load("readme_table", monkeypatch)
+
+
+def bench(record, folder, *arguments):
+    made, _ = record.Benchmark.from_command(
+        "some/where/toy.py", "A toy", arguments=["--out", str(folder), *arguments]
+    )
+    made.add(record.Figure("toy time", 0.25, "s", low=0.2, high=0.3, at_most=0.3))
+    made.raw["samples"] = [0.2, 0.25, 0.3]
+    return made
+
+
+def test_record_can_be_checked_and_made_again(record, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["toy.py", "--steps", "3", "--out", str(tmp_path)])
+    file = bench(record, tmp_path).finish()
+    found = json.loads(file.read_text(encoding="utf-8"))
+    assert found["command"] == "python benchmarks/toy.py --steps 3"
+    assert found["raw"]["samples"] == [0.2, 0.25, 0.3]
+    assert found["figures"][0]["met"] is True
+    assert found["machine"]["python"] and found["machine"]["threads"] >= 1
+    assert set(found["commit"]) == {"hash", "dirty"}
+    assert str(FOLDER.parent) not in file.read_text(encoding="utf-8"), "no path of this machine"
+    assert "0.2 – 0.3" in capsys.readouterr().out
+
+
+def test_tiny_form_writes_nothing_unless_asked(record, tmp_path):
+    made, options = record.Benchmark.from_command("toy.py", "A toy", arguments=["--tiny"])
+    assert options.tiny and made.tiny and made.out is None
+    assert made.finish() is None
+    full, _ = record.Benchmark.from_command("toy.py", "A toy", arguments=[])
+    assert full.out == FOLDER / "results"
+
+
+def test_targets(record):
+    figure = record.Figure("f", 2.0, "s", at_most=1.0)
+    assert figure.met is False
+    assert record.cells(figure)[3] == "≤ 1 missed"
+    assert record.Figure("f", 2.0, "", at_least=1.5).met is True
+    assert record.Figure("f", 2.0, "").met is None
+
+
+@pytest.mark.parametrize(
+    "value, text",
+    [(0, "0"), (0.25, "0.25"), (401.6367, "401.6"), (20080.4, "20080"), (-26.688, "−26.69"),
+     (3.2e-6, "3.200e−06"), (4.016e11, "4.016e+11")],
+)  # fmt: skip
+def test_numbers_read_well(record, value, text):
+    assert record.number(value) == text
+
+
+def test_table_goes_between_the_markers_and_nowhere_else(record, readme_table, tmp_path):
+    readme = tmp_path / "README.md"
+    frame = f"# Title\n{readme_table.START}\nold\n{readme_table.END}\nafter\n"
+    readme.write_text(frame, encoding="utf-8")
+    bench(record, tmp_path / "results").finish()
+    bench(record, tmp_path / "results" / "tiny", "--tiny").finish()
+    call = ["--readme", str(readme), "--results", str(tmp_path / "results")]
+    assert readme_table.main([*call, "--check"]) == 1
+    assert readme.read_text(encoding="utf-8") == frame, "--check changes nothing"
+    assert readme_table.main(call) == 0
+    text = readme.read_text(encoding="utf-8")
+    row = next(line for line in text.splitlines() if "toy time" in line)
+    assert [cell.strip() for cell in row.split("|")[1:5]] == [
+        "toy time", "0.25 s", "0.2 – 0.3", "≤ 0.3",
+    ]  # fmt: skip
+    assert text.startswith("# Title\n") and text.endswith("\nafter\n") and "old" not in text
+    assert readme_table.main([*call, "--check"]) == 0
+
+
+def test_tiny_records_never_reach_the_readme(record, readme_table, tmp_path):
+    bench(record, tmp_path, "--tiny").finish()
+    assert readme_table.figures(tmp_path) == ""
+
+
+def test_readme_without_markers_is_an_error(readme_table):
+    with pytest.raises(ValueError, match="exactly once"):
+        readme_table.filled("# Title\n", "body")
+
+
+def test_committed_records_are_full_and_clean():
+    for file in (FOLDER / "results").glob("*.json"):
+        found = json.loads(file.read_text(encoding="utf-8"))
+        assert not found["tiny"], file.name
+        assert found["benchmark"] == file.stem
+        assert found["commit"]["hash"], file.name
+
+
+def test_there_are_benchmarks():
+    assert {"import_time", "unet_macs"} <= set(SCRIPTS)
+
+
+@pytest.mark.bench
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_tiny_form_runs(name, tmp_path):
+    command = [sys.executable, str(FOLDER / f"{name}.py"), "--tiny", "--out", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads((tmp_path / f"{name}.json").read_text(encoding="utf-8"))
+    assert found["tiny"] and found["figures"] and found["raw"]
