@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from workbench.diffusion.pipeline import Pipeline
     from workbench.diffusion.plan import Plan
 
+Abstract = jax.ShapeDtypeStruct
 FLOAT_BYTES = 4
 
 
@@ -51,15 +52,16 @@ class PartCost:
 
 def _abstract(
     shape: UNetShape,
-) -> tuple[UNet2DCondition, jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
-    unet = _abstract_unet(shape.config)
-    x = jax.ShapeDtypeStruct((1, shape.height, shape.width, shape.config.in_channels), jnp.float32)
-    context = jax.ShapeDtypeStruct((1, shape.tokens, shape.config.cross_attention_dim), jnp.float32)
+) -> tuple[UNet2DCondition, Abstract, Abstract]:
+    unet = abstract_unet(shape.config)
+    x = Abstract((1, shape.height, shape.width, shape.config.in_channels), jnp.float32)
+    context = Abstract((1, shape.tokens, shape.config.cross_attention_dim), jnp.float32)
     return unet, x, context
 
 
 @cache
-def _abstract_unet(config: UNetConfig) -> UNet2DCondition:
+def abstract_unet(config: UNetConfig) -> UNet2DCondition:
+    """The UNet of a configuration with shapes in place of weights."""
     return nnx.eval_shape(lambda: UNet2DCondition(config, rngs=nnx.Rngs(0)))
 
 
@@ -69,10 +71,10 @@ def _count(
     """Cost of computing `wanted` when the values of `given` are at hand."""
     unet, x, context = _abstract(shape)
     graph, weights = nnx.split(unet)
-    t = jax.ShapeDtypeStruct((), jnp.float32)
+    t = Abstract((), jnp.float32)
     values = _node_shapes(shape, tuple(given))
 
-    def run(weights, x, t, context, values):  # type: ignore[no-untyped-def]
+    def run(weights: Any, x: Any, t: Any, context: Any, values: Any) -> Any:
         model = nnx.merge(graph, weights)
         return model.run(x if reads_x else None, t, context, wanted=tuple(wanted), given=values)
 
@@ -81,13 +83,13 @@ def _count(
 
 
 @cache
-def _node_shapes(shape: UNetShape, names: tuple[str, ...]) -> dict[str, jax.ShapeDtypeStruct]:
+def _node_shapes(shape: UNetShape, names: tuple[str, ...]) -> dict[str, Abstract]:
     """Shapes of named intermediates for one sample."""
     if not names:
         return {}
     unet, x, context = _abstract(shape)
     graph, weights = nnx.split(unet)
-    t = jax.ShapeDtypeStruct((), jnp.float32)
+    t = Abstract((), jnp.float32)
     return jax.eval_shape(
         lambda weights, x, t, context: nnx.merge(graph, weights).run(x, t, context, wanted=names),
         weights,
@@ -106,21 +108,21 @@ def full_cost(shape: UNetShape) -> PartCost:
 @cache
 def decode_cost(shape: UNetShape) -> PartCost:
     """Up blocks and output only: a step between key steps."""
-    names = _abstract_unet(shape.config).program.skips
+    names = abstract_unet(shape.config).program.skips
     return _count(shape, (OUTPUT,), (*names, "mid"), reads_x=False)
 
 
 @cache
 def shallow_cost(shape: UNetShape, branch: int) -> PartCost:
     """DeepCache's partial pass at a branch."""
-    name = _abstract_unet(shape.config).branch_name(branch)
+    name = abstract_unet(shape.config).branch_name(branch)
     return _count(shape, (OUTPUT,), (name,), reads_x=True)
 
 
 @cache
 def block_costs(shape: UNetShape) -> dict[str, float]:
     """Multiply-accumulates of each block, in execution order."""
-    unet = _abstract_unet(shape.config)
+    unet = abstract_unet(shape.config)
     costs: dict[str, float] = {}
     before = 0.0
     for name in (*unet.block_names(), OUTPUT):
@@ -133,11 +135,11 @@ def block_costs(shape: UNetShape) -> dict[str, float]:
 @cache
 def feature_bytes(shape: UNetShape) -> int:
     """Bytes of all encoder features and the middle block's output, for one sample."""
-    names = (*_abstract_unet(shape.config).program.skips, "mid")
+    names = (*abstract_unet(shape.config).program.skips, "mid")
     return sum(_bytes(value) for value in _node_shapes(shape, names).values())
 
 
-def _bytes(value: jax.ShapeDtypeStruct) -> int:
+def _bytes(value: Abstract) -> int:
     return int(np.prod(value.shape)) * FLOAT_BYTES
 
 
@@ -156,7 +158,7 @@ def cache_bytes(shape: UNetShape, plan: Plan) -> int:
     if "decode" in plan.actions:
         return feature_bytes(shape)
     if "shallow" in plan.actions:
-        name = _abstract_unet(shape.config).branch_name(plan.branch)
+        name = abstract_unet(shape.config).branch_name(plan.branch)
         return _bytes(_node_shapes(shape, (name,))[name])
     return 0
 
@@ -180,7 +182,7 @@ def plan_memory(pipeline: Pipeline, group: int, batch: int = 8) -> int:
     convolution temporaries of the same size (our estimate; XLA's own figure needs a compile).
     """
     shape = pipeline.shape
-    unet = _abstract_unet(shape.config)
+    unet = abstract_unet(shape.config)
     layers = _node_shapes(shape, unet.program.up_layers)
     widest = max(_bytes(value) for value in layers.values())
     return (feature_bytes(shape) + 4 * widest) * group * batch * pipeline.passes

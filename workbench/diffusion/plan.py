@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 Action = Literal["full", "decode", "shallow"]
 
@@ -70,6 +70,10 @@ class Plan:
         """
         return tuple(run for span in self._spans() for run in split_run(span, self.largest_group))
 
+    def after(self, run: tuple[int, ...]) -> Action | None:
+        """What the step after a run does; None at the end."""
+        return self.actions[run[-1] + 1] if run[-1] + 1 < self.steps else None
+
     def _spans(self) -> list[tuple[int, ...]]:
         """Each full step with the decode steps after it; shallow steps stand alone."""
         spans: list[list[int]] = []
@@ -83,11 +87,11 @@ class Plan:
     @classmethod
     def full(cls, steps: int) -> Plan:
         """Every step in full."""
-        return cls(("full",) * steps)
+        return cls(("full",) * max(steps, 0))
 
     @classmethod
     def from_full_steps(
-        cls, full_steps: Sequence[int], steps: int, otherwise: Action, **more: int | float
+        cls, full_steps: Sequence[int], steps: int, otherwise: Action, **more: Any
     ) -> Plan:
         """Full at the given steps, `otherwise` at all others.
 
@@ -102,8 +106,10 @@ class Plan:
         chosen = set(full_steps)
         if len(chosen) != len(full_steps):
             raise PlanError(f"A step is listed twice in {tuple(full_steps)}")
-        actions = tuple("full" if i in chosen else otherwise for i in range(steps))
-        return cls(actions, **more)  # pyright: ignore
+        actions: tuple[Action, ...] = tuple(
+            "full" if i in chosen else otherwise for i in range(steps)
+        )
+        return cls(actions, **more)
 
 
 def split_run(span: tuple[int, ...], largest: int) -> list[tuple[int, ...]]:

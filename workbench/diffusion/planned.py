@@ -8,6 +8,7 @@ from workbench.diffusion.costs import plan_cost, plan_memory
 from workbench.diffusion.driver import sample
 from workbench.diffusion.pipeline import Inputs, Pipeline
 from workbench.diffusion.plan import Plan, PlanError
+from workbench.diffusion.unet.program import program
 from workbench.measure.cost import Cost
 from workbench.measure.memory import available_bytes
 from workbench.study.method import Method, Problem
@@ -72,7 +73,7 @@ class PlannedSampling(Method):
 
 
 def _branch(planned: Pipeline) -> list[Problem]:
-    deepest = planned.unet.branches - 1
+    deepest = len(program(planned.config).up_layers) - 1
     if planned.plan.branch <= deepest:
         return []
     text = f"Branch must be between 0 and {deepest} for this UNet. You gave {planned.plan.branch}"

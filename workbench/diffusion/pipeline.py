@@ -1,0 +1,180 @@
+"""Pipeline: everything that turns a seed and a class into a picture, immutable."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float, Int
+
+from workbench.diffusion.checkpoint import load_unet
+from workbench.diffusion.conditioning import ClassTokens
+from workbench.diffusion.costs import UNetShape
+from workbench.diffusion.plan import Plan
+from workbench.diffusion.schedulers import DDIM, DDPM, DPMSolverPlusPlus, Scheduler, load_scheduler
+from workbench.diffusion.unet import UNet2DCondition
+from workbench.diffusion.unet.config import UNetConfig
+
+SAMPLERS: dict[str, type[Scheduler]] = {"ddim": DDIM, "ddpm": DDPM, "dpm++": DPMSolverPlusPlus}
+
+
+class Inputs(NamedTuple):
+    """What one sampling run starts from, a row per picture.
+
+    Args:
+        noise: x_T.
+        context: what attention reads.
+        blank: the same for "no class", which guidance moves away from.
+        labels: the class asked for.
+        keys: one random key per picture, for samplers that draw noise on the way.
+    """
+
+    noise: Float[Array, "B H W C"]
+    context: Float[Array, "B T D"]
+    blank: Float[Array, "B T D"]
+    labels: Int[np.ndarray, " B"]
+    keys: Array
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A UNet with its conditioning, sampler settings and plan.
+
+    Args:
+        weights: the UNet's arrays, flat, in the order of its module tree.
+        weights_hash: names the weights; two pipelines with the same one hold the same weights.
+        guidance: classifier-free guidance scale g in e_u + g (e_c - e_u); 1 runs one pass a step
+            instead of two.
+    """
+
+    name: str
+    config: UNetConfig
+    weights: tuple[Array, ...]
+    tokens: ClassTokens
+    scheduler: Scheduler
+    weights_hash: str
+    steps: int
+    guidance: float
+    plan: Plan
+
+    @classmethod
+    def load(cls, folder: str | Path, *, steps: int = 50, guidance: float = 2.0) -> Pipeline:
+        """Read a folder in diffusers' layout with class tokens where a text encoder would stand.
+
+        Raises:
+            CheckpointError: for a missing, truncated or mislabelled part, naming it.
+        """
+        folder = Path(folder)
+        unet = load_unet(folder / "unet")
+        return cls(
+            name=folder.name,
+            config=unet.config,
+            weights=flat_weights(unet),
+            tokens=ClassTokens.load(folder / "class_tokens"),
+            scheduler=load_scheduler(folder / "scheduler"),
+            weights_hash=_hash_of_weights(folder),
+            steps=steps,
+            guidance=guidance,
+            plan=Plan.full(steps),
+        )
+
+    @property
+    def passes(self) -> int:
+        """UNet passes per step and picture: two with guidance."""
+        return 1 if self.guidance == 1 else 2
+
+    @property
+    def sample_shape(self) -> tuple[int, int, int]:
+        """Height, width, channels of what is sampled."""
+        size = self.config.sample_size
+        height, width = size if isinstance(size, tuple) else (size, size)
+        return int(height or 0), int(width or 0), self.config.in_channels
+
+    @property
+    def shape(self) -> UNetShape:
+        height, width, _ = self.sample_shape
+        return UNetShape(self.config, height, width, self.tokens.length)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        settings = {
+            "weights": self.weights_hash,
+            "unet": self.config.model_dump(mode="json"),
+            "scheduler": repr(self.scheduler),
+            "steps": self.steps,
+            "guidance": self.guidance,
+            "plan": repr(self.plan),
+        }
+        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+
+    def with_plan(self, plan: Plan) -> Pipeline:
+        """The same pipeline under another plan, which sets the number of steps."""
+        return replace(self, plan=plan, steps=plan.steps)
+
+    def with_sampling(
+        self, *, steps: int | None = None, guidance: float | None = None, sampler: str | None = None
+    ) -> Pipeline:
+        """The same pipeline with other sampler settings, sampling in full.
+
+        Raises:
+            ValueError: for a sampler there is not, or numbers outside their range.
+        """
+        steps = self.steps if steps is None else steps
+        guidance = self.guidance if guidance is None else guidance
+        trained = self.scheduler.num_train_timesteps
+        if not 1 <= steps <= trained:
+            raise ValueError(f"Steps must be between 1 and {trained}. You gave {steps}")
+        if not guidance >= 0:
+            raise ValueError(f"Guidance must be at least 0. You gave {guidance}")
+        scheduler = self.scheduler
+        if sampler is not None:
+            if sampler not in SCHEDULERS:
+                raise ValueError(
+                    f"Sampler must be one of {', '.join(SCHEDULERS)}. You gave {sampler!r}"
+                )
+            scheduler = SCHEDULERS[sampler](scheduler.config)
+        return replace(
+            self, scheduler=scheduler, steps=steps, guidance=guidance, plan=Plan.full(steps)
+        )
+
+    def inputs(self, seeds: tuple[int, ...], labels: tuple[int, ...] | None = None) -> Inputs:
+        """Noise and conditioning for seeds; without labels, classes take turns by seed."""
+        classes = self.tokens.classes
+        chosen = np.array(
+            [s % classes for s in seeds] if labels is None else labels, dtype=np.int32
+        )
+        keys = jax.vmap(jax.random.key)(np.array(seeds, dtype=np.uint32))
+        noise = jax.vmap(lambda key: jax.random.normal(key, self.sample_shape))(keys)
+        blank = jnp.broadcast_to(self.tokens.blank, (len(seeds), *self.tokens.blank.shape))
+        return Inputs(noise, self.tokens(chosen), blank, chosen, keys)
+
+
+def flat_weights(unet: UNet2DCondition) -> tuple[Array, ...]:
+    """A UNet's arrays in the order of its module tree."""
+    return tuple(jax.tree.leaves(nnx.split(unet)[1]))
+
+
+def _as_sampler(scheduler: Scheduler, name: str) -> Scheduler:
+    """Another sampler on the same noising process."""
+    if name not in SAMPLERS:
+        raise ValueError(f"Sampler must be one of {', '.join(SAMPLERS)}. You gave {name!r}")
+    if isinstance(scheduler, SAMPLERS[name]):
+        return scheduler
+    shared = {field: getattr(scheduler, field) for field in Scheduler.model_fields}
+    return SAMPLERS[name](**shared)
+
+
+def _hash_of_weights(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for file in sorted(folder.glob("*/*.safetensors")):
+        digest.update(str(file.relative_to(folder)).encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
