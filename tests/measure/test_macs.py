@@ -294,3 +294,16 @@ def test_unknown_argument_of_weights():
 def test_keyword_weights():
     counted = macs.count(lambda x, *, w: x @ w, shaped(3, 4), w=shaped(4, 5), weights="w")
     assert counted.no_bmm == 60
+
+
+@pytest.mark.parametrize("shape", [(2, 64, 4, 8), (1, 64, 1, 8), (1, 1024, 2, 8)])
+def test_our_attention_costs_what_its_formula_says(shape):
+    from kernels_pallas.attention import attention
+    from kernels_pallas.attention.cost import cost
+
+    qkv = [shaped(*shape)] * 3
+    for implementation in ("reference", "xla"):
+        run = functools.partial(attention, implementation=implementation)
+        counted = macs.count(run, *qkv, weights=())
+        assert counted.total == cost(shape, shape, shape).macs
+        assert counted.no_bmm == 0
