@@ -14,6 +14,7 @@ READABLE = 64
 """Screen pixels to which a small image is enlarged, whole pixels only."""
 
 _GAP = 2
+_GOLDEN = (5**0.5 - 1) / 2
 
 
 def grid(split: Images, count: int, scale: int | None = None) -> bytes:
@@ -22,12 +23,13 @@ def grid(split: Images, count: int, scale: int | None = None) -> bytes:
 
     if count < 1 or len(split) < 1:
         raise DatasetError(f"count={count} images of {len(split)}: at least one is needed")
-    chosen = split.images[_in_turn(split.labels, count)]
-    _, height, width, channels = chosen.shape
+    height, width = split.images.shape[1:3]
+    columns = _columns(min(count, len(split)), len(np.unique(split.labels)), height / width)
+    rows = max(1, min(count, len(split)) // columns)  # whole rows only
+    chosen = split.images[_in_turn(split.labels, rows * columns)]
+    channels = chosen.shape[3]
     if scale is None:
         scale = max(1, READABLE // max(height, width))
-    columns = _columns(len(chosen), len(np.unique(split.labels)), height / width)
-    rows = -(-len(chosen) // columns)
     tall, wide = height * scale + _GAP, width * scale + _GAP
     canvas = np.full((rows * tall - _GAP, columns * wide - _GAP, channels), 128, np.uint8)
     for number, image in enumerate(chosen):
@@ -45,7 +47,8 @@ def excerpt(split: Text, characters: int) -> bytes:
     text = split.text[: characters + 4].tobytes().decode("utf-8", "ignore")[:characters]
     lines = [piece for line in text.splitlines() for piece in _wrapped(line, 96)]
     font = ImageFont.load_default(14)
-    page = Image.new("L", (760, 20 + 19 * max(len(lines), 1)), 255)
+    widest = max(map(font.getlength, lines), default=0)
+    page = Image.new("L", (24 + round(widest), 20 + 19 * max(len(lines), 1)), 255)
     draw = ImageDraw.Draw(page)
     for number, line in enumerate(lines):
         draw.text((12, 10 + 19 * number), line, fill=20, font=font)
@@ -64,11 +67,11 @@ def _columns(count: int, classes: int, tallness: float) -> int:
 
 
 def _in_turn(labels: np.ndarray, count: int) -> np.ndarray:
-    """The first item of each class, then the second of each, and so on."""
+    """One item of each class, then another of each, spread over the class by golden steps."""
     rank = np.zeros(len(labels), np.int64)
     for label in np.unique(labels):
         where = np.flatnonzero(labels == label)
-        rank[where] = np.arange(len(where))
+        rank[where] = np.argsort(np.argsort(np.arange(len(where)) * _GOLDEN % 1))
     return np.lexsort((labels, rank))[:count]
 
 
