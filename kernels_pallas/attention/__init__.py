@@ -67,27 +67,43 @@ def chosen(implementation: str = "auto") -> str:
 def _check(q: jax.Array, k: jax.Array, v: jax.Array, bias: jax.Array | None, causal: bool) -> None:
     for name, array in (("q", q), ("k", k), ("v", v)):
         if array.ndim != 4:
-            raise ValueError(f"attention: {name} has shape {array.shape}; needed [batch, time, heads, width]")
+            raise ValueError(
+                f"attention: {name} has shape {array.shape}; needed [batch, time, heads, width]"
+            )
         if not jnp.issubdtype(array.dtype, jnp.floating):
             raise TypeError(f"attention: {name} has dtype {array.dtype}; needed a floating type")
         if array.dtype != q.dtype:
-            raise ValueError(f"attention: {name} has dtype {array.dtype} but q has {q.dtype}; cast them alike")
+            raise ValueError(
+                f"attention: {name} has dtype {array.dtype} but q has {q.dtype}; cast them alike"
+            )
     batch, queries, heads, width = q.shape
     keys, kv_heads = k.shape[1], k.shape[2]
     if k.shape != (batch, keys, kv_heads, width):
-        raise ValueError(f"attention: k has shape {k.shape}; with q {q.shape} needed [{batch}, S, K, {width}]")
+        raise ValueError(
+            f"attention: k has shape {k.shape}; with q {q.shape} needed [{batch}, S, K, {width}]"
+        )
     if v.shape[:3] != k.shape[:3]:
-        raise ValueError(f"attention: v has shape {v.shape}; with k {k.shape} needed [{batch}, {keys}, {kv_heads}, E]")
+        raise ValueError(
+            f"attention: v has shape {v.shape}; with k {k.shape} needed [{batch}, {keys}, {kv_heads}, E]"
+        )
     if min(*q.shape, *k.shape, *v.shape) == 0:
         raise ValueError(f"attention: an axis is empty: q {q.shape}, k {k.shape}, v {v.shape}")
     if heads % kv_heads:
-        raise ValueError(f"attention: {heads} query heads cannot share {kv_heads} kv heads; the first must be a multiple")
+        raise ValueError(
+            f"attention: {heads} query heads cannot share {kv_heads} kv heads; the first must be a multiple"
+        )
     if causal and keys < queries:
-        raise ValueError(f"attention: causal with {queries} queries needs at least as many keys, got {keys}")
+        raise ValueError(
+            f"attention: causal with {queries} queries needs at least as many keys, got {keys}"
+        )
     if bias is None:
         return
     full = (batch, heads, queries, keys)
     if bias.ndim != 4 or any(b not in (1, f) for b, f in zip(bias.shape, full, strict=True)):
-        raise ValueError(f"attention: bias has shape {bias.shape}; needed {list(full)} with any axis 1")
+        raise ValueError(
+            f"attention: bias has shape {bias.shape}; needed {list(full)} with any axis 1"
+        )
     if not jnp.issubdtype(bias.dtype, jnp.floating):
-        raise TypeError(f"attention: bias has dtype {bias.dtype}; needed a floating type (0 and -inf for a mask)")
+        raise TypeError(
+            f"attention: bias has dtype {bias.dtype}; needed a floating type (0 and -inf for a mask)"
+        )

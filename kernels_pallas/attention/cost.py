@@ -37,5 +37,9 @@ def cost(
     batch, t, heads, width = q_shape
     s, kv_heads, out_width = k_shape[1], k_shape[2], v_shape[3]
     pairs = t * s - t * (t - 1) // 2 if causal else t * s
-    moved = batch * (t * heads * (width + out_width) + s * kv_heads * (width + out_width)) * itemsize
-    return AttentionCost(batch * heads * pairs * (width + out_width), moved, 4 * batch * heads * t * s)
+    moved = (
+        batch * (t * heads * (width + out_width) + s * kv_heads * (width + out_width)) * itemsize
+    )
+    return AttentionCost(
+        batch * heads * pairs * (width + out_width), moved, 4 * batch * heads * t * s
+    )

@@ -4,8 +4,6 @@ Module attributes carry the format's own names, so a key is the path to a parame
 tensor is the parameter with its axes turned.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,7 +14,13 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from workbench.checkpoints import CheckpointError, match, open_tensors, require_finite, write_tensors
+from workbench.checkpoints import (
+    CheckpointError,
+    match,
+    open_tensors,
+    require_finite,
+    write_tensors,
+)
 from workbench.diffusion.unet import UNet2DCondition, UNetConfig
 
 CONFIG = "config.json"
@@ -120,7 +124,8 @@ def file_shapes(unet: UNet2DCondition) -> dict[str, tuple[int, ...]]:
     """Key and shape of every tensor in the file of this model."""
     paths, _ = jax.tree_util.tree_flatten_with_path(nnx.state(unet, nnx.Param))
     return {
-        key(path): tuple(leaf.shape[axis] for axis in _TO_FILE[len(leaf.shape)]) for path, leaf in paths
+        key(path): tuple(leaf.shape[axis] for axis in _TO_FILE[len(leaf.shape)])
+        for path, leaf in paths
     }
 
 

@@ -1,7 +1,5 @@
 """DDIM (Song et al. 2021)."""
 
-from __future__ import annotations
-
 import math
 
 import pydantic

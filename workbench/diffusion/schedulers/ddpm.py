@@ -1,7 +1,5 @@
 """DDPM (Ho et al. 2020)."""
 
-from __future__ import annotations
-
 import math
 from typing import Literal
 

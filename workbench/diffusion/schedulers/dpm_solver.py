@@ -1,7 +1,5 @@
 """DPM-Solver++ in its multistep form (Lu et al. 2022, "DPM-Solver++", algorithm 2)."""
 
-from __future__ import annotations
-
 import math
 from typing import Literal
 
@@ -39,12 +37,18 @@ class DPMSolverPlusPlus(Scheduler):
         for i in range(n_steps):
             here, following = path[i], path[i + 1]
             few = self.lower_order_final and n_steps < 15
-            final = i == n_steps - 1 and (self.euler_at_final or few or self.final_sigmas_type == "zero")
+            final = i == n_steps - 1 and (
+                self.euler_at_final or few or self.final_sigmas_type == "zero"
+            )
             alpha, ratio, shrink = _move(here, following)
             x0, previous = shrink, 0.0
             if self.solver_order == 2 and i > 0 and not final:
                 h, h_before = math.log(here / following), math.log(path[i - 1] / here)
-                half = shrink / 2 if self.solver_type == "midpoint" else alpha * (math.expm1(-h) / h + 1)
+                half = (
+                    shrink / 2
+                    if self.solver_type == "midpoint"
+                    else alpha * (math.expm1(-h) / h + 1)
+                )
                 slope = half * h / h_before
                 x0, previous = shrink + slope, -slope
             rows.append(
@@ -64,7 +68,9 @@ class DPMSolverPlusPlus(Scheduler):
         """Spacing over n + 1 points of which the last, nearly clean one is left out."""
         total = self.num_train_timesteps
         if not 1 <= n_steps <= total:
-            raise ValueError(f"n_steps={n_steps} must lie between 1 and num_train_timesteps={total}")
+            raise ValueError(
+                f"n_steps={n_steps} must lie between 1 and num_train_timesteps={total}"
+            )
         log_snr = 0.5 * np.log(self.abar / (1 - self.abar))
         end = total - int(np.searchsorted(log_snr[::-1], self.lambda_min_clipped))
         match self.timestep_spacing:

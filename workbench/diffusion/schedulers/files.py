@@ -1,7 +1,5 @@
 """Schedulers as a diffusers `scheduler_config.json` holds them."""
 
-from __future__ import annotations
-
 import difflib
 import json
 from collections.abc import Mapping
@@ -72,7 +70,10 @@ def from_fields(fields: Mapping[str, Any], kind: str | None = None) -> Scheduler
     """
     name = kind or str(fields.get("_class_name", ""))
     if name not in CLASSES:
-        near = _NEAREST.get(name) or (difflib.get_close_matches(name, CLASSES, n=1) or ["DDIMScheduler"])[0]
+        near = (
+            _NEAREST.get(name)
+            or (difflib.get_close_matches(name, CLASSES, n=1) or ["DDIMScheduler"])[0]
+        )
         raise ValueError(
             f"scheduler {name or '(no _class_name)'} is not supported; the nearest is {near}"
             f" (pass kind={near!r} to read the file as that one); all: {', '.join(CLASSES)}"
@@ -84,7 +85,7 @@ def from_fields(fields: Mapping[str, Any], kind: str | None = None) -> Scheduler
         if field.startswith("_"):
             continue
         if field in made.model_fields:
-            kept[field] = -float("inf") if field == "lambda_min_clipped" and value == "-inf" else value
+            kept[field] = value
         elif field in fixed:
             allowed = fixed[field]
             if not foreign and allowed is not None and value not in allowed:
@@ -102,10 +103,7 @@ def from_fields(fields: Mapping[str, Any], kind: str | None = None) -> Scheduler
 def to_fields(scheduler: Scheduler) -> dict[str, Any]:
     """The fields of a `scheduler_config.json`."""
     name = next(name for name, made in CLASSES.items() if type(scheduler) is made)
-    fields = {"_class_name": name, **scheduler.model_dump(mode="python")}
-    if fields.get("lambda_min_clipped") == -float("inf"):
-        fields["lambda_min_clipped"] = "-inf"  # JSON has no infinity; the format's readers take the word
-    return fields
+    return {"_class_name": name, **scheduler.model_dump(mode="python")}
 
 
 def load_scheduler(path: str | Path, *, kind: str | None = None) -> Scheduler:
@@ -135,6 +133,7 @@ def save_scheduler(scheduler: Scheduler, folder: str | Path) -> Path:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / NAME
-    text = json.dumps(to_fields(scheduler), indent=2, sort_keys=True, allow_nan=False)
+    # `lambda_min_clipped` may be -Infinity, which the format's own reader and writer use too.
+    text = json.dumps(to_fields(scheduler), indent=2, sort_keys=True)
     file.write_text(text + "\n", encoding="utf-8")
     return file

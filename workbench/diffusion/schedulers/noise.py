@@ -1,10 +1,8 @@
 """The noising process: how much of the image is left at each timestep, and what a model learns of it."""
 
-from __future__ import annotations
-
 import functools
 import math
-from typing import Literal
+from typing import Literal, Self
 
 import jax.numpy as jnp
 import numpy as np
@@ -29,7 +27,7 @@ class Scheduler(pydantic.BaseModel):
     steps_offset: int = pydantic.Field(0, ge=0)
 
     @pydantic.model_validator(mode="after")
-    def _betas_fit(self) -> Scheduler:
+    def _betas_fit(self) -> Self:
         if self.trained_betas is not None:
             if len(self.trained_betas) != self.num_train_timesteps:
                 raise ValueError(
@@ -106,7 +104,8 @@ class Scheduler(pydantic.BaseModel):
         shape = (-1,) + (1,) * (like.ndim - 1)
         t = jnp.broadcast_to(jnp.asarray(t), like.shape[:1])
         signal, sigma = (
-            jnp.asarray(np.sqrt(a), like.dtype)[t].reshape(shape) for a in (self.abar, 1 - self.abar)
+            jnp.asarray(np.sqrt(a), like.dtype)[t].reshape(shape)
+            for a in (self.abar, 1 - self.abar)
         )
         return signal, sigma
 
@@ -114,7 +113,9 @@ class Scheduler(pydantic.BaseModel):
         """Timesteps by `timestep_spacing` (Lin et al. 2024, table 2), falling."""
         total = self.num_train_timesteps
         if not 1 <= n_steps <= total:
-            raise ValueError(f"n_steps={n_steps} must lie between 1 and num_train_timesteps={total}")
+            raise ValueError(
+                f"n_steps={n_steps} must lie between 1 and num_train_timesteps={total}"
+            )
         match self.timestep_spacing:
             case "linspace":
                 steps = np.linspace(0, total - 1, n_steps).round()[::-1]

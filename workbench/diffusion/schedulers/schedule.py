@@ -5,8 +5,6 @@ predicted a step earlier, and fresh noise. A step is therefore ten numbers: data
 spacing, eta or sampler reuses the compiled program.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from typing import NamedTuple
 
@@ -90,7 +88,9 @@ def step(
         ValueError: a row of another length.
     """
     if row.shape != (len(Row._fields),):
-        raise ValueError(f"row has shape {row.shape}; needed one row of Schedule.table, ({len(Row._fields)},)")
+        raise ValueError(
+            f"row has shape {row.shape}; needed one row of Schedule.table, ({len(Row._fields)},)"
+        )
     k = Row(*jnp.asarray(row).astype(x.dtype))
     output = output.astype(x.dtype)
     x0 = jnp.clip(k.x0_x * x + k.x0_output * output, -k.clip, k.clip)

@@ -1,7 +1,5 @@
 """Down, mid and up blocks: the containers whose attribute names are those of the checkpoint format."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from flax import nnx
@@ -17,12 +15,15 @@ from workbench.diffusion.unet.transformer import Transformer2D
 class Block(nnx.Module):
     """ResNets, each followed by a transformer where there are any."""
 
+    resnets: nnx.List
+    attentions: nnx.List
+
     def layer(
         self,
         index: int,
         x: Float[Array, "B H W C"],
         temb: Float[Array, "B E"],
-        context: Float[Array, "B S D"] | None,
+        context: Float[Array, "B S K"] | None,
         taps: Taps,
         name: str,
     ) -> Float[Array, "B H W D"]:
@@ -52,9 +53,7 @@ class DownBlock(Block):
             for _ in range(layers if cross else 0)
         )
         last = index == len(widths) - 1
-        self.downsamplers = nnx.List(
-            [] if last else [Downsample(width, dtype=dtype, rngs=rngs)]
-        )
+        self.downsamplers = nnx.List([] if last else [Downsample(width, dtype=dtype, rngs=rngs)])
 
 
 class MidBlock(Block):
@@ -68,7 +67,9 @@ class MidBlock(Block):
             for _ in range(2 if cross else 1)
         )
         self.attentions = nnx.List(
-            Transformer2D(config, width, config.heads[-1], config.depths[-1], dtype=dtype, rngs=rngs)
+            Transformer2D(
+                config, width, config.heads[-1], config.depths[-1], dtype=dtype, rngs=rngs
+            )
             for _ in range(1 if cross else 0)
         )
 

@@ -1,10 +1,8 @@
 """The shape of a UNet, in the field names of a diffusers `config.json`."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import pydantic
 
@@ -85,7 +83,7 @@ class UNetConfig(pydantic.BaseModel):
     flip_sin_to_cos: bool = True
 
     @pydantic.model_validator(mode="after")
-    def _fits(self) -> UNetConfig:
+    def _fits(self) -> Self:
         blocks = len(self.block_out_channels)
         if blocks == 0:
             raise ValueError("block_out_channels is empty; give one width per block")
@@ -103,7 +101,9 @@ class UNetConfig(pydantic.BaseModel):
         ):
             value = getattr(self, name)
             if isinstance(value, tuple) and len(value) != blocks:
-                raise ValueError(f"{name}={list(value)} has {len(value)} entries; one per block is {blocks}")
+                raise ValueError(
+                    f"{name}={list(value)} has {len(value)} entries; one per block is {blocks}"
+                )
             values = () if value is None else value if isinstance(value, tuple) else (value,)
             if any(v < 1 for v in values):
                 raise ValueError(f"{name}={value} must be positive")
@@ -114,7 +114,9 @@ class UNetConfig(pydantic.BaseModel):
                     f" norm_num_groups={self.norm_num_groups}"
                 )
             if self.has_attention and width % heads:
-                raise ValueError(f"attention_head_dim: {heads} heads do not divide {width} channels")
+                raise ValueError(
+                    f"attention_head_dim: {heads} heads do not divide {width} channels"
+                )
         if self.block_out_channels[0] % 2:
             raise ValueError(f"block_out_channels[0]={self.block_out_channels[0]} must be even")
         return self
@@ -122,7 +124,11 @@ class UNetConfig(pydantic.BaseModel):
     @property
     def heads(self) -> tuple[int, ...]:
         """Attention heads of each down block."""
-        heads = self.attention_head_dim if self.num_attention_heads is None else self.num_attention_heads
+        heads = (
+            self.attention_head_dim
+            if self.num_attention_heads is None
+            else self.num_attention_heads
+        )
         return self._per_block(heads)
 
     @property
@@ -153,7 +159,7 @@ class UNetConfig(pydantic.BaseModel):
         return value if isinstance(value, tuple) else (value,) * len(self.block_out_channels)
 
     @classmethod
-    def from_file_fields(cls, fields: Mapping[str, Any]) -> UNetConfig:
+    def from_file_fields(cls, fields: Mapping[str, Any]) -> Self:
         """The configuration a `config.json` holds; fields beginning with an underscore are the writer's notes.
 
         Raises:
@@ -181,5 +187,8 @@ class UNetConfig(pydantic.BaseModel):
         fields: dict[str, Any] = {"_class_name": "UNet2DConditionModel"}
         fields |= self.model_dump(mode="json") | {name: values[0] for name, values in FIXED.items()}
         if self.num_attention_heads is not None:
-            fields |= {"attention_head_dim": fields["num_attention_heads"], "num_attention_heads": None}
+            fields |= {
+                "attention_head_dim": fields["num_attention_heads"],
+                "num_attention_heads": None,
+            }
         return fields

@@ -1,7 +1,5 @@
 """Convolution, group norm, time embedding and resampling, in NHWC."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 
@@ -40,7 +38,11 @@ def convolve(
         return jnp.einsum("bhwc,cd->bhwd", x, kernel[0, 0])
     pad = size // 2
     return jax.lax.conv_general_dilated(
-        x, kernel, (stride, stride), [(pad, pad), (pad, pad)], dimension_numbers=("NHWC", "HWIO", "NHWC")
+        x,
+        kernel,
+        (stride, stride),
+        [(pad, pad), (pad, pad)],
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
     )
 
 
@@ -72,8 +74,28 @@ class GroupNorm(nnx.Module):
         var_g = jnp.mean(spread.reshape(by_group) + between * between, axis=2, keepdims=True)
         inverse = jax.lax.rsqrt(jnp.maximum(var_g, 0.0) + self.eps)
         scale = jnp.broadcast_to(inverse, by_group).reshape(batch, channels) * self.scale[...][None]
-        offset = self.bias[...][None] - jnp.broadcast_to(mean_g, by_group).reshape(batch, channels) * scale
+        offset = (
+            self.bias[...][None]
+            - jnp.broadcast_to(mean_g, by_group).reshape(batch, channels) * scale
+        )
         return (x * scale[:, None, None, :] + offset[:, None, None, :]).astype(self.dtype)
+
+
+class LayerNorm(nnx.Module):
+    """(x - mean) / sqrt(var + eps) over channels (Ba et al. 2016, eq. 4), in float32."""
+
+    def __init__(self, channels: int, *, eps: float, dtype: Any):
+        self.scale = nnx.Param(jnp.ones((channels,), jnp.float32))
+        self.bias = nnx.Param(jnp.zeros((channels,), jnp.float32))
+        self.eps, self.dtype = eps, dtype
+
+    def __call__(self, x: Float[Array, "B T C"]) -> Float[Array, "B T C"]:
+        """The normalised rows."""
+        x = x.astype(jnp.float32)
+        away = x - jnp.mean(x, axis=-1, keepdims=True)
+        inverse = jax.lax.rsqrt(jnp.mean(away * away, axis=-1, keepdims=True) + self.eps)
+        scale, bias = self.scale[...][None, None, :], self.bias[...][None, None, :]
+        return (away * inverse * scale + bias).astype(self.dtype)
 
 
 class TimeEmbedding(nnx.Module):
@@ -102,7 +124,11 @@ def sinusoid(
     half = width // 2
     rates = jnp.exp(-math.log(10000.0) / (half - freq_shift) * jnp.arange(half, dtype=jnp.float32))
     angles = t[:, None] * rates[None, :]
-    waves = (jnp.cos(angles), jnp.sin(angles)) if flip_sin_to_cos else (jnp.sin(angles), jnp.cos(angles))
+    waves = (
+        (jnp.cos(angles), jnp.sin(angles))
+        if flip_sin_to_cos
+        else (jnp.sin(angles), jnp.cos(angles))
+    )
     return jnp.concatenate(waves, axis=-1)
 
 
@@ -126,13 +152,13 @@ class Upsample(nnx.Module):
     def __call__(self, x: Float[Array, "B h w C"]) -> Float[Array, "B H W C"]:
         """conv(nearest(x))."""
         batch, height, width, channels = x.shape
-        tiled = jnp.broadcast_to(
-            x[:, :, None, :, None, :], (batch, height, 2, width, 2, channels)
-        )
+        tiled = jnp.broadcast_to(x[:, :, None, :, None, :], (batch, height, 2, width, 2, channels))
         return self.conv(tiled.reshape(batch, 2 * height, 2 * width, channels))
 
 
-def dense(inputs: int, outputs: int, *, bias: bool = True, dtype: Any, rngs: nnx.Rngs) -> nnx.Linear:
+def dense(
+    inputs: int, outputs: int, *, bias: bool = True, dtype: Any, rngs: nnx.Rngs
+) -> nnx.Linear:
     """x W + b, float32 parameters, computed in `dtype`."""
     init = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
     return nnx.Linear(inputs, outputs, use_bias=bias, kernel_init=init, dtype=dtype, rngs=rngs)

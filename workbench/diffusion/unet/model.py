@@ -1,14 +1,13 @@
 """The conditional UNet of latent diffusion, as pure parts."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float, Real
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
 
 from workbench.diffusion.unet.blocks import DownBlock, MidBlock, UpBlock
 from workbench.diffusion.unet.config import UNetConfig
@@ -63,14 +62,14 @@ class UNet2DCondition(nnx.Module):
     def __call__(
         self,
         x: Float[Array, "B H W C"],
-        t: Real[Array, " B"] | Real[Array, ""] | float,
+        t: ArrayLike,
         context: Float[Array, "B T D"] | None = None,
     ) -> Float[Array, "B H W O"]:
         """The prediction, float32.
 
         Args:
             x: noisy image or latent; height and width multiples of `config.stride`.
-            t: timestep, one for all or one each.
+            t: timestep, () for all or (B,) one each.
             context: what attention reads; None only where no block has attention.
 
         Raises:
@@ -81,7 +80,7 @@ class UNet2DCondition(nnx.Module):
     def encode(
         self,
         x: Float[Array, "B H W C"],
-        t: Real[Array, " B"] | Real[Array, ""] | float,
+        t: ArrayLike,
         context: Float[Array, "B T D"] | None = None,
     ) -> Features:
         """Down blocks and mid block: everything the decoder needs besides t and context."""
@@ -92,7 +91,7 @@ class UNet2DCondition(nnx.Module):
     def decode(
         self,
         features: Features,
-        t: Real[Array, " B"] | Real[Array, ""] | float,
+        t: ArrayLike,
         context: Float[Array, "B T D"] | None = None,
     ) -> Float[Array, "B H W O"]:
         """Up blocks and output; `decode(encode(x, t, c), t, c)` is `unet(x, t, c)`."""
@@ -101,7 +100,7 @@ class UNet2DCondition(nnx.Module):
     def full(
         self,
         x: Float[Array, "B H W C"],
-        t: Real[Array, " B"] | Real[Array, ""] | float,
+        t: ArrayLike,
         context: Float[Array, "B T D"] | None,
         branch: int,
     ) -> tuple[Float[Array, "B H W O"], Array]:
@@ -113,7 +112,7 @@ class UNet2DCondition(nnx.Module):
     def shallow(
         self,
         x: Float[Array, "B H W C"],
-        t: Real[Array, " B"] | Real[Array, ""] | float,
+        t: ArrayLike,
         context: Float[Array, "B T D"] | None,
         cached: Float[Array, "B h w E"],
         branch: int,
@@ -132,7 +131,7 @@ class UNet2DCondition(nnx.Module):
     def run(
         self,
         x: Float[Array, "B H W C"] | None,
-        t: Real[Array, " B"] | Real[Array, ""] | float,
+        t: ArrayLike,
         context: Float[Array, "B T D"] | None = None,
         *,
         wanted: Sequence[str] = (OUTPUT,),
@@ -165,7 +164,9 @@ class UNet2DCondition(nnx.Module):
             self._check(x, context, batch, nodes)
             temb = self._time(t, batch)
             inner = None if context is None else context.astype(self.dtype)
-            hidden = {n: jnp.asarray(v).astype(self.dtype) for n, v in values.items() if n != OUTPUT}
+            hidden = {
+                n: jnp.asarray(v).astype(self.dtype) for n, v in values.items() if n != OUTPUT
+            }
             for node in nodes:
                 hidden[node.name] = self._compute(node, x, hidden, temb, inner, taps)
             values = {**values, **hidden}
@@ -179,7 +180,9 @@ class UNet2DCondition(nnx.Module):
         """The encoder's result under the names `run` takes."""
         names = self.program.skips
         if len(features.skips) != len(names):
-            raise ValueError(f"features have {len(features.skips)} skips; this UNet has {len(names)}")
+            raise ValueError(
+                f"features have {len(features.skips)} skips; this UNet has {len(names)}"
+            )
         return {**dict(zip(names, features.skips, strict=True)), "mid": features.mid}
 
     @property
@@ -200,7 +203,9 @@ class UNet2DCondition(nnx.Module):
         """
         layers = self.program.up_layers
         if not 0 <= branch < len(layers):
-            raise ValueError(f"branch={branch} does not exist; this UNet has 0 to {len(layers) - 1}")
+            raise ValueError(
+                f"branch={branch} does not exist; this UNet has 0 to {len(layers) - 1}"
+            )
         deepest = layers[len(layers) - 1 - branch]
         return next(node.inputs[0] for node in self.program.nodes if node.name == deepest)
 
@@ -225,11 +230,13 @@ class UNet2DCondition(nnx.Module):
                 values[place] = value
                 continue
             if not isinstance(value, tuple | list) or len(value) != len(place):
-                raise ValueError(f"the value of {name!r} is a tuple of {len(place)}: {', '.join(place)}")
+                raise ValueError(
+                    f"the value of {name!r} is a tuple of {len(place)}: {', '.join(place)}"
+                )
             values |= dict(zip(place, value, strict=True))
         return values
 
-    def _time(self, t: Real[Array, " B"] | Real[Array, ""] | float, batch: int) -> Array:
+    def _time(self, t: ArrayLike, batch: int) -> Array:
         """SiLU of the time embedding, which every ResNet takes."""
         t = jnp.asarray(t).astype(jnp.float32)
         if t.shape not in ((), (batch,)):
@@ -276,17 +283,25 @@ class UNet2DCondition(nnx.Module):
         config = self.config
         if any(node.kind == "conv_in" for node in nodes):
             if x is None:
-                raise ValueError("x is None, but the encoder's first layer must run for what is wanted")
+                raise ValueError(
+                    "x is None, but the encoder's first layer must run for what is wanted"
+                )
             if x.ndim != 4 or x.shape[-1] != config.in_channels:
                 raise ValueError(f"x has shape {x.shape}; needed [B, H, W, {config.in_channels}]")
             if x.shape[1] % config.stride or x.shape[2] % config.stride:
-                raise ValueError(f"x has shape {x.shape}; height and width must be multiples of {config.stride}")
+                raise ValueError(
+                    f"x has shape {x.shape}; height and width must be multiples of {config.stride}"
+                )
         if not any(".transformer." in unit for node in nodes for unit in node.units):
             return
         needed = f"[{batch}, T, {config.cross_attention_dim}]"
         if context is None:
             raise ValueError(f"context is None; this UNet attends to one of shape {needed}")
-        if context.ndim != 3 or context.shape[0] != batch or context.shape[2] != config.cross_attention_dim:
+        if (
+            context.ndim != 3
+            or context.shape[0] != batch
+            or context.shape[2] != config.cross_attention_dim
+        ):
             raise ValueError(f"context has shape {context.shape}; needed {needed}")
 
 
@@ -296,5 +311,7 @@ def _batch(x: Array | None, values: Mapping[str, Any]) -> int:
         return x.shape[0]
     sizes = {jax.numpy.shape(v)[0] for v in values.values()}
     if len(sizes) != 1:
-        raise ValueError(f"x is None, so the values given must agree on the batch; they have {sorted(sizes)}")
+        raise ValueError(
+            f"x is None, so the values given must agree on the batch; they have {sorted(sizes)}"
+        )
     return sizes.pop()

@@ -5,8 +5,6 @@ propagation, DeepCache, block or layer inheritance) are then one thing: some nod
 what the wanted ones still depend on is computed.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import difflib
 import functools
@@ -19,7 +17,9 @@ from workbench.diffusion.unet.transformer import UNITS
 OUTPUT = "conv_out"
 """Name of the last node: the model's prediction."""
 
-Kind = Literal["conv_in", "layer", "mid_layer", "downsample", "up_layer", "upsample", "same", "conv_out"]
+Kind = Literal[
+    "conv_in", "layer", "mid_layer", "downsample", "up_layer", "upsample", "same", "conv_out"
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +60,9 @@ class Program:
         if name not in self.owner:
             known = [*self.blocks, *self.owner]
             near = difflib.get_close_matches(name, known, n=3)
-            hint = f"; near: {', '.join(near)}" if near else f"; blocks are {', '.join(self.blocks)}"
+            hint = (
+                f"; near: {', '.join(near)}" if near else f"; blocks are {', '.join(self.blocks)}"
+            )
             raise ValueError(f"the UNet has no intermediate called {name!r}{hint}")
         return name
 
@@ -75,7 +77,9 @@ class Program:
         for name in wanted:
             node = self.owner[name]
             if name != node and node in given and name not in given:
-                raise ValueError(f"{name!r} is wanted, but lies inside {node!r}, whose value is given")
+                raise ValueError(
+                    f"{name!r} is wanted, but lies inside {node!r}, whose value is given"
+                )
             need.add(node)
         run = []
         for node in reversed(self.nodes):
@@ -95,7 +99,9 @@ def program(config: UNetConfig) -> Program:
         blocks[block] = tuple(node.name for node in nodes[start:])
 
     def units(name: str, attention: bool, depth: int) -> tuple[str, ...]:
-        inner = [f"{name}.transformer.{d}.{u}" for d in range(depth if attention else 0) for u in UNITS]
+        inner = [
+            f"{name}.transformer.{d}.{u}" for d in range(depth if attention else 0) for u in UNITS
+        ]
         return (f"{name}.resnet", *inner)
 
     last = len(config.block_out_channels) - 1

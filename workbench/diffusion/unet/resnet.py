@@ -1,7 +1,5 @@
 """The residual convolution unit."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from flax import nnx
@@ -21,7 +19,9 @@ class ResnetBlock(nnx.Module):
         groups, eps = config.norm_num_groups, config.norm_eps
         self.norm1 = GroupNorm(inputs, groups, eps=eps, dtype=dtype)
         self.conv1 = Conv(inputs, outputs, 3, dtype=dtype, rngs=rngs)
-        self.time_emb_proj = dense(4 * config.block_out_channels[0], outputs, dtype=dtype, rngs=rngs)
+        self.time_emb_proj = dense(
+            4 * config.block_out_channels[0], outputs, dtype=dtype, rngs=rngs
+        )
         self.norm2 = GroupNorm(outputs, groups, eps=eps, dtype=dtype)
         self.conv2 = Conv(outputs, outputs, 3, dtype=dtype, rngs=rngs)
         if inputs != outputs:

@@ -1,7 +1,5 @@
 """Values handed in and out of a forward pass by name."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The transformer unit: attention within the image, attention to the context, gated feed-forward."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import jax
@@ -10,7 +8,7 @@ from jaxtyping import Array, Float
 
 from kernels_pallas.attention import attention
 from workbench.diffusion.unet.config import UNetConfig
-from workbench.diffusion.unet.layers import Conv, GroupNorm, dense
+from workbench.diffusion.unet.layers import Conv, GroupNorm, LayerNorm, dense
 from workbench.diffusion.unet.taps import Taps
 
 UNITS = ("self_attention", "cross_attention", "feed_forward")
@@ -78,13 +76,10 @@ class FeedForward(nnx.Module):
 class TransformerBlock(nnx.Module):
     """x + self-attention, + cross-attention, + feed-forward, each after a layer norm."""
 
-    def __init__(
-        self, width: int, context_width: int, heads: int, *, dtype: Any, rngs: nnx.Rngs
-    ):
-        def norm() -> nnx.LayerNorm:
-            return nnx.LayerNorm(width, epsilon=1e-5, use_fast_variance=False, dtype=dtype, rngs=rngs)
-
-        self.norm1, self.norm2, self.norm3 = norm(), norm(), norm()
+    def __init__(self, width: int, context_width: int, heads: int, *, dtype: Any, rngs: nnx.Rngs):
+        self.norm1 = LayerNorm(width, eps=1e-5, dtype=dtype)
+        self.norm2 = LayerNorm(width, eps=1e-5, dtype=dtype)
+        self.norm3 = LayerNorm(width, eps=1e-5, dtype=dtype)
         self.attn1 = Attention(width, width, heads, dtype=dtype, rngs=rngs)
         self.attn2 = Attention(width, context_width, heads, dtype=dtype, rngs=rngs)
         self.ff = FeedForward(width, dtype=dtype, rngs=rngs)
@@ -122,6 +117,8 @@ class Transformer2D(nnx.Module):
             for _ in range(depth)
         )
         self.linear = config.use_linear_projection
+        self.proj_in: nnx.Linear | Conv
+        self.proj_out: nnx.Linear | Conv
         if self.linear:
             self.proj_in = dense(channels, channels, dtype=dtype, rngs=rngs)
             self.proj_out = dense(channels, channels, dtype=dtype, rngs=rngs)
