@@ -75,7 +75,7 @@ def bars(
                 "end": max(value, whisker[1] or value), "text": written,
             })  # fmt: skip
     values = [row["end"] for row in live] + [row["value"] for row in live]
-    ends = tuple(x_domain or axes.domain(values, zero=True))
+    ends: Domain = (x_domain[0], x_domain[1]) if x_domain else axes.domain(values, zero=True)
     if x_domain is None and live and ends[1] > max(values):
         ends = (ends[0], max(values))  # the longest bar reaches the end of the plot
     spec = _spec(x_title, unit, ends, max(len(found), 1))

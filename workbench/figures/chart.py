@@ -132,7 +132,7 @@ def is_predicted(row: Row, predicted: str) -> bool:
 
 
 def slots_of(rows: Sequence[Row], method: str, slots: Palette | Mapping[str, int] | None) -> dict:
-    """Returns the slot of every method in the rows: given, in the row, else the shared palette's."""
+    """Returns the slot of every method: given, in the row, else the shared palette's."""
     names = list(dict.fromkeys(str(row[method]) for row in rows))
     given = slots.as_dict() if isinstance(slots, Palette) else dict(slots or {})
     for row in rows:

@@ -1,7 +1,8 @@
 """Steps across, blocks down, one stepped ramp; the plan drawn above its steps."""
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import altair as alt
@@ -9,7 +10,6 @@ import altair as alt
 from workbench.figures import layers, theme
 from workbench.figures.chart import Chart, ChartError, Row, records
 from workbench.figures.numbers import number, setting
-from workbench.figures.palette import AREA
 from workbench.figures.palette import slot as shared_slot
 from workbench.figures.text import text_width
 
@@ -62,12 +62,13 @@ def heat(
     names = list(blocks) or list(dict.fromkeys(str(row[y]) for row in found))
     count = steps or 1 + max((int(row[x]) for row in found), default=0)
     levels = tuple(thresholds) or _thresholds([row[value] for row in found])
-    if len(levels) != 7 or any(a >= b for a, b in zip(levels, levels[1:], strict=False)):
+    if len(levels) != 7 or any(a >= b for a, b in pairwise(levels)):
         raise ChartError(f"heat: thresholds must be 7 rising values: {list(levels)}")
     number_slot = slot if slot is not None else shared_slot(method) if method else 1
     keys = sorted({int(step) for step in plan if 0 <= int(step) < count})
     arguments |= {
-        "blocks": names, "steps": count, "thresholds": list(levels), "slot": number_slot, "plan": keys,
+        "blocks": names, "steps": count, "thresholds": list(levels), "slot": number_slot,
+        "plan": keys,
     }  # fmt: skip
     live = [
         {
@@ -116,15 +117,19 @@ def _thresholds(values: Sequence[float | None]) -> tuple[float, ...]:
 def _legend(levels: Sequence[float], live: Sequence[Row]) -> list[Row]:
     least = min((row["value"] for row in live), default=levels[0])
     first = setting(float(f"{min(least, levels[0]):.1g}"))
-    room = text_width(first) + 8
-    rows: list[Row] = [{"left": 0, "right": 0, "text": first, "value": None, "x": 0}]
-    edges = [levels[0] - 1, *levels]
-    for place, level in enumerate(edges):
-        left = room + 19 * place
-        rows.append({"left": left, "right": left + 18, "text": "", "value": level, "x": left})
     last = f"{setting(float(f'{levels[-1]:.2g}'))} and more"
-    rows.append({"left": 0, "right": 0, "text": last, "value": None, "x": room + 19 * 8 + 6})
-    return rows
+    first_room, last_room = text_width(first) + 8, text_width(last) + 8
+    words: list[Row] = [
+        {"text": first, "place": 0, "shift": 0},
+        {"text": last, "place": 8, "shift": 6},
+    ]
+    swatches: list[Row] = [
+        {"value": level, "place": place, "shift": 0}
+        for place, level in enumerate([levels[0] - 1, *levels])
+    ]
+    common = {"start": round(first_room, 1), "room": round(first_room + last_room, 1)}
+    words[0]["shift"] = -common["start"]
+    return [{**row, **common} for row in [*swatches, *words]]
 
 
 def _finding(title: str, live: Sequence[Row]) -> str:
@@ -159,7 +164,7 @@ def _spec(
     shade = alt.Scale(
         type="threshold",
         domain=list(levels),
-        range=[theme.var(f"area{k}") for k in range(len(AREA["light"]))],
+        range=[theme.var(f"area{k}") for k in range(8)],
     )
     cells = (
         alt.Chart(layers.source("live"), name="cells")
@@ -178,26 +183,33 @@ def _spec(
         alt.Chart(layers.source("plan"), name="plan")
         .mark_rect(
             strokeWidth=1.4, cornerRadius=2,
-            y=layers.expr(f"scale('y', '{PLAN}') + 0.5"),
-            height=ROW - 3,
+            y=layers.expr(f"scale('y', '{PLAN}') + 1"),
+            y2=layers.expr(f"scale('y', '{PLAN}') + {ROW - 2}"),
         )
         .encode(x=x, x2="right:Q", stroke=hue, color=fill)
     )  # fmt: skip
+    at = "datum.start + datum.shift + ({place}) * min(19, (width - datum.room) / 8)"
     below = alt.value(height + 52)
     swatches = (
         alt.Chart(layers.source("legend"), name="legend")
         .transform_filter("isValid(datum.value)")
         .mark_rect(
-            x=layers.expr("datum.left"), x2=layers.expr("datum.right"), clip=False,
-            y=height + 47, y2=height + 56,
+            x=layers.expr(at.format(place="datum.place")),
+            x2=layers.expr(at.format(place="datum.place + 1") + " - 1"),
+            clip=False, y=height + 47, y2=height + 56,
         )
         .encode(fill=alt.Fill("value:Q", scale=shade, legend=None))
     )  # fmt: skip
     words = (
         alt.Chart(layers.source("legend"), name="legend_words")
         .mark_text(
-            align="left", baseline="middle", x=layers.expr("datum.x"), fontSize=11, clip=False
+            align="left",
+            baseline="middle",
+            x=layers.expr(at.format(place="datum.place")),
+            fontSize=11,
+            clip=False,
         )
+        .transform_filter("isValid(datum.text)")
         .encode(y=below, text="text:N")
     )
     columns = [

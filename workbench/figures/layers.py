@@ -70,8 +70,8 @@ def y_axis(words: dict[str, Any], **more: Any) -> alt.Axis:
 
 def scale(ends: Domain, log: bool, **more: Any) -> alt.Scale:
     """Returns a scale with fixed ends."""
-    kind = {"type": "log"} if log else {}
-    return alt.Scale(domain=list(ends), nice=False, zero=False, **kind, **more)
+    more |= {"type": "log"} if log else {}
+    return alt.Scale(domain=list(ends), nice=False, zero=False, **more)
 
 
 def points(x: alt.X, y: alt.Y, data: str = "live") -> alt.Chart:
@@ -128,9 +128,7 @@ def labels(x: alt.X, y: alt.Y, data: str = "labels") -> list[alt.Chart]:
     return [halo.properties(name="halo"), words.properties(name="labels")]
 
 
-def finish(
-    chart: alt.LayerChart, description: str, height: float, about: dict[str, Any]
-) -> dict[str, Any]:
+def finish(chart: Any, description: str, height: float, about: dict[str, Any]) -> dict[str, Any]:
     """Returns the validated specification with the look, and what `chart.js` needs to know.
 
     Args:

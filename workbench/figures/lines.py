@@ -90,14 +90,15 @@ def lines(
             "predicted": is_predicted(row, predicted),
         })  # fmt: skip
     span = [row[column] for row in live for column in ("y", "low", "high")]
-    x_ends = tuple(x_domain or _tight(live, x_log))
-    y_ends = tuple(y_domain or axes.domain(span, y_log))
+    x_ends: Domain = (x_domain[0], x_domain[1]) if x_domain else _tight(live, x_log)
+    y_ends: Domain = (y_domain[0], y_domain[1]) if y_domain else axes.domain(span, y_log)
     if x_ends[0] >= x_ends[1] or y_ends[0] >= y_ends[1]:
         raise ChartError(f"lines: a domain must go from low to high: {x_ends}, {y_ends}")
+    beyond = [] if extrapolated is None else [{"from": extrapolated, "to": x_ends[1]}]
     labels, gutters = _labels(live, dict(names or {}), y_ends, y_log, height)
     spec = _spec(
         x_title or x, y_title or y, x_unit, y_unit, x_ends, y_ends, x_log, y_log, x_style, y_style,
-        marks, dashed, extrapolated, gutters, height,
+        marks, dashed, bool(beyond), gutters, height,
     )  # fmt: skip
     said = description or _finding(title, live)
     return Chart(
@@ -106,7 +107,7 @@ def lines(
         subtitle=subtitle,
         description=said,
         spec={**spec, "description": said},
-        rows={"live": live, "labels": labels},
+        rows={"live": live, "labels": labels, "beyond": beyond},
         arguments=arguments,
         source=found,
     )
@@ -138,7 +139,7 @@ def _labels(
     for narrow in (False, True):
         blocks = [two_lines(text) if narrow else [text] for text in texts]
         tall = max(len(block) for block in blocks)
-        moved = placement.spread(places, placement.LINE * (tall if narrow else 1), 14 * tall)
+        moved = placement.spread(places, placement.LINE * tall, height - 7.0 * tall)
         for row, block, place, spot in zip(last.values(), blocks, places, moved, strict=True):
             for number_line, line in enumerate(block):
                 shift = spot - place + placement.LINE * (number_line - (len(block) - 1) / 2)
@@ -166,7 +167,7 @@ def _finding(title: str, live: Sequence[Row]) -> str:
 def _spec(
     x_title: str, y_title: str, x_unit: str, y_unit: str, x_ends: Domain, y_ends: Domain,
     x_log: bool, y_log: bool, x_style: str, y_style: str, marks: bool, dashed: bool,
-    extrapolated: float | None, gutters: tuple[float, float], height: int,
+    extrapolated: bool, gutters: tuple[float, float], height: int,
 ) -> dict[str, Any]:  # fmt: skip
     x_words = axes.axis(x_title, x_ends, x_log, x_unit, x_style)
     y_words = axes.axis(y_title, y_ends, y_log, y_unit, y_style)
@@ -180,8 +181,8 @@ def _spec(
     live = alt.Chart(layers.source("live"))
     stroke = layers.hue(alt.Stroke)
     parts: list[alt.Chart] = []
-    if extrapolated is not None:
-        beyond = alt.Chart(alt.InlineData(values=[{"from": extrapolated, "to": x_ends[1]}]))
+    if extrapolated:
+        beyond = alt.Chart(layers.source("beyond"))
         parts += [
             beyond.mark_rect(fill=theme.var("fill"), y=0, y2=height)
             .encode(x=alt.X("from:Q"), x2="to:Q")

@@ -22,7 +22,10 @@ class Slot:
     dash: tuple[float, ...]
 
 
-_STAR = "M0,-1L0.26,-0.36L0.95,-0.31L0.42,0.14L0.59,0.81L0,0.44L-0.59,0.81L-0.42,0.14L-0.95,-0.31L-0.26,-0.36Z"
+_STAR = (
+    "M0,-1L0.26,-0.36L0.95,-0.31L0.42,0.14L0.59,0.81"
+    "L0,0.44L-0.59,0.81L-0.42,0.14L-0.95,-0.31L-0.26,-0.36Z"
+)
 _HEXAGON = "M0,-0.9L0.78,-0.45L0.78,0.45L0,0.9L-0.78,0.45L-0.78,-0.45Z"
 _HOURGLASS = "M-0.75,-0.85L0.75,-0.85L0.15,0L0.75,0.85L-0.75,0.85L-0.15,0Z"
 _PLUS = (
@@ -47,14 +50,20 @@ OTHERS = len(SLOTS)
 """The slot of everything beyond ten methods: folded together, drawn in secondary ink."""
 
 AREA: dict[Theme, tuple[str, ...]] = {
-    "light": tuple("#eef2f6 #d5e1ec #b4cbe0 #8fb0d0 #6690bb #4170a2 #245083 #123560".split()),
-    "dark": tuple("#1a2028 #1f2e3f #254261 #305a86 #4177ab #6399cb #95bee3 #cfe4f8".split()),
+    "light": (
+        *("#eef2f6", "#d5e1ec", "#b4cbe0", "#8fb0d0"),
+        *("#6690bb", "#4170a2", "#245083", "#123560"),
+    ),
+    "dark": (
+        *("#1a2028", "#1f2e3f", "#254261", "#305a86"),
+        *("#4177ab", "#6399cb", "#95bee3", "#cfe4f8"),
+    ),
 }
 """Heat-map steps, small to large: pale is small in light, dark is small in dark."""
 
 BUDGET: dict[Theme, tuple[str, ...]] = {
-    "light": tuple("#6a93c0 #4b79ac #336196 #204a7d #0f3161".split()),
-    "dark": tuple("#4a78a8 #6590bf #86aad3 #abc7e6 #d6e6f8".split()),
+    "light": ("#6a93c0", "#4b79ac", "#336196", "#204a7d", "#0f3161"),
+    "dark": ("#4a78a8", "#6590bf", "#86aad3", "#abc7e6", "#d6e6f8"),
 }
 """Line steps for a quantity such as compute budget; each at least 3:1 on paper."""
 

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import altair as alt
@@ -81,8 +82,16 @@ def pareto(
     used = slots_of(found, method, slots)
     arguments |= {"slots": used, "pins": dict(pins or {}), "names": dict(names or {})}
     live = _live(found, arguments, used)
-    x_ends = tuple(x_domain or axes.domain(_values(live, "x", "x_low", "x_high"), x_log))
-    y_ends = tuple(y_domain or axes.domain(_values(live, "y", "y_low", "y_high"), y_log))
+    x_ends: Domain = (
+        (x_domain[0], x_domain[1])
+        if x_domain
+        else axes.domain(_values(live, "x", "x_low", "x_high"), x_log)
+    )
+    y_ends: Domain = (
+        (y_domain[0], y_domain[1])
+        if y_domain
+        else axes.domain(_values(live, "y", "y_low", "y_high"), y_log)
+    )
     if x_ends[0] >= x_ends[1] or y_ends[0] >= y_ends[1]:
         raise ChartError(f"pareto: a domain must go from low to high: {x_ends}, {y_ends}")
     leaders = _leaders(live)
@@ -164,7 +173,7 @@ def _labels(
         segments = [
             (*at[one["key"]][:2], *at[two["key"]][:2])
             for joined in _joined(live)
-            for one, two in zip(joined, joined[1:], strict=False)
+            for one, two in pairwise(joined)
             if to["connect"]
         ]
         wanted = [*_pin_labels(at), *_series_labels(live, at, to), *_point_labels(live, at)]

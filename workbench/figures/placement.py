@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 
+import numpy as np
+
 from workbench.figures.chart import Row
 from workbench.figures.text import text_width, two_lines
 
@@ -83,19 +85,20 @@ def place(
         segments: lines labels should stay off, x1, y1, x2, y2.
     """
     dots = [dot for segment in segments for dot in _dots(segment)]
+    across, down = np.array(dots, dtype=np.float64).reshape(-1, 2).T
     taken: list[Box] = []
     for label in labels:
         best: tuple[float, Box, list[str], Row, str, float, float] | None = None
-        for cost, box, lines, row, align, x, y in _choices(label, size):
+        for choice in sorted(_choices(label, size), key=lambda choice: choice[0]):
+            cost, box, lines, row, align, x, y = choice
             if best is not None and cost >= best[0]:
-                continue
+                break
             cost += sum(40 + shared for other in taken if (shared := box.overlap(other)))
             cost += sum(12 + shared for mark in marks if (shared := box.overlap(mark)))
             if best is not None and cost >= best[0]:
                 continue
-            cost += 2 * sum(
-                box.left < dx < box.right and box.top + 1 < dy < box.bottom - 1 for dx, dy in dots
-            )
+            inside = (across > box.left - 2) & (across < box.right + 2)
+            cost += 2 * int((inside & (down > box.top + 1) & (down < box.bottom - 1)).sum())
             if best is None or cost < best[0]:
                 best = cost, box, lines, row, align, x, y
         if best is None or (best[0] > 9 and not label.required):
@@ -129,7 +132,9 @@ def _choices(label: Label, size: tuple[float, float]) -> Iterator[tuple]:
                     max(0, -box.left) + max(0, box.right - size[0]) + max(0, -18 - box.top)
                     + 2 * max(0, box.bottom - size[1])
                 )  # fmt: skip
-                cost = 0.5 * liking + 0.35 * far + 0.9 * place + 3 * (len(lines) - 1) + 8 * outside
+                cost = (
+                    0.5 * liking + 0.35 * far + 0.9 * place + 1.5 * (len(lines) - 1) + 8 * outside
+                )
                 align = "left" if right > 0 else "right" if right < 0 else "center"
                 yield cost, box, lines, row, align, x, y
 
@@ -141,8 +146,8 @@ def _dots(segment: tuple[float, float, float, float]) -> Iterator[tuple[float, f
         yield x1 + (x2 - x1) * step / count, y1 + (y2 - y1) * step / count
 
 
-def spread(places: Sequence[float], gap: float = LINE, most: float = 14) -> list[float]:
-    """Moves positions apart to at least `gap`, each by at most `most`, keeping their order."""
+def spread(places: Sequence[float], gap: float = LINE, end: float = math.inf) -> list[float]:
+    """Moves positions apart to at least `gap`, as little as that takes, none beyond `end`."""
     order = sorted(range(len(places)), key=lambda index: places[index])
     moved = [places[index] for index in order]
     for _ in range(60):
@@ -151,7 +156,9 @@ def spread(places: Sequence[float], gap: float = LINE, most: float = 14) -> list
             if short > 1e-6:
                 moved[one] -= short / 2
                 moved[one + 1] += short / 2
+    for place in range(len(moved) - 1, -1, -1):
+        moved[place] = min(moved[place], end - gap * (len(moved) - 1 - place))
     found = [0.0] * len(places)
     for position, index in zip(moved, order, strict=True):
-        found[index] = min(max(position, places[index] - most), places[index] + most)
+        found[index] = position
     return found

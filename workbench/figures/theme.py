@@ -117,7 +117,6 @@ def config() -> dict[str, Any]:
             "tickSize": 4,
             "gridColor": var("grid"),
             "gridWidth": 1,
-            "tickCount": 5,
         },
         "axisX": {"grid": False},
         "axisY": {"domain": False, "ticks": False, "grid": True},

@@ -8,6 +8,7 @@ import contextlib
 import functools
 import os
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ def bundle() -> str:
     """
     import vl_convert
 
-    stored = home() / "vega" / f"vega-{vl_convert.__version__}-{VEGA_LITE}.js"
+    stored = home() / "vega" / f"vega-{version('vl-convert-python')}-{VEGA_LITE}.js"
     with contextlib.suppress(OSError, UnicodeDecodeError):
         text = stored.read_text(encoding="utf-8")
         if len(text) > 100_000 and "vegaEmbed" in text:
