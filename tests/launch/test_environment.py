@@ -1,0 +1,101 @@
+"""The environment is made once, from what it says, by uv or by pip alike."""
+
+import sys
+
+import pytest
+
+from workbench.launch import environment
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    for name in ("pyproject.toml", "constraints.txt"):
+        (tmp_path / name).write_text(name, encoding="utf-8")
+    monkeypatch.setattr(environment, "ROOT", tmp_path)
+    commands = []
+
+    class Done:
+        returncode = 0
+
+    def run(command, **_):
+        commands.append([str(part) for part in command])
+        python = environment.python_of(tmp_path / ".venv")
+        python.parent.mkdir(parents=True, exist_ok=True)
+        python.touch()
+        return Done
+
+    monkeypatch.setattr(environment.subprocess, "run", run)
+    return tmp_path, commands
+
+
+@pytest.mark.parametrize("uv", ["uv", None])
+def test_made_once_and_again_when_a_pin_changes(checkout, monkeypatch, capsys, uv):
+    root, commands = checkout
+    monkeypatch.setattr(environment.shutil, "which", lambda name: uv)
+    environment.prepare("lab")
+    told = capsys.readouterr().out.splitlines()[0]
+    assert f"{environment.PURPOSES['lab']['megabytes']} MB" in told and "minutes" in told
+    assert len(commands) == 2
+    assert str(root / "constraints.txt") in commands[-1]
+    assert commands[-1][0] == ("uv" if uv else str(environment.python_of(root / ".venv")))
+    environment.prepare("lab")
+    assert len(commands) == 2
+    assert capsys.readouterr().out == ""
+    (root / "constraints.txt").write_text("changed", encoding="utf-8")
+    environment.prepare("lab")
+    assert len(commands) == 3
+
+
+def test_test_extras_are_another_stamp_in_the_same_place(checkout, monkeypatch):
+    root, commands = checkout
+    monkeypatch.setattr(environment.shutil, "which", lambda name: None)
+    assert environment.prepare("lab") == environment.prepare("test")
+    assert commands[-1][-1] == f"{root}[test]"
+
+
+def test_peers_are_installed_by_exact_version_with_pip(tmp_path):
+    first, second = environment.steps("parity", tmp_path / "python", "uv")
+    assert first[0] == second[0] == str(tmp_path / "python")
+    assert first[-1] == "torch==2.13.0"
+    assert all("==" in package for package in environment.PEERS)
+    assert "torch==2.13.0" in second
+
+
+def test_failed_install_leaves_no_stamp(checkout, monkeypatch):
+    root, _ = checkout
+    python = environment.python_of(root / ".venv")
+    python.parent.mkdir(parents=True)
+    python.touch()
+
+    class Failed:
+        returncode = 1
+
+    monkeypatch.setattr(environment.subprocess, "run", lambda *_, **__: Failed)
+    with pytest.raises(SystemExit, match="Installing failed"):
+        environment.prepare("lab")
+    assert not (root / ".venv" / ".ready-lab").exists()
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "says"),
+    [
+        ("version_info", (3, 10, 9), "Python 3.11 or newer is needed"),
+        ("platform", "win32", "Windows is supported on x86-64 only"),
+        ("platform", "darwin", "Intel"),
+    ],
+)
+def test_unsupported_machine_is_one_line(monkeypatch, setting, value, says):
+    machine = {"win32": "ARM64", "darwin": "x86_64"}.get(value, "x86_64")
+    monkeypatch.setattr(environment.platform, "machine", lambda: machine)
+    monkeypatch.setattr(sys, setting, value)
+    problem = environment.unsupported()
+    assert says in problem and "\n" not in problem
+
+
+def test_this_machine_is_supported():
+    assert environment.unsupported() == ""
+
+
+def test_unknown_purpose_is_usage(capsys):
+    assert environment.main(["everything"]) == 2
+    assert "lab|test|parity" in capsys.readouterr().out
