@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from workbench.diffusion.arithmetic import PartCost, UnitCosts
 from workbench.diffusion.unet.config import UNetConfig
 from workbench.diffusion.unet.model import UNet2DCondition
 from workbench.diffusion.unet.program import OUTPUT
@@ -20,7 +21,6 @@ from workbench.measure.macs import MacCount, count
 
 if TYPE_CHECKING:
     from workbench.diffusion.pipeline import Pipeline
-    from workbench.diffusion.plan import Plan
 
 Abstract = jax.ShapeDtypeStruct
 FLOAT_BYTES = 4
@@ -34,20 +34,6 @@ class UNetShape:
     height: int
     width: int
     tokens: int
-
-
-@dataclass(frozen=True)
-class PartCost:
-    """Multiply-accumulates of one part for one sample, in both conventions."""
-
-    macs: float
-    no_bmm: float
-
-    def __add__(self, other: PartCost) -> PartCost:
-        return PartCost(self.macs + other.macs, self.no_bmm + other.no_bmm)
-
-    def __mul__(self, times: float) -> PartCost:
-        return PartCost(self.macs * times, self.no_bmm * times)
 
 
 def _abstract(
@@ -143,34 +129,29 @@ def _bytes(value: Abstract) -> int:
     return int(np.prod(value.shape)) * FLOAT_BYTES
 
 
-def step_costs(shape: UNetShape, plan: Plan) -> list[PartCost]:
-    """Cost of each step of a plan, one sample, one pass."""
-    costs = {"full": full_cost(shape)}
-    if "decode" in plan.actions:
-        costs["decode"] = decode_cost(shape)
-    if "shallow" in plan.actions:
-        costs["shallow"] = shallow_cost(shape, plan.branch)
-    return [costs[action] for action in plan.actions]
-
-
-def cache_bytes(shape: UNetShape, plan: Plan) -> int:
-    """Bytes a plan keeps from a full step for later ones, one sample, one pass."""
-    if "decode" in plan.actions:
-        return feature_bytes(shape)
-    if "shallow" in plan.actions:
-        name = abstract_unet(shape.config).branch_name(plan.branch)
-        return _bytes(_node_shapes(shape, (name,))[name])
-    return 0
+@cache
+def unit_costs(shape: UNetShape) -> UnitCosts:
+    """Every piece a plan is made of."""
+    unet = abstract_unet(shape.config)
+    branches = range(unet.branches)
+    kept = [unet.branch_name(branch) for branch in branches]
+    return UnitCosts(
+        full_cost(shape),
+        decode_cost(shape),
+        tuple(shallow_cost(shape, branch) for branch in branches),
+        feature_bytes(shape),
+        tuple(_bytes(_node_shapes(shape, (name,))[name]) for name in kept),
+    )
 
 
 def plan_cost(pipeline: Pipeline) -> Cost:
     """Modelled cost of one image under the pipeline's plan, UNet only."""
-    shape, plan = pipeline.shape, pipeline.plan
-    total = sum(step_costs(shape, plan), PartCost(0.0, 0.0)) * pipeline.passes
+    costs, plan = unit_costs(pipeline.shape), pipeline.plan
+    total = costs.run(plan) * pipeline.passes
     return Cost(
         macs=total.macs,
         macs_no_bmm=total.no_bmm,
-        cache_bytes=float(cache_bytes(shape, plan) * pipeline.passes),
+        cache_bytes=float(costs.kept_bytes(plan) * pipeline.passes),
         basis="modelled",
     )
 
@@ -182,7 +163,6 @@ def plan_memory(pipeline: Pipeline, group: int, batch: int = 8) -> int:
     convolution temporaries of the same size (our estimate; XLA's own figure needs a compile).
     """
     shape = pipeline.shape
-    unet = abstract_unet(shape.config)
-    layers = _node_shapes(shape, unet.program.up_layers)
+    layers = _node_shapes(shape, abstract_unet(shape.config).program.up_layers)
     widest = max(_bytes(value) for value in layers.values())
     return (feature_bytes(shape) + 4 * widest) * group * batch * pipeline.passes

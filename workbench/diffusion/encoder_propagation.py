@@ -7,15 +7,17 @@ the current latent, so the decoder passes of a whole group run at once, exactly.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from workbench.diffusion import step_lists
-from workbench.diffusion.pipeline import Pipeline
 from workbench.diffusion.plan import Plan
 from workbench.diffusion.planned import PlannedSampling
 from workbench.study.knobs import Knobs, knob
 from workbench.study.method import Problem
 from workbench.study.paper import Paper
+
+if TYPE_CHECKING:
+    from workbench.diffusion.pipeline import Pipeline
 
 FASTER_DIFFUSION = Paper(
     key="li2024faster",

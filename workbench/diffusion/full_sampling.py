@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from workbench.diffusion.pipeline import Pipeline
+from typing import TYPE_CHECKING
+
 from workbench.diffusion.plan import Plan
 from workbench.diffusion.planned import PlannedSampling
 from workbench.study.knobs import Knobs, knob
+
+if TYPE_CHECKING:
+    from workbench.diffusion.pipeline import Pipeline
 
 
 class FullSampling(PlannedSampling):

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from workbench.diffusion.costs import plan_cost, plan_memory
-from workbench.diffusion.driver import sample
-from workbench.diffusion.pipeline import Inputs, Pipeline
 from workbench.diffusion.plan import Plan, PlanError
-from workbench.diffusion.unet.program import program
 from workbench.measure.cost import Cost
 from workbench.measure.memory import available_bytes
 from workbench.study.method import Method, Problem
 from workbench.study.progress import Report, silent
+
+if TYPE_CHECKING:
+    from workbench.diffusion.pipeline import Inputs, Pipeline
 
 
 class PlannedSampling(Method):
@@ -40,9 +39,14 @@ class PlannedSampling(Method):
         return self.outline(subject)
 
     def apply(self, artifact: Pipeline, inputs: Inputs) -> dict[str, Any]:
+        # The modules that load jax are imported when something runs: forms are drawn without them.
+        from workbench.diffusion.driver import sample
+
         return sample(artifact, inputs)
 
     def predict(self, subject: Pipeline) -> Cost:
+        from workbench.diffusion.costs import plan_cost
+
         return plan_cost(self.outline(subject))
 
     def check(self, subject: Pipeline) -> list[Problem]:
@@ -59,6 +63,8 @@ class PlannedSampling(Method):
 
     def _gain(self, subject: Pipeline, planned: Pipeline) -> list[Problem]:
         """Plans that save nothing are said so before they run."""
+        from workbench.diffusion.costs import plan_cost
+
         before, after = plan_cost(subject).macs or 0, plan_cost(planned).macs or 0
         if planned.plan.is_full and planned.steps == subject.steps:
             if self.slot == 0:
@@ -73,6 +79,8 @@ class PlannedSampling(Method):
 
 
 def _branch(planned: Pipeline) -> list[Problem]:
+    from workbench.diffusion.unet.program import program
+
     deepest = len(program(planned.config).up_layers) - 1
     if planned.plan.branch <= deepest:
         return []
@@ -81,6 +89,8 @@ def _branch(planned: Pipeline) -> list[Problem]:
 
 
 def _memory(planned: Pipeline) -> list[Problem]:
+    from workbench.diffusion.costs import plan_memory
+
     longest = max(len(run) for run in planned.plan.batches)
     needed, free = plan_memory(planned, longest), available_bytes()
     if longest == 1 or free is None or needed <= free:

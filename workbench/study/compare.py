@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
@@ -37,7 +37,6 @@ def compare(
     repeats: int = 7,
     memory: Memory | None = None,
     report: Report = silent,
-    on_method: Callable[[Method, Tables], None] | None = None,
 ) -> Comparison:
     """Compare methods on a study; the first one is the baseline.
 
@@ -48,18 +47,31 @@ def compare(
 
     Args:
         repeats: timed rounds; 0 measures no time.
-        on_method: called with a method and its tables as soon as its quality is known.
 
     Raises:
         MethodError: when a method's `check` finds an error; nothing has run then.
         Cancelled: from `report`; outputs already finished stay in `memory`.
     """
+    *_, last = progressive(methods, study, repeats=repeats, memory=memory, report=report)
+    return last
+
+
+def progressive(
+    methods: Sequence[Method],
+    study: Study,
+    *,
+    repeats: int = 7,
+    memory: Memory | None = None,
+    report: Report = silent,
+) -> Iterator[Comparison]:
+    """`compare`, handing out what is known after each method and once more with times."""
     methods = _distinct(methods)
     for method in methods:
         method.require(study.subject)
     baseline = methods[0]
     artifacts: dict[Method, Any] = {}
     reference: Outputs = {}
+    kept: dict[str, Outputs] = {}
     tables: Tables | None = None
     for index, method in enumerate(methods):
         share = part(report, index, len(methods) + 1)
@@ -67,14 +79,12 @@ def compare(
         reference = outputs if method is baseline else reference
         rows = _quality(method, study, outputs, reference, artifacts.get(method))
         tables = rows if tables is None else tables.join(rows)
-        if on_method is not None:
-            on_method(method, rows)
-    assert tables is not None
-    if repeats:
+        yield Comparison(tables, baseline.name, {**kept, method.name: outputs})
+        kept[method.name] = outputs
+    if repeats and tables is not None:
         share = part(report, len(methods), len(methods) + 1)
         timings = _timings(methods, study, artifacts, repeats, share)
-        tables = _with_time(tables, methods, study, timings)
-    return Comparison(tables, baseline.name)
+        yield Comparison(_with_time(tables, methods, study, timings), baseline.name, kept)
 
 
 def _distinct(methods: Sequence[Method]) -> list[Method]:
@@ -124,7 +134,8 @@ def _outputs(
             found = known[0]
         share(1, 1, method.name)
         parts.append(found)
-    return join(parts) if len(parts) > 1 else parts[0]
+    joined = join(parts) if len(parts) > 1 else parts[0]
+    return joined if study.derive is None else {**joined, **study.derive(joined)}
 
 
 def _artifact(
@@ -180,12 +191,10 @@ def trial_id(study: Study, method: Method, seed: int) -> str:
     return digest({"study": study.fingerprint, "method": method.identity(), "seed": seed})
 
 
-def cost_column(name: str, basis: str) -> Column:
+def cost_column(name: str, basis: Literal["measured", "modelled"]) -> Column:
     """The meaning of a `cost.*` column."""
     about = field_of(name)
-    return Column(
-        about.unit, "measured" if basis == "measured" else "modelled", about.better, about.long_name
-    )
+    return Column(about.unit, basis, about.better, about.long_name)
 
 
 def _series(ids: list[str], probe: Probe, values: np.ndarray) -> Any:

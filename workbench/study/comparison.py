@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from workbench.study.study import Outputs
 from workbench.study.tables import Column, TableError, Tables
 
 if TYPE_CHECKING:
@@ -60,10 +62,15 @@ def paired(differences: np.ndarray) -> Interval:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Every method of `tables` against the baseline, seed by seed and round by round."""
+    """Every method of `tables` against the baseline, seed by seed and round by round.
+
+    Args:
+        outputs: what each method made, by method name; empty for tables read from files.
+    """
 
     tables: Tables
     baseline: str
+    outputs: Mapping[str, Outputs] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.baseline not in self.tables.methods:

@@ -19,7 +19,7 @@ KnobType = Literal["int", "float", "bool", "choice", "steps"]
 
 
 class KnobError(ValueError):
-    """A knob was given a value it cannot take; `field`, `value` and the message say which and why."""
+    """A knob was given a value it cannot take: `field` and `value` say which."""
 
     def __init__(self, field: str, value: Any, message: str):
         super().__init__(message)
@@ -126,11 +126,12 @@ def describe(knobs: type[Knobs]) -> list[KnobField]:
 
 
 def _field(name: str, info: FieldInfo) -> KnobField:
-    schema_extra = info.json_schema_extra
+    schema_extra: Any = info.json_schema_extra
     extra: dict[str, Any] = schema_extra.get("knob", {}) if isinstance(schema_extra, dict) else {}
     kind = _knob_type(name, info.annotation)
-    lower = next((m.ge for m in info.metadata if isinstance(m, annotated_types.Ge)), None)
-    upper = next((m.le for m in info.metadata if isinstance(m, annotated_types.Le)), None)
+    bounds: list[Any] = info.metadata
+    lower = next((m.ge for m in bounds if isinstance(m, annotated_types.Ge)), None)
+    upper = next((m.le for m in bounds if isinstance(m, annotated_types.Le)), None)
     names = extra.get("choices") or {}
     literals = get_args(info.annotation) if kind == "choice" else ()
     return KnobField(

@@ -84,7 +84,7 @@ class Method:
             raise TypeError(f"{type(self).__name__} needs a class attribute `name`")
         if knobs is not None and not isinstance(knobs, self.Knobs):
             raise TypeError(f"{self.name} takes {self.Knobs.__qualname__}, not {type(knobs)}")
-        self.knobs = knobs.model_copy() if knobs is not None else self.Knobs.parse(values)
+        self.knobs: Any = knobs.model_copy() if knobs is not None else self.Knobs.parse(values)
 
     def check(self, subject: Any) -> list[Problem]:
         """Limits that depend on the subject; empty when all is well."""
@@ -95,7 +95,7 @@ class Method:
         return Cost(basis="modelled")
 
     def outline(self, subject: Any) -> Any:
-        """The subject as `prepare` would leave it, weights aside: what a later method predicts on."""
+        """The subject as `prepare` would leave it, weights aside; a later method predicts on it."""
         return subject
 
     def prepare(self, subject: Any, seed: int = 0, report: Report = silent) -> Any:

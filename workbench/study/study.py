@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -69,7 +69,7 @@ class Study:
         inputs: makes the inputs of a group of seeds; with `batch` 1 a group is one seed.
         batch: how many seeds run together where the method does not depend on the seed.
         data: fingerprint of whatever `inputs` draws from.
-        cost_seeds: how many seeds the timed run carries; None means one batch.
+        derive: more arrays made from a method's outputs once, for probes to share (features).
     """
 
     name: str
@@ -79,7 +79,7 @@ class Study:
     probes: tuple[Probe, ...]
     batch: int = 1
     data: str = ""
-    details: Mapping[str, Any] = field(default_factory=dict)
+    derive: Callable[[Outputs], Outputs] | None = None
 
     def __post_init__(self) -> None:
         if not self.seeds:
