@@ -141,6 +141,13 @@ def test_switch_counts_its_dearest_branch():
     assert macs.count(net, shaped(dtype=jnp.int32), shaped(4, 4)).total == 2 * 4**3
 
 
+def test_choice_by_platform_counts_the_dearest_form():
+    def net(x):
+        return lax.platform_dependent(x, cpu=lambda a: a @ a, default=lambda a: a @ a @ a)
+
+    assert macs.count(net, shaped(4, 4)).total == 2 * 4**3
+
+
 def test_while_needs_its_trip_count():
     def net(x, n):
         with jax.named_scope("solver"):

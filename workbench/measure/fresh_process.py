@@ -34,8 +34,10 @@ def lifetime_peak() -> int:
     if own is not None:
         return own
     # Last choice: on Linux it also covers what the parent held when it started this process.
-    import resource
-
+    try:
+        import resource
+    except ImportError:
+        raise OSError("this system tells no process its memory high-water mark") from None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 

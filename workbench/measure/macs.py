@@ -18,6 +18,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from workbench.measure.products import HEAVY, PRODUCTS, size
+
 ATTENTION_SCOPE = "attention_product"
 WEIGHT_SCOPE = "weight_product"
 
@@ -170,7 +172,7 @@ class _Counter:
 
     def _equation(self, eqn: Any, data: Flow, scope: Scope) -> tuple[_Tally, Flow]:
         name = eqn.primitive.name
-        if name in _PRODUCTS:
+        if name in PRODUCTS:
             return self._product(eqn, data, scope)
         if name == "pallas_call":
             return self._kernel(eqn, data, scope)
@@ -183,7 +185,7 @@ class _Counter:
         if name == "shard_map":
             return self._shard_map(eqn, data, scope)
         tally, outputs = _Tally(), [any(data)] * len(eqn.outvars)
-        if name in _HEAVY:
+        if name in HEAVY:
             tally.uncounted.add(name)
         bodies = list(_bodies(eqn.params))
         if len(bodies) == 1 and _is_call(bodies[0], eqn):
@@ -197,7 +199,7 @@ class _Counter:
 
     def _product(self, eqn: Any, data: Flow, scope: Scope) -> tuple[_Tally, Flow]:
         name = eqn.primitive.name
-        macs = _PRODUCTS[name](eqn)
+        macs = PRODUCTS[name](eqn)
         batched = name == "dot_general" and bool(eqn.params["dimension_numbers"][1][0])
         both = data[0] and data[1] and name == "dot_general"
         looks_like_attention = both and (self.dataflow or batched) and WEIGHT_SCOPE not in scope
@@ -277,82 +279,11 @@ class _Counter:
     def _shard_map(self, eqn: Any, data: Flow, scope: Scope) -> tuple[_Tally, Flow]:
         # The body has the shapes of one shard; every device of the manual axes runs it.
         sizes = eqn.params["mesh"].shape
-        shards = _size(sizes[axis] for axis in eqn.params["newly_manual_axes"])
+        shards = size(sizes[axis] for axis in eqn.params["newly_manual_axes"])
         shard_tally, outputs = self.jaxpr(_open(eqn.params["jaxpr"]), data, scope)
         tally = _Tally()
         tally.merge(shard_tally, shards)
         return tally, outputs
-
-
-def _dot_macs(eqn: Any) -> int:
-    (lhs_contract, _), _ = eqn.params["dimension_numbers"]
-    lhs = eqn.invars[0].aval.shape
-    return _size(eqn.outvars[0].aval.shape) * _size(lhs[axis] for axis in lhs_contract)
-
-
-def _ragged_dot_macs(eqn: Any) -> int:
-    # Each row of the left side meets one group of the right side.
-    numbers = eqn.params["ragged_dot_dimension_numbers"]
-    (lhs_contract, _), _ = numbers.dot_dimension_numbers
-    lhs, out = eqn.invars[0].aval.shape, eqn.outvars[0].aval.shape
-    if set(numbers.lhs_ragged_dimensions) & set(lhs_contract):
-        # The ragged rows are contracted: every group gets its own share of them.
-        out = out[1:]
-    return _size(out) * _size(lhs[axis] for axis in lhs_contract)
-
-
-def _conv_macs(eqn: Any) -> int:
-    """Output elements x taps x input channels of a group.
-
-    Padding is multiplied, as every published count has it; the holes that ``lhs_dilation`` (a
-    transposed convolution) puts between inputs are not, and there only taps on real inputs count.
-    """
-    params, numbers = eqn.params, eqn.params["dimension_numbers"]
-    lhs, rhs = (eqn.invars[i].aval.shape for i in (0, 1))
-    out = eqn.outvars[0].aval.shape
-    in_channels = rhs[numbers.rhs_spec[1]]
-    macs = out[numbers.out_spec[0]] * out[numbers.out_spec[1]] * in_channels
-    for axis, hole in enumerate(params["lhs_dilation"]):
-        size_in, taps = lhs[numbers.lhs_spec[axis + 2]], rhs[numbers.rhs_spec[axis + 2]]
-        size_out = out[numbers.out_spec[axis + 2]]
-        if hole == 1:
-            macs *= size_out * taps
-            continue
-        stride, spread = params["window_strides"][axis], params["rhs_dilation"][axis]
-        before, _ = params["padding"][axis]
-        macs *= _taps_on_inputs(size_in, size_out, taps, stride, spread, hole, before)
-    return macs
-
-
-def _taps_on_inputs(
-    size_in: int, size_out: int, taps: int, stride: int, spread: int, hole: int, padding: int
-) -> int:
-    """Pairs (output, tap) along one axis that meet a real input, not a hole or padding."""
-    span = hole * (size_in - 1)
-    hits = 0
-    for tap in range(taps):
-        start = tap * spread - padding
-        hits += sum(
-            1
-            for position in range(start, start + stride * size_out, stride)
-            if 0 <= position <= span and position % hole == 0
-        )
-    return hits
-
-
-_PRODUCTS: dict[str, Callable[[Any], int]] = {
-    "dot_general": _dot_macs,
-    "ragged_dot_general": _ragged_dot_macs,
-    "conv_general_dilated": _conv_macs,
-}
-
-_HEAVY = frozenset(
-    {
-        *("fft", "cholesky", "cholesky_update", "eigh", "eig", "svd", "qr", "geqrf", "lu"),
-        *("householder_product", "schur", "hessenberg", "tridiagonal", "tridiagonal_solve"),
-        *("triangular_solve", "ffi_call", "pure_callback", "io_callback", "scaled_matmul"),
-    }
-)
 
 
 def _weight_names(
@@ -401,7 +332,7 @@ def _is_call(body: Any, eqn: Any) -> bool:
 
 def _holds_products(jaxpr: Any) -> bool:
     for eqn in jaxpr.eqns:
-        if eqn.primitive.name in _PRODUCTS or eqn.primitive.name == "pallas_call":
+        if eqn.primitive.name in PRODUCTS or eqn.primitive.name == "pallas_call":
             return True
         if any(_holds_products(body) for body in _bodies(eqn.params)):
             return True
@@ -431,10 +362,3 @@ def _where(scope: Scope) -> str:
 def _is_float_array(aval: Any) -> bool:
     dtype = getattr(aval, "dtype", None)
     return bool(getattr(aval, "shape", ())) and getattr(dtype, "kind", "") in ("f", "V")
-
-
-def _size(shape: Any) -> int:
-    product = 1
-    for length in shape:
-        product *= int(length)
-    return product
