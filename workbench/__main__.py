@@ -62,6 +62,42 @@ def doctor() -> None:
     raise SystemExit(examination.run())
 
 
+@app.command()
+def figure(
+    record: Annotated[Path, typer.Argument(help="A figure.toml, its folder, or its .zip.")],
+    check: Annotated[
+        bool, typer.Option("--check", help="Compare with the stored picture; 1 if it differs.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the pictures.", show_default=False)
+    ] = None,
+) -> None:
+    """Draw an exported figure again from its stored rows."""
+    from workbench.figures.command import figure as draw
+
+    raise SystemExit(draw(record, check=check, out=out))
+
+
+@app.command()
+def bench(
+    names: Annotated[list[str] | None, typer.Argument(help="Which ones; all by default.")] = None,
+    tiny: Annotated[bool, typer.Option("--tiny", help="Short forms, to see they run.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the JSON records.", show_default=False)
+    ] = None,
+) -> None:
+    """Run the benchmarks of a checkout, each in a process of its own."""
+    import subprocess
+
+    script = Path(__file__).resolve().parents[1] / "benchmarks" / "run.py"
+    if not script.exists():
+        raise SystemExit("The benchmarks are part of the repository, not of the installed package.")
+    options = [*(["--tiny"] if tiny else []), *(["--out", str(out)] if out else [])]
+    raise SystemExit(
+        subprocess.run([sys.executable, str(script), *options, *(names or [])]).returncode
+    )
+
+
 def main() -> None:
     """Run the command line; Ctrl-C ends it without a traceback."""
     problem = environment.unsupported()
