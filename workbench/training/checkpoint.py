@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from workbench.runs import StoreFull
+from workbench.runs.disk import room_for
 from workbench.training.state import State
 
 STAGING = "staging-"
@@ -62,10 +65,16 @@ class Checkpoints:
             shutil.rmtree(staging, ignore_errors=True)
             staging.mkdir(parents=True)
         checkpointer = self._open()
-        checkpointer.save(staging / str(step), _named_leaves(state))
+        with _room_for(staging):
+            checkpointer.save(staging / str(step), _named_leaves(state))
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._pending = self._thread.submit(self._commit, checkpointer, staging, step)
+
+    def remove_leftovers(self) -> None:
+        """Removes what killed writers left half done. Only for the one who may write."""
+        for left in self.folder.glob(f"{STAGING}*"):
+            shutil.rmtree(left, ignore_errors=True)
 
     def wait(self) -> None:
         """Blocks until the save under way is in place, and raises what went wrong with it."""
@@ -114,7 +123,8 @@ class Checkpoints:
         return self._checkpointer
 
     def _commit(self, checkpointer: Any, staging: Path, step: int) -> None:
-        checkpointer.wait_until_finished()
+        with _room_for(staging):
+            checkpointer.wait_until_finished()
         if jax.process_index() != 0:
             return
         with self.guard():
@@ -126,6 +136,23 @@ class Checkpoints:
                 shutil.rmtree(doomed, ignore_errors=True)
                 (self.folder / str(old)).rename(doomed)
                 shutil.rmtree(doomed, ignore_errors=True)
+
+
+@contextmanager
+def _room_for(staging: Path) -> Iterator[None]:
+    """Orbax tells of a full disk in several classes, and only in words."""
+    try:
+        with room_for(staging):
+            yield
+    except StoreFull:
+        raise
+    except Exception as error:
+        if not any(
+            word in str(error) for word in ("No space left", "File too large", "Disk quota")
+        ):
+            raise
+        with room_for(staging):
+            raise OSError(errno.ENOSPC, "checkpoint") from error
 
 
 def _named_leaves(state: State) -> dict[str, Any]:
