@@ -31,7 +31,7 @@ def _example() -> dict[str, np.ndarray]:
         "half": rng.normal(size=(5, 2)).astype(np.float16),
         "steps": np.arange(7, dtype=np.int64),
         "mask": np.array([True, False, True]),
-        "scale": np.float32(2.5),
+        "scale": np.array(2.5, np.float32),
         "none": np.zeros((0, 4), np.float32),
     }
 

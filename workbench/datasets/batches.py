@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Int32, Int64, UInt8
 
-from workbench.datasets.dataset import DatasetError, Images, Text
+from workbench.datasets.dataset import DatasetError, Images, Text, require_whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,12 +27,12 @@ class Batch:
     """
 
     step: int
-    index: np.ndarray
-    values: np.ndarray
-    labels: np.ndarray
+    index: Int64[np.ndarray, "B"]
+    values: UInt8[np.ndarray, "B *item"]
+    labels: Int32[np.ndarray, "B"]
 
 
-def batch_indices(count: int, batch_size: int, seed: int, step: int) -> np.ndarray:
+def batch_indices(count: int, batch_size: int, seed: int, step: int) -> Int64[np.ndarray, "B"]:
     """Which items batch `step` holds: int64 [batch_size].
 
     Args:
@@ -44,12 +45,10 @@ def batch_indices(count: int, batch_size: int, seed: int, step: int) -> np.ndarr
     """
     if count < 1:
         raise DatasetError("there are no items to make batches of")
-    if batch_size < 1:
-        raise DatasetError(f"batch_size={batch_size} must be at least 1")
-    if step < 0:
-        raise DatasetError(f"step={step} must be at least 0")
-    if not 0 <= seed < 2**64:
-        raise DatasetError(f"seed={seed} must lie in 0..2**64-1")
+    require_whole(batch_size=batch_size)
+    require_whole(0, seed=seed, step=step)
+    if seed >= 2**64:
+        raise DatasetError(f"seed={seed} must be below 2**64")
     first, last = step * batch_size, (step + 1) * batch_size
     pieces = []
     for epoch in range(first // count, (last - 1) // count + 1):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 import numpy as np
+from jaxtyping import Int32, Int64, Shaped, UInt8
 
 from workbench.datasets.card import Card
 
@@ -17,6 +18,19 @@ LARGEST = 2 << 30
 
 class DatasetError(ValueError):
     """Data that cannot be used, with the file or field named and what would be right."""
+
+
+def require_whole(least: int = 1, **fields: int | None) -> None:
+    """Refuse a field that is not a whole number of at least `least`; None passes.
+
+    Raises:
+        DatasetError: names the field, its value, and what is right.
+    """
+    for field_name, value in fields.items():
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+            raise DatasetError(f"{field_name}={value!r} must be a whole number from {least} up")
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,9 +44,9 @@ class Images:
         captions: text per image where it is known (rendered pages), else empty.
     """
 
-    images: np.ndarray
-    labels: np.ndarray
-    source: np.ndarray
+    images: UInt8[np.ndarray, "N H W C"]
+    labels: Int32[np.ndarray, "N"]
+    source: Shaped[np.ndarray, "N"]
     captions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -64,9 +78,9 @@ class Text:
         source: text [D], the name of each document.
     """
 
-    text: np.ndarray
-    starts: np.ndarray
-    source: np.ndarray
+    text: UInt8[np.ndarray, "N"]
+    starts: Int64[np.ndarray, "D"]
+    source: Shaped[np.ndarray, "D"]
 
     def __post_init__(self) -> None:
         if self.text.ndim != 1 or self.text.dtype != np.uint8:
@@ -84,7 +98,7 @@ class Text:
         raw = self.text.tobytes()
         return [raw[a:b].decode("utf-8") for a, b in zip(self.starts.tolist(), ends, strict=True)]
 
-    def windows(self, length: int) -> np.ndarray:
+    def windows(self, length: int) -> UInt8[np.ndarray, "M L"]:
         """Text cut into pieces without overlap: uint8 [N // length, length], a view.
 
         Raises:

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from workbench.datasets.card import Card
-from workbench.datasets.dataset import Dataset, DatasetError, Images
+from workbench.datasets.dataset import Dataset, DatasetError, Images, require_whole
 
 FORM_STARTS = (0, 130, 256, 386, 516, 646, 776, 905, 1029, 1157, 1287, 1415, 1543, 1667)
 TEST_FORMS = 3
@@ -40,6 +40,7 @@ def digits(size: int = 16, split: str = "forms") -> Dataset[Images]:
     Raises:
         DatasetError: another size or split.
     """
+    require_whole(size=size)
     if size not in SIZES:
         raise DatasetError(f"size={size} must be one of {SIZES}")
     if split not in ("forms", "stratified"):

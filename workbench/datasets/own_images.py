@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.datasets.card import Card
-from workbench.datasets.dataset import LARGEST, Dataset, DatasetError, Images
+from workbench.datasets.dataset import LARGEST, Dataset, DatasetError, Images, require_whole
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -48,8 +48,7 @@ def image_folder(
             small or too large, or grey and colour mixed without `channels`.
     """
     folder = Path(path)
-    if size < 1:
-        raise DatasetError(f"size={size} must be at least 1")
+    require_whole(size=size)
     if channels not in (None, 1, 3):
         raise DatasetError(f"channels={channels} must be 1 (grey), 3 (colour) or None")
     if not 0 < test_share < 1:

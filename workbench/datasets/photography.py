@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from workbench.datasets.card import Card
-from workbench.datasets.dataset import LARGEST, Dataset, DatasetError, Images
+from workbench.datasets.dataset import LARGEST, Dataset, DatasetError, Images, require_whole
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,8 @@ def photographs(
     Args:
         crop: side of a crop, pixels.
         stride: pixels from one crop to the next; None is `crop`, so that none overlap.
-        count: at most this many crops a side, drawn without repetition; None keeps all.
+        count: at most this many crops for each of train and test, drawn without repetition;
+            None keeps all.
         seed: which crops `count` draws.
         shrink: photographs are first made smaller by this whole factor (mean of each block).
         colour: True takes the 11 colour pictures, 3 channels; False takes these and the 8 grey
@@ -82,10 +83,8 @@ def photographs(
         DatasetError: a value out of range, an unknown name, or no picture left on a side.
     """
     stride = crop if stride is None else stride
-    limits = {"crop": crop, "stride": stride, "shrink": shrink, "count": count or 1}
-    for field, value in limits.items():
-        if value < 1:
-            raise DatasetError(f"{field}={value} must be at least 1")
+    require_whole(crop=crop, stride=stride, shrink=shrink, count=count)
+    require_whole(0, seed=seed)
     chosen = _choose(colour, names)
     sides = {
         test: _crops(
@@ -145,7 +144,7 @@ def _crops(
     seed: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Crops [N, crop, crop, C] and the picture each is from."""
-    places = []
+    across, totals = [], []
     for picture in pictures:
         height, width, _ = _pixels(picture, colour, shrink).shape
         if min(height, width) < crop:
@@ -153,24 +152,30 @@ def _crops(
                 f"crop={crop} is larger than {picture.name}, {width}×{height} after "
                 f"shrink={shrink}; take a smaller crop or leave it out with names="
             )
-        places += [
-            (picture, top, left)
-            for top in range(0, height - crop + 1, stride)
-            for left in range(0, width - crop + 1, stride)
-        ]
-    if count is not None and count < len(places):
-        raw = np.random.Philox(key=np.array([seed, 0], np.uint64)).random_raw(len(places))
-        places = [places[i] for i in np.sort(np.argsort(raw, kind="stable")[:count])]
+        across.append((width - crop) // stride + 1)
+        totals.append(((height - crop) // stride + 1) * across[-1])
+    chosen = _draw(sum(totals), count, seed)
     channels = 3 if colour else 1
-    if len(places) * crop * crop * channels > LARGEST:
+    if len(chosen) * crop * crop * channels > LARGEST:
         raise DatasetError(
-            f"stride={stride} gives {len(places)} crops of {crop}×{crop}, more than "
+            f"stride={stride} gives {len(chosen)} crops of {crop}×{crop}, more than "
             f"{LARGEST >> 30} GiB; take a larger stride or a count"
         )
-    images = np.empty((len(places), crop, crop, channels), np.uint8)
-    for slot, (picture, top, left) in zip(images, places, strict=True):
-        slot[:] = _pixels(picture, colour, shrink)[top : top + crop, left : left + crop]
-    return images, np.array([picture.name for picture, _, _ in places])
+    first = np.cumsum([0, *totals])
+    owner = np.searchsorted(first, chosen, side="right") - 1
+    images = np.empty((len(chosen), crop, crop, channels), np.uint8)
+    for slot, which, place in zip(images, owner, chosen - first[owner], strict=True):
+        top, left = (int(i) * stride for i in divmod(place, across[which]))
+        slot[:] = _pixels(pictures[which], colour, shrink)[top : top + crop, left : left + crop]
+    return images, np.array([picture.name for picture in pictures])[owner]
+
+
+def _draw(total: int, count: int | None, seed: int) -> np.ndarray:
+    """Which of `total` crops to keep, in order."""
+    if count is None or count >= total:
+        return np.arange(total)
+    raw = np.random.Philox(key=np.array([seed, 0], np.uint64)).random_raw(total)
+    return np.sort(np.argsort(raw, kind="stable")[:count])
 
 
 @functools.lru_cache(maxsize=64)

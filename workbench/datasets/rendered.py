@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.datasets.card import Card
-from workbench.datasets.dataset import LARGEST, Dataset, DatasetError, Images, Text
+from workbench.datasets.dataset import LARGEST, Dataset, DatasetError, Images, Text, require_whole
 from workbench.datasets.fonts import Font, found
 from workbench.datasets.photography import read_packaged
 from workbench.datasets.prose import english
@@ -43,11 +43,10 @@ def text_pages(
     Raises:
         DatasetError: a value out of range, or pages too small for a line of text.
     """
+    require_whole(count=count, test_count=test_count)
     test_count = max(1, count // 4) if test_count is None else test_count
-    limits = {"count": count, "test_count": test_count, "font_size": font_size}
-    for field, value in limits.items():
-        if value < 1:
-            raise DatasetError(f"{field}={value} must be at least 1")
+    require_whole(height=height, width=width, font_size=font_size)
+    require_whole(0, seed=seed)
     if height < 2 * MARGIN + 2 * font_size or width < 2 * MARGIN + 10 * font_size:
         raise DatasetError(
             f"pages of {width}×{height} are too small for font_size={font_size}; at least "
