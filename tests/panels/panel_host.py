@@ -38,7 +38,11 @@ const model = {{
   off(name, f) {{ handlers[name] = (handlers[name] || []).filter((g) => g !== f); }},
 }};
 window.fromPython = (kind, payload, buffers) => {{
-  if (kind === "trait") {{ state[payload.name] = payload.value; fire("change:" + payload.name); return; }}
+  if (kind === "trait") {{
+    state[payload.name] = payload.value;
+    fire("change:" + payload.name);
+    return;
+  }}
   fire("msg:custom", payload, buffers.map((text) =>
     new DataView(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer)));
 }};
@@ -65,7 +69,7 @@ class Host:
         self.panel = panel
         self.errors: list[str] = []
         self._mail: queue.Queue[tuple[str, Any, list[str]]] = queue.Queue()
-        panel.observe(self._trait, names=[n for n in panel.traits(sync=True) if n[0] != "_"])
+        panel.observe(self._trait, names=self._names())
         panel.send = self._custom  # type: ignore[method-assign]
         self.context = browser.new_context(viewport={"width": width + 24, "height": 1500})
         self.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=ORIGIN)
@@ -89,8 +93,11 @@ class Host:
         self.page.route(ORIGIN + path, lambda r: r.fulfill(body=body, content_type=kind))
 
     def _state(self) -> dict[str, Any]:
-        return {name: getattr(self.panel, name) for name in self.panel.traits(sync=True)
-                if name[0] != "_" and name not in ("layout", "comm", "keys", "tabbable", "tooltip")}  # fmt: skip
+        return {name: getattr(self.panel, name) for name in self._names()}
+
+    def _names(self) -> list[str]:
+        others = ("layout", "comm", "keys", "tabbable", "tooltip")
+        return [n for n in self.panel.traits(sync=True) if n[0] != "_" and n not in others]
 
     def _save(self, changes: dict[str, Any]) -> None:
         for name, value in changes.items():

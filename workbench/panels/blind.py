@@ -1,9 +1,42 @@
-"""Blind comparison: from answers to a win rate with its interval."""
+"""Blind comparison: sides drawn by chance, and from answers to a win rate with its interval."""
 
 from __future__ import annotations
 
 import math
+import secrets
 from collections.abc import Sequence
+from dataclasses import replace
+from random import Random
+
+from workbench.panels.picture import PairsContent
+
+
+class Sides:
+    """Which picture of a pair goes left: drawn once, so that a reload cannot tell them apart."""
+
+    def __init__(self, salt: int | None = None):
+        self._salt = secrets.randbits(64) if salt is None else salt
+
+    def swapped(self, slot: str, index: int) -> bool:
+        """Whether the first picture of a pair stands right."""
+        return Random(f"{self._salt}/{slot}/{index}").random() < 0.5
+
+    def hidden(self, slot: str, content: PairsContent) -> PairsContent:
+        """The pairs as they are shown, without names."""
+        pairs = [
+            replace(pair, first=pair.second, second=pair.first) if self.swapped(slot, i) else pair
+            for i, pair in enumerate(content.pairs)
+        ]
+        return replace(content, pairs=pairs, names=("", ""))
+
+    def told(self, slot: str, sides: Sequence[str]) -> list[str]:
+        """Answers "left", "right", "same" as "first", "second", "same"."""
+        return [
+            "same" if side == "same"
+            else "second" if (side == "right") != self.swapped(slot, index)
+            else "first"
+            for index, side in enumerate(sides)
+        ]  # fmt: skip
 
 
 def win_rate(answers: Sequence[str]) -> tuple[float, float, float]:

@@ -30,7 +30,8 @@ def page(
     card = _claim(claim) if claim else ""
     return (
         '<div class="workbench-static" style="background:#fff;color:#1f1f1f;max-width:1100px;'
-        'border:1px solid #dbdbdb;border-radius:6px;padding:16px;font:13px/18px system-ui,sans-serif">'
+        "border:1px solid #dbdbdb;border-radius:6px;padding:16px;"
+        'font:13px/18px system-ui,sans-serif">'
         f'<div style="font-size:16px;font-weight:600">{escape(title)}</div>'
         f'<div style="color:#525252">{escape(study_line)}</div>'
         f'<div style="margin:12px 0">{svg}</div>'
@@ -71,6 +72,7 @@ def _claim(claim: ClaimCard) -> str:
         source = f'<a href="{escape(claim.url)}">{source}</a>'
     return (
         f"<p>Claim · {source}<br>{escape(claim.text)}</p>"
-        f'<table style="border-spacing:12px 2px"><tr>{head}<th style="text-align:left">verdict</th></tr>{rows}</table>'
+        f'<table style="border-spacing:12px 2px"><tr>{head}'
+        f'<th style="text-align:left">verdict</th></tr>{rows}</table>'
         f"<p>{VERDICTS[claim.verdict]}. {escape(claim.reason)} {escape(claim.setting)}</p>"
     )

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from random import Random
 from typing import Any
 
 import anywidget
@@ -17,6 +15,7 @@ from workbench.panels import assets, blind, fallback, settings, statusline, vega
 from workbench.panels.history import History
 from workbench.panels.picture import PairsContent, Picture
 from workbench.panels.settings import Plain
+from workbench.panels.stage import Stage
 from workbench.panels.view import Problem, Values, View
 from workbench.panels.worker import (
     Done,
@@ -44,12 +43,12 @@ class Panel(anywidget.AnyWidget):
     and `Panel(view, settings=...)` restores it (a dict, or the text that "Copy settings" gave).
     """
 
-    schema = traitlets.Dict(read_only=True).tag(sync=True)
+    schema = traitlets.Dict().tag(sync=True)
     state = traitlets.Dict().tag(sync=True)
-    problems = traitlets.List().tag(sync=True)
+    problems: traitlets.List[Any] = traitlets.List().tag(sync=True)
     hints = traitlets.Dict().tag(sync=True)
     status = traitlets.Dict().tag(sync=True)
-    pins = traitlets.List().tag(sync=True)
+    pins: traitlets.List[Any] = traitlets.List().tag(sync=True)
     history = traitlets.Dict().tag(sync=True)
     preset = traitlets.Int(-1).tag(sync=True)
     answers = traitlets.Dict().tag(sync=True)
@@ -75,13 +74,11 @@ class Panel(anywidget.AnyWidget):
         self._clerk = Worker(self._filed, "panel-export")
         self._cache: OrderedDict[str, tuple[Picture, str]] = OrderedDict()
         self._pinned: dict[str, Values] = {}
-        self._images: dict[str, bytes] = {}
-        self._sent_images: set[str] = set()
-        self._slots: dict[str, dict[str, Any]] = {}
+        self._sides = blind.Sides()
+        self._stage = Stage(lambda *message: self.send(*message), self._sides)
         self._raw: Picture = Picture()
         self._partial = False
         self._last_note = 0.0
-        self._salt = secrets.randbits(32)
         first = self._start_state(settings)
         self._history = History(first)
         self._presets = self._preset_values()
@@ -89,9 +86,7 @@ class Panel(anywidget.AnyWidget):
         if values is None:
             raise ValueError(problems[0].message)
         self._values: Values = values
-        super().__init__(**traits)
-        self.set_trait("schema", wire.schema(view))
-        self.state = first
+        super().__init__(schema=wire.schema(view), state=first, **traits)
         self.on_msg(self._message)
         self.observe(self._moved, "state")
         self._settle(first, start=False)
@@ -137,8 +132,9 @@ class Panel(anywidget.AnyWidget):
 
     def close(self) -> None:
         """End the threads and the widget."""
-        self._worker.close()
-        self._clerk.close()
+        for name in ("_worker", "_clerk"):  # absent when a bad view ended the constructor
+            if name in self.__dict__:
+                self.__dict__[name].close()
         super().close()
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
@@ -334,47 +330,8 @@ class Panel(anywidget.AnyWidget):
         self._draw(set())
 
     def _draw(self, fresh: set[str] | None) -> None:
-        """Encode, compare with what the browser has, send the difference.
-
-        `fresh` are the slots of the present settings; None leaves staleness as it is.
-        """
         marked = self.view.annotate(self._raw, self._values, self._pinned)
-        changed: dict[str, Any] = {}
-        images: dict[str, bytes] = {}
-        for slot, item in marked.contents.items():
-            if isinstance(item, PairsContent):
-                item = self._shuffled(slot, item)
-            before = self._slots.get(slot, {})
-            stale = before.get("stale", False) if fresh is None else slot not in fresh
-            encoded = {**wire.encode(item, images), "stale": stale}
-            if encoded != before:
-                changed[slot] = self._slots[slot] = encoded
-        claim = wire.encode(marked.claim, images)
-        if claim != self._slots.get("claim", {}).get("card"):
-            changed["claim"] = self._slots["claim"] = {"kind": "claim", "card": claim}
-        self._images = images
-        self._send_images([name for name in images if name not in self._sent_images])
-        if changed:
-            self.send({"type": "picture", "slots": changed, "all": False})
-
-    def _send_images(self, names: list[str]) -> None:
-        names = [name for name in names if name in self._images]
-        if names:
-            self._sent_images.update(names)
-            self.send({"type": "images", "names": names}, [self._images[n] for n in names])
-
-    def _shuffled(self, slot: str, content: PairsContent) -> dict[str, Any]:  # type: ignore[override]
-        """Pairs with sides drawn once per panel, so that a reload cannot tell them apart."""
-        from dataclasses import replace
-
-        pairs = [
-            replace(pair, first=pair.second, second=pair.first) if self._swapped(slot, i) else pair
-            for i, pair in enumerate(content.pairs)
-        ]
-        return replace(content, pairs=pairs, names=("", ""))  # type: ignore[return-value]
-
-    def _swapped(self, slot: str, index: int) -> bool:
-        return Random(f"{self._salt}/{slot}/{index}").random() < 0.5
+        self._stage.draw(marked, fresh)
 
     # -- messages from the browser ----------------------------------------------------------
 
@@ -388,12 +345,10 @@ class Panel(anywidget.AnyWidget):
 
     def _on_hello(self, message: dict[str, Any]) -> None:
         """A browser (re)opened the panel: everything, pictures as far as it lacks them."""
-        known = set(message.get("images", []))
-        self._send_images([name for name in self._images if name not in known])
-        self.send({"type": "picture", "slots": self._slots, "all": True})
+        self._stage.send_all(set(message.get("images", [])))
 
     def _on_need(self, message: dict[str, Any]) -> None:
-        self._send_images([str(name) for name in message.get("names", [])])
+        self._stage.send_images([str(name) for name in message.get("names", [])])
 
     def _on_run(self, _: dict[str, Any]) -> None:
         self.run()
@@ -455,9 +410,8 @@ class Panel(anywidget.AnyWidget):
         if message.get("kind") == "images":
             chosen = self.view.choose(key, self._raw)
             if chosen is not None:
-                stale = {slot for slot, sent in self._slots.items() if sent.get("stale")}
                 self._raw = chosen
-                self._draw(set(chosen.contents) - stale)
+                self._draw(set(chosen.contents) - self._stage.stale)
                 return
         over = self.view.load(key)
         if over is not None:
@@ -494,20 +448,9 @@ class Panel(anywidget.AnyWidget):
         given = [] if side == "again" else [*given, side][: len(content.pairs)]
         verdict = ""
         if len(given) == len(content.pairs):
-            answers = self._unshuffled(slot, given)
+            answers = self._sides.told(slot, given)
             verdict = self.view.answered(slot, answers) or blind.sentence(answers, content.names)
         self._set("answers", {**self.answers, slot: {"sides": given, "verdict": verdict}})
-
-    def _unshuffled(self, slot: str, sides: list[str]) -> list[str]:
-        answers = []
-        for index, side in enumerate(sides):
-            if side == "same":
-                answers.append("same")
-            else:
-                answers.append(
-                    "second" if (side == "right") != self._swapped(slot, index) else "first"
-                )
-        return answers
 
 
 def _parse(view: View, state: Mapping[str, Mapping[str, Any]]) -> Any:

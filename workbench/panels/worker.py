@@ -165,7 +165,7 @@ class Worker:
 
     def _run(self, request: _Request) -> None:
         begin = time.monotonic()
-        done, total = 0, 0
+        reached = (0, 0)
 
         def current() -> bool:
             return request.token == self._token
@@ -177,12 +177,12 @@ class Worker:
             if current():
                 self._listen(event, request.tag)
 
-        def report(now: int, of: int, note: str = "", preview: Any = None) -> None:
-            nonlocal done, total
+        def report(done: int, total: int, note: str = "", preview: Any = None) -> None:
+            nonlocal reached
             if halted():
                 raise Cancelled
-            done, total = now, of
-            tell(Progress(now, of, note, preview, time.monotonic() - begin))
+            reached = (done, total)
+            tell(Progress(done, total, note, preview, time.monotonic() - begin))
 
         result: Any = None
         try:
@@ -193,7 +193,7 @@ class Worker:
                 tell(Part(result))
             tell(Done(result, time.monotonic() - begin))
         except Cancelled:
-            tell(Stopped(done, total, time.monotonic() - begin))
+            tell(Stopped(*reached, time.monotonic() - begin))
         except Exception as error:  # whatever a view raises belongs on the screen, not in a log
             trace = "".join(traceback.format_exception(error))
             tell(Failed(error, trace, time.monotonic() - begin))

@@ -3,7 +3,7 @@
 function choiceRow(ctx, group, field) {
   const letters = field.choices.reduce((sum, [, name]) => sum + name.length, 0);
   const count = field.choices.length;
-  if (count >= 3 && count <= 4 && letters <= 24) return segmentedRow(ctx, group, field, true);
+  if (count >= 3 && count <= 4 && letters <= 18) return segmentedRow(ctx, group, field, true);
   if (count === 2 && letters <= 12) return segmentedRow(ctx, group, field, false);
   return selectRow(ctx, group, field);
 }

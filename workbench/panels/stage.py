@@ -1,0 +1,64 @@
+"""What the browser has on the screen: pictures are encoded here and only differences are sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from workbench.panels import wire
+from workbench.panels.blind import Sides
+from workbench.panels.picture import PairsContent, Picture
+
+Send = Callable[..., None]
+
+
+class Stage:
+    """Slots as last sent, and their images, each sent once under the hash of its bytes.
+
+    Args:
+        send: `send(message, buffers)` of the widget.
+        sides: which side each blind picture goes to.
+    """
+
+    def __init__(self, send: Send, sides: Sides):
+        self._send = send
+        self._sides = sides
+        self._slots: dict[str, dict[str, Any]] = {}
+        self._images: dict[str, bytes] = {}
+        self._sent: set[str] = set()
+
+    @property
+    def stale(self) -> set[str]:
+        """Slots that show older settings."""
+        return {slot for slot, content in self._slots.items() if content.get("stale")}
+
+    def draw(self, picture: Picture, fresh: set[str] | None) -> None:
+        """Send what changed; `fresh` are the slots of the present settings, None keeps as is."""
+        changed: dict[str, Any] = {}
+        images: dict[str, bytes] = {}
+        for slot, item in picture.contents.items():
+            before = self._slots.get(slot, {})
+            stale = before.get("stale", False) if fresh is None else slot not in fresh
+            shown = self._sides.hidden(slot, item) if isinstance(item, PairsContent) else item
+            encoded = {**wire.encode(shown, images), "stale": stale}
+            if encoded != before:
+                changed[slot] = self._slots[slot] = encoded
+        claim = wire.encode(picture.claim, images)
+        if claim != self._slots.get("claim", {}).get("card"):
+            changed["claim"] = self._slots["claim"] = {"kind": "claim", "card": claim}
+        self._images = images
+        self.send_images([name for name in images if name not in self._sent])
+        if changed:
+            self._send({"type": "picture", "slots": changed})
+
+    def send_all(self, known: set[str]) -> None:
+        """Everything, for a browser that (re)opened the panel and has the images `known`."""
+        self.send_images([name for name in self._images if name not in known])
+        self._send({"type": "picture", "slots": self._slots})
+
+    def send_images(self, names: list[str]) -> None:
+        """Images of the present picture, as binary buffers."""
+        names = [name for name in names if name in self._images]
+        if names:
+            self._sent.update(names)
+            self._send({"type": "images", "names": names}, [self._images[n] for n in names])
