@@ -6,6 +6,7 @@ import jax
 
 from workbench import home
 from workbench.launch import doctor
+from workbench.measure import energy
 
 
 def test_healthy_report_names_versions_devices_and_cache(capsys, workbench_home):
@@ -14,8 +15,8 @@ def test_healthy_report_names_versions_devices_and_cache(capsys, workbench_home)
     topics = {finding.topic: finding for finding in doctor.findings()}
     assert f"jax {jax.__version__}" in topics["versions"].text
     assert "cpu" in topics["device"].text
-    assert "1 files" in topics["compile cache"].text
-    assert {"memory", "disk", "energy", "chart library"} <= set(topics)
+    assert "0.0 GB in 1 files" in topics["compile cache"].text
+    assert {"memory", "disk", "CPU energy", "chart library"} <= set(topics)
     assert all(len(str(finding).splitlines()) == 1 for finding in topics.values())
 
 
@@ -36,16 +37,12 @@ def test_jax_that_does_not_start_is_said_in_one_line(monkeypatch):
     assert "no such platform" in finding.text
 
 
-def test_energy_says_when_no_meter_can_be_read(monkeypatch, tmp_path):
-    monkeypatch.setattr(doctor, "RAPL", tmp_path)
-    monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
-    (finding,) = doctor._energy()
-    assert not finding.well and "left empty" in finding.text
-    counter = tmp_path / "intel-rapl:0" / "energy_uj"
-    counter.parent.mkdir()
-    counter.write_text("1", encoding="utf-8")
-    (finding,) = doctor._energy()
-    assert finding.well and "RAPL" in finding.text
+def test_energy_says_what_can_be_read_and_why_not(monkeypatch):
+    monkeypatch.setattr(energy, "find_rapl", lambda: energy.Missing("no counter"))
+    monkeypatch.setattr(energy, "find_board", lambda: object())
+    processor, board = doctor._energy()
+    assert not processor.well and processor.text == "left empty: no counter"
+    assert board.well and board.text == "readable"
 
 
 def test_home_follows_the_system(monkeypatch):

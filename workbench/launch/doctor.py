@@ -26,7 +26,6 @@ REPORTED = (
     "vl-convert-python",
 )
 PLUGINS = ("jax-cuda12-plugin", "jax-cuda13-plugin", "libtpu")
-RAPL = Path("/sys/class/powercap")
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ def _folders() -> Iterator[Finding]:
     cache = home.compile_cache()
     files = [file for file in cache.rglob("*") if file.is_file()] if cache.is_dir() else []
     size = sum(file.stat().st_size for file in files)
-    yield Finding("compile cache", f"{cache}: {len(files)} files, {gigabytes(size)}")
+    yield Finding("compile cache", f"{cache}: {gigabytes(size)} in {len(files)} files")
     place = next(parent for parent in (cache, *cache.parents) if parent.exists())
     if not os.access(place, os.W_OK):
         yield Finding("compile cache", f"{place} cannot be written", well=False)
@@ -112,17 +111,13 @@ def _folders() -> Iterator[Finding]:
 
 
 def _energy() -> Iterator[Finding]:
-    meters = []
-    for counter in sorted(RAPL.glob("*rapl*/energy_uj")) if RAPL.is_dir() else []:
-        if os.access(counter, os.R_OK):
-            meters.append("RAPL (processor)")
-            break
-    if shutil.which("nvidia-smi"):
-        meters.append("NVML (NVIDIA)")
-    if meters:
-        yield Finding("energy", f"readable: {', '.join(meters)}")
-    else:
-        yield Finding("energy", "no readable meter; energy is left empty", well=False)
+    from workbench.measure import energy
+
+    for topic, sensor in (("CPU energy", energy.find_rapl()), ("GPU energy", energy.find_board())):
+        if isinstance(sensor, energy.Missing):
+            yield Finding(topic, f"left empty: {sensor.reason}", well=False)
+        else:
+            yield Finding(topic, "readable")
 
 
 def _screen() -> Iterator[Finding]:

@@ -20,11 +20,12 @@ ROOT = Path(__file__).resolve().parents[2]
 OLDEST = (3, 11)
 
 # What each purpose installs, and what that downloads with an empty cache: the wheels for Linux
-# x86-64 and Python 3.11, added up by `python workbench/launch/environment.py --sizes`.
+# x86-64 and Python 3.11, added up by `python workbench/launch/environment.py --sizes` (torch in
+# its CPU build; where the index only has the CUDA build, that is some gigabytes more).
 PURPOSES = {
     "lab": {"folder": ".venv", "extras": "", "megabytes": 315, "minutes": "1 to 4"},
     "test": {"folder": ".venv", "extras": "[test]", "megabytes": 400, "minutes": "1 to 5"},
-    "parity": {"folder": ".venv-parity", "extras": "[test]", "megabytes": 0, "minutes": "2 to 6"},
+    "parity": {"folder": ".venv-parity", "extras": "[test]", "megabytes": 620, "minutes": "2 to 6"},
 }
 # Torch by its exact version and first, so that no later step can choose another build of it.
 PEER_FIRST = ["torch==2.13.0"]
@@ -110,12 +111,13 @@ def prepare(purpose: str) -> Path:
     if python.exists() and stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
         return python
     uv = None if os.environ.get("WORKBENCH_NO_UV") else shutil.which("uv")
+    by = "uv" if uv and purpose != "parity" else "venv and pip"
     problem = unsupported()
     if problem and not (uv and sys.version_info < OLDEST):
         raise SystemExit(problem)
     print(
         f"Setting up {plan['folder']} (once): downloads up to about {plan['megabytes']} MB, "
-        f"{plan['minutes']} minutes, by {'uv' if uv else 'venv and pip'}.",
+        f"{plan['minutes']} minutes, by {by}.",
         flush=True,
     )
     began = time.monotonic()

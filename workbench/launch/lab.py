@@ -159,14 +159,15 @@ def run(
     token = secrets.token_urlsafe(24)
     os.environ.update(kernel_environment())
     os.environ.update(write_settings(home.home() / "lab"))
-    os.environ["JUPYTER_TOKEN"] = token  # by the environment: a command line can be read by all
     browser = browser_at_hand() if browser is None else browser
     base_url = "/" + base_url.strip("/") + "/" if base_url.strip("/") else "/"
     start = START if (folder / START).exists() else ""
     port = free_port(port)
     url = f"http://127.0.0.1:{port}{base_url}lab/tree/{start}?token={token}"
     announce(folder, url, port, browser)
-    LabApp.launch_instance(argv=arguments(folder, port, base_url, start, browser))
+    # Handed over inside this process: no list of processes shows the token.
+    secret = f"--IdentityProvider.token={token}"
+    LabApp.launch_instance(argv=[*arguments(folder, port, base_url, start, browser), secret])
 
 
 def missing_notebooks() -> str:
