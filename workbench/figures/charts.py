@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-from workbench.figures.bars import bars
+from workbench.figures.bar_chart import bars
 from workbench.figures.chart import Chart, ChartError
-from workbench.figures.heat import heat
-from workbench.figures.lines import lines
-from workbench.figures.pareto import pareto
+from workbench.figures.heat_map import heat
+from workbench.figures.line_chart import lines
+from workbench.figures.pareto_chart import pareto
 
 FORMS: dict[str, Callable[..., Chart]] = {
     "bars": bars,

@@ -17,7 +17,12 @@ from workbench.home import home
 VEGA_LITE = "6.4"
 """The Vega-Lite version of the bundle and of every export."""
 
-_SOURCE = "export { vegaEmbed, vega };"
+# The plain name `vega` of vl-convert's bundles is an empty default export in Vega 6, so the
+# module is named by the address under which vl-convert holds its own copy. Nothing is fetched.
+_SOURCE = (
+    "import * as library from 'https://cdn.jsdelivr.net/npm/vega@{vega}/+esm';"
+    " export {{ vegaEmbed, library as vega }};"
+)
 
 
 @functools.lru_cache(maxsize=1)
@@ -29,12 +34,13 @@ def bundle() -> str:
     """
     import vl_convert
 
-    stored = home() / "vega" / f"vega-{version('vl-convert-python')}-{VEGA_LITE}.js"
+    stored = home() / "vega" / f"vega-{version('vl-convert-python')}-{VEGA_LITE}-module.js"
     with contextlib.suppress(OSError, UnicodeDecodeError):
         text = stored.read_text(encoding="utf-8")
         if len(text) > 100_000 and "vegaEmbed" in text:
             return text
-    text = str(vl_convert.javascript_bundle(_SOURCE, vl_version=VEGA_LITE))
+    source = _SOURCE.format(vega=vl_convert.get_vega_version())
+    text = str(vl_convert.javascript_bundle(source, vl_version=VEGA_LITE))
     with contextlib.suppress(OSError):
         _write(stored, text)
     return text

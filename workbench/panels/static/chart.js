@@ -169,6 +169,10 @@ function createChart(host, { onPick, onHover, model, vega } = {}) {
     return done;
   }
 
+  function nameIn(spec) {
+    return ((spec.usermeta && spec.usermeta.workbench) || {}).data || "live";
+  }
+
   function mainName() {
     return about.data || "live";
   }
@@ -212,19 +216,24 @@ function createChart(host, { onPick, onHover, model, vega } = {}) {
 
   function setChart(chart) {
     return enqueue(async () => {
-      const { datasets = {}, ...rest } = chart.spec;
-      const text = JSON.stringify(rest);
+      const { datasets: inside = {}, ...rest } = chart.spec;
+      const given = Array.isArray(chart.rows) ? { [nameIn(rest)]: chart.rows } : chart.rows || {};
+      const datasets = { ...inside, ...given };
+      // Words about the finding change with the rows and are no reason to draw again.
+      const text = JSON.stringify({ ...rest, description: "", usermeta: null });
       about = (rest.usermeta && rest.usermeta.workbench) || {};
       description = chart.description || rest.description || "";
       plot.setAttribute("aria-label", `${description} Arrow keys move from point to point.`);
       if (view && text === template) {
         for (const [name, rows] of Object.entries(datasets)) pushRows(name, rows);
-        await view.runAsync();
+        await view.description(description).runAsync();
+        const svg = canvas.querySelector("svg.marks");
+        if (svg) svg.setAttribute("aria-label", description);
       } else {
         data = { ...datasets };
         template = text;
         showState(); // before embedding, so that the width is the real one
-        await embed({ ...rest, datasets: data });
+        await embed({ ...rest, datasets: { ...emptySets(rest), ...data } });
       }
       showState();
       placeCursor();
@@ -330,7 +339,7 @@ function createChart(host, { onPick, onHover, model, vega } = {}) {
     const padding = view.padding();
     const [x, y] = view.origin();
     const found = [];
-    walkMarks(view.scenegraph().root, x + (padding.left || 0), y + (padding.top || 0), wanted, found);
+    walkMarks(view.scenegraph().root.items[0], x + (padding.left || 0), y + (padding.top || 0), wanted, found);
     return found;
   }
 
@@ -456,6 +465,17 @@ function createChart(host, { onPick, onHover, model, vega } = {}) {
       host.replaceChildren();
     },
   };
+}
+
+// Every data set the layers name, so that one without rows yet can be filled later.
+function emptySets(spec) {
+  const found = {};
+  const visit = (part) => {
+    if (part.data && part.data.name) found[part.data.name] = [];
+    for (const layer of part.layer || []) visit(layer);
+  };
+  visit(spec);
+  return found;
 }
 
 // Waits for the library another part of the page is loading.

@@ -94,7 +94,8 @@ def lines(
     y_ends: Domain = (y_domain[0], y_domain[1]) if y_domain else axes.domain(span, y_log)
     if x_ends[0] >= x_ends[1] or y_ends[0] >= y_ends[1]:
         raise ChartError(f"lines: a domain must go from low to high: {x_ends}, {y_ends}")
-    beyond = [] if extrapolated is None else [{"from": extrapolated, "to": x_ends[1]}]
+    word = _free_height(live, y_ends, y_log, height)
+    beyond = [] if extrapolated is None else [{"from": extrapolated, "to": x_ends[1], "y": word}]
     labels, gutters = _labels(live, dict(names or {}), y_ends, y_log, height)
     spec = _spec(
         x_title or x, y_title or y, x_unit, y_unit, x_ends, y_ends, x_log, y_log, x_style, y_style,
@@ -120,6 +121,15 @@ def _tight(live: Sequence[Row], log: bool) -> Domain:
     if log and min(known) <= 0:
         raise ChartError(f"lines: a logarithmic axis needs positive values: {min(known)}")
     return min(known), max(known)  # a curve runs from edge to edge
+
+
+def _free_height(live: Sequence[Row], ends: Domain, log: bool, height: int) -> float:
+    """Returns where a word at the right edge is clear of the lines that end there: top or foot."""
+    if not live:
+        return 12.0
+    down = layers.position(ends, log, height, flip=True)
+    last = sorted(live, key=lambda row: row["x"])[-6:]
+    return height - 10.0 if min(down(row["y"]) for row in last) < height / 2 else 12.0
 
 
 def _labels(
@@ -187,8 +197,8 @@ def _spec(
             beyond.mark_rect(fill=theme.var("fill"), y=0, y2=height)
             .encode(x=alt.X("from:Q"), x2="to:Q")
             .properties(name="beyond"),
-            beyond.mark_text(align="right", baseline="bottom", dx=-6, fontSize=11)
-            .encode(x=alt.X("to:Q"), y=alt.value(height - 5), text=alt.value("extrapolated"))
+            beyond.mark_text(align="right", baseline="middle", dx=-6, y=layers.expr("datum.y"))
+            .encode(x=alt.X("to:Q"), text=alt.value("extrapolated"))
             .properties(name="beyond_word"),
         ]
     parts.append(

@@ -1,0 +1,502 @@
+"""Charts in a real Chromium: drawn, moved, travelled, themed and laid out again, offline."""
+
+import http.server
+import json
+import math
+import os
+import random
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+
+from workbench.figures import bars, heat, lines, pareto, stylesheet
+from workbench.panels import vega
+
+pytestmark = pytest.mark.browser
+
+CHART_JS = Path(vega.__file__).parent / "static" / "chart.js"
+SLOTS = {
+    "Full sampling": 0,
+    "Encoder propagation": 1,
+    "Feature inheritance": 2,
+    "Automatic plan": 3,
+}
+FLAGS = (
+    "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run "
+    "--disable-background-networking --disable-component-update --disable-sync "
+    "--disable-dev-shm-usage"
+).split()
+KEYS = [0, 1, 2, 3, 5, 10, 15, 25, 35]
+
+
+def trials(shift=0.0):
+    """Invented trials of four methods; nothing here is a result."""
+    points = {
+        "Full sampling": [(0.35, 0.645), (0.52, 0.765), (0.84, 0.868), (1.05, 0.905), (2.1, 1.0)],
+        "Encoder propagation": [(1.49, 0.912), (1.52, 0.944), (1.58, 0.968), (1.86, 0.987)],
+        "Feature inheritance": [(0.56, 0.812), (0.66, 0.862), (0.78, 0.902), (1.34, 0.958)],
+        "Automatic plan": [(0.48, 0.867), (0.58, 0.905), (0.92, 0.962), (1.62, 0.988)],
+    }
+    labels = ["8", "12", "20", "25", "50 steps"]
+    rows = [
+        {
+            "trial_id": f"{method} {place}",
+            "method": method,
+            "seconds": x + shift,
+            "ssim": y,
+            "predicted": place == 1 and method.startswith(("Auto", "Feat")),
+            "label": labels[place] if method == "Full sampling" else None,
+        }
+        for method, pairs in points.items()
+        for place, (x, y) in enumerate(pairs)
+    ]
+    early = {**rows[7], "seconds": 1.3 + shift, "predicted": True}
+    return [*rows, early]
+
+
+def draw_pareto(shift=0.0, rows=None):
+    return pareto(
+        trials(shift) if rows is None else rows,
+        "seconds",
+        "ssim",
+        title="How much time does each plan save, and at what loss?",
+        x_title="Seconds per image (median of 7)",
+        y_title="SSIM to the full run",
+        x_domain=(0, 2.4),
+        y_domain=(0.6, 1.0),
+        current="Encoder propagation 2",
+        pins={"Full sampling 4": "A", "Full sampling 2": "B"},
+        names={"Full sampling": "Full, fewer steps"},
+        slots=SLOTS,
+    )
+
+
+def draw_bars():
+    values = [(100, 100, 1), (73.3, 75.2, 1.3), (38.1, 37.2, 1.1), (42, 44, 2)]
+    rows = [
+        {"method": name, "predicted": p, "measured": m, "low": m - s, "high": m + s}
+        for name, (p, m, s) in zip(SLOTS, values, strict=True)
+    ]
+    return bars(rows, slots=SLOTS, x_domain=(0, 100))
+
+
+def draw_heat():
+    noise = random.Random(0)
+    base = {"down 0": 0.12, "down 1": 0.1, "mid": 0.09, "up 0": 0.5, "up 1": 1.0, "up 2": 1.6}
+    rows = [
+        {
+            "step": step,
+            "block": block,
+            "value": size * (1 + 2 * math.exp(-step / 3)) * (1 + 0.15 * noise.random()),
+            "reused": block[0] in "dm" and step not in KEYS,
+        }
+        for block, size in base.items()
+        for step in range(1, 50)
+    ]
+    return heat(rows, plan=KEYS, slot=1, thresholds=(0.1, 0.2, 0.4, 0.6, 0.9, 1.3, 2.0))
+
+
+def draw_lines():
+    rows = []
+    for method, size in [("Full sampling", 1.0), ("Encoder propagation", 0.8), ("Mine", 1.3)]:
+        for step in range(1, 61):
+            y = 2 + size * math.exp(-step / 20)
+            band = {} if step > 40 else {"low": y - 0.04, "high": y + 0.04}
+            rows.append({"method": method, "x": step / 2, "y": y, "predicted": step > 40, **band})
+            if step == 40:
+                rows.append({**rows[-1], "predicted": True, "low": None, "high": None})
+    return lines(
+        rows,
+        title="Which model learns more from the same bytes?",
+        subtitle="Hollow: forecast · band: 95 %",
+        x_title="Training data (MB)",
+        y_title="Bits per byte",
+        slots={**SLOTS, "Mine": 4},
+        extrapolated=20,
+    )
+
+
+DRAWN = {"pareto": draw_pareto, "bars": draw_bars, "heat": draw_heat, "lines": draw_lines}
+
+PAGE = """<!doctype html><html><head><meta charset="utf-8"><title>charts</title>
+<style>
+%(css)s
+body { margin: 16px; font: 13px/18px system-ui, "DejaVu Sans", sans-serif; background: #fff; }
+body[data-jp-theme-light="true"] { --jp-layout-color0: #fff; --jp-ui-font-color0: #000; }
+body[data-jp-theme-light="false"] { background: #111; --jp-layout-color0: #111;
+  --jp-ui-font-color0: #fff; }
+.wb { display: flex; flex-wrap: wrap; gap: 24px; align-items: flex-start; color: var(--wb-t1); }
+figure { margin: 0; min-width: 0; }
+b { display: block; font-weight: 600; } small { display: block; color: var(--wb-t2);
+  font-size: 11px; margin-bottom: 10px; }
+</style>%(config)s</head>
+<body data-jp-theme-light="true"><div class="wb"></div>
+<script type="module">%(script)s
+window.made = {}; window.picked = []; window.hovered = [];
+window.make = async (id, chart, width, model) => {
+  const figure = document.createElement("figure");
+  figure.id = id; figure.style.width = width + "px";
+  const title = document.createElement("b"); title.textContent = chart.title;
+  const subtitle = document.createElement("small"); subtitle.textContent = chart.subtitle;
+  const host = document.createElement("div");
+  figure.append(title, subtitle, host);
+  document.querySelector(".wb").append(figure);
+  const made = createChart(host, {
+    model: model || {}, onPick: (row) => window.picked.push(row.trial || row.key),
+    onHover: (row) => window.hovered.push(row && row.key),
+  });
+  window.made[id] = made;
+  await made.setChart(chart);
+};
+window.formatNumber = formatNumber;
+window.loaded = true;
+</script></body></html>"""
+
+
+def as_json(chart):
+    return {
+        "title": chart.title,
+        "subtitle": chart.subtitle,
+        "description": chart.description,
+        "spec": chart.spec,
+        "rows": chart.rows,
+    }
+
+
+def page_text(base="/"):
+    config = ""
+    if base:
+        config = (
+            '<script id="jupyter-config-data" type="application/json">'
+            f"{json.dumps({'baseUrl': base})}</script>"
+        )
+    return PAGE % {
+        "css": stylesheet(".wb"),
+        "script": CHART_JS.read_text(encoding="utf-8"),
+        "config": config,
+    }
+
+
+@pytest.fixture(scope="module")
+def server():
+    library = vega.bundle().encode()
+    place = "lab/extensions/efficiency-workbench/static/vega.js"
+    answers = {
+        "/": (page_text().encode(), "text/html"),
+        "/user/me/": (page_text("/user/me/").encode(), "text/html"),
+        "/elsewhere/": (page_text("").encode(), "text/html"),
+        f"/{place}": (library, "text/javascript"),
+        f"/user/me/{place}": (library, "text/javascript"),
+    }
+    asked = []
+
+    class Answers(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            body, kind = answers.get(self.path, (b"", ""))
+            self.send_response(200 if kind else 404)
+            self.send_header("Content-Type", f"{kind or 'text/plain'}; charset=utf-8")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers) as running:
+        thread = threading.Thread(target=running.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{running.server_port}", asked
+        running.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("Chromium is not installed")
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as started:
+        running = started.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def open_page(browser, server):
+    opened, outside, errors = [], [], []
+
+    def opening(path="/", width=1250):
+        page = browser.new_page(viewport={"width": width, "height": 900})
+
+        def guard(route):
+            if route.request.url.startswith((server[0], "blob:", "data:")):
+                route.continue_()
+            else:
+                outside.append(route.request.url)
+                route.abort()
+
+        page.route("**/*", guard)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(server[0] + path)
+        page.wait_for_function("window.loaded")
+        opened.append(page)
+        return page
+
+    yield opening
+    for page in opened:
+        page.close()
+    assert outside == []
+    assert errors == []
+
+
+def make(page, name, chart, width=560):
+    page.evaluate(
+        "([id, chart, width]) => window.make(id, chart, width)", [name, as_json(chart), width]
+    )
+
+
+def boxes(page, name, selector):
+    return page.evaluate(
+        """([id, selector]) => [...document.querySelectorAll(`#${id} ${selector}`)]
+        .filter((e) => e.textContent && getComputedStyle(e).opacity !== "0"
+                && e.getAttribute("opacity") !== "0")
+        .map((e) => { const b = e.getBoundingClientRect(), h = document.getElementById(id)
+        .getBoundingClientRect(); return [e.textContent, b.left - h.left, b.top - h.top,
+        b.right - h.left, b.bottom - h.top]; })""",
+        [name, selector],
+    )
+
+
+def pictures():
+    place = os.environ.get("WORKBENCH_ARTEFACTS")
+    return Path(place) if place else None
+
+
+@pytest.mark.parametrize("width", [560, 380, 277])
+@pytest.mark.parametrize("form", DRAWN)
+def test_texts_are_whole_and_apart(open_page, form, width):
+    page = open_page()
+    make(page, form, DRAWN[form](), width)
+    texts = boxes(page, form, "svg.marks g.mark-text:not(.halo_marks) > text")
+    assert len(texts) > 5
+    for text, left, _, right, _ in texts:
+        assert left >= -0.5 and right <= width + 0.5, f"{text!r} leaves the chart"
+    for place, (text, left, top, right, bottom) in enumerate(texts):
+        for other, left2, top2, right2, bottom2 in texts[:place]:
+            across = min(right, right2) - max(left, left2)
+            down = min(bottom, bottom2) - max(top, top2)
+            assert across <= 1 or down <= 3, f"{text!r} covers {other!r}"
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_pictures_to_look_at(open_page, theme, tmp_path):
+    page = open_page(width=920)
+    for form, draw in DRAWN.items():
+        for width in (560, 277):
+            make(page, f"{form}{width}", draw(), width)
+    page.evaluate(
+        "(light) => document.body.dataset.jpThemeLight = light", str(theme == "light").lower()
+    )
+    file = (pictures() or tmp_path) / f"charts-{theme}.png"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=str(file), full_page=True)
+    assert file.stat().st_size > 20_000
+    assert page.locator("svg.marks").count() == 8
+
+
+def test_theme_recolours_without_drawing_again(open_page):
+    page = open_page()
+    make(page, "p", draw_pareto())
+    look = """() => { const mark = document.querySelectorAll('#p g.points_marks path')[6];
+      return [getComputedStyle(mark).fill, document.querySelector('#p svg').outerHTML]; }"""
+    fill, markup = page.evaluate(look)
+    page.evaluate("() => document.body.dataset.jpThemeLight = 'false'")
+    dark_fill, dark_markup = page.evaluate(look)
+    assert fill == "rgb(87, 126, 236)" and dark_fill == "rgb(100, 167, 255)"
+    assert markup == dark_markup
+
+
+def test_hollow_is_predicted(open_page):
+    page = open_page()
+    make(page, "p", draw_pareto())
+    fills = page.evaluate(
+        """() => [...document.querySelectorAll('#p g.points_marks path')]
+        .map((mark) => getComputedStyle(mark).fill)"""
+    )
+    assert fills.count("rgb(255, 255, 255)") == 3
+
+
+def test_rows_are_pushed_in_place(open_page):
+    page = open_page()
+    make(page, "p", draw_pareto())
+    page.evaluate(
+        """() => { window.old = [document.querySelector('#p svg'),
+        document.querySelectorAll('#p g.points_marks path')[0], made.p.view()];
+        window.before = window.old[1].getAttribute('transform'); }"""
+    )
+    moved = draw_pareto(0.1)
+    page.evaluate("(chart) => made.p.setChart(chart)", as_json(moved))
+    page.evaluate(
+        "async (rows) => { await made.p.setRows('live', rows); }", moved.rows["live"][:-1]
+    )
+    kept, count, after, before = page.evaluate(
+        """() => [document.querySelector('#p svg') === old[0] && made.p.view() === old[2]
+        && document.querySelectorAll('#p g.points_marks path')[0] === old[1],
+        document.querySelectorAll('#p g.points_marks path').length,
+        old[1].getAttribute('transform'), before]"""
+    )
+    assert kept
+    assert count == len(moved.rows["live"]) - 1
+    assert after != before
+
+
+def test_columns_come_as_float32(open_page):
+    page = open_page()
+    make(page, "l", draw_lines())
+    count = page.evaluate(
+        """async () => { const n = 5, values = new Float32Array(4 * n);
+        for (let i = 0; i < n; i += 1) { values[i] = i; values[n + i] = 2 + i / 10;
+          values[2 * n + i] = 1; values[3 * n + i] = NaN; }
+        await made.l.setColumns('live', ['x', 'y', 'slot', 'low'], new DataView(values.buffer));
+        return [made.l.rows().length, made.l.rows()[3].x, made.l.rows()[3].low]; }"""
+    )
+    assert count == [5, 3, None]
+    with pytest.raises(Exception, match="do not fill 3 columns"):
+        page.evaluate("() => made.l.setColumns('live', ['x','y','z'], new Float32Array(4))")
+
+
+def test_width_is_laid_out_again_not_scaled(open_page):
+    page = open_page()
+    make(page, "p", draw_pareto())
+    page.evaluate("() => document.getElementById('p').style.width = '277px'")
+    page.wait_for_function(
+        "() => Math.abs(document.querySelector('#p svg').getBoundingClientRect().width - 277) < 2"
+    )
+    svg = page.evaluate(
+        """() => { const svg = document.querySelector('#p svg');
+        return [svg.getAttribute('width'), svg.viewBox.baseVal.width,
+        getComputedStyle(svg.querySelector('.role-axis-label text')).fontSize]; }"""
+    )
+    assert svg == ["277", 277, "11px"]
+
+
+def test_keyboard_travels_speaks_and_picks(open_page):
+    page = open_page()
+    make(page, "p", draw_pareto())
+    chart = page.locator("#p .wb-chart-plot")
+    assert chart.get_attribute("data-lm-suppress-shortcuts") == "true"
+    assert "How much time" in chart.get_attribute("aria-label")
+    chart.focus()
+    chart.press("ArrowRight")
+    spoken = page.locator("#p .wb-chart-spoken")
+    assert spoken.text_content() == (
+        "Full sampling, 12, Seconds per image (median of 7) 0.520, "
+        "SSIM to the full run 0.765, measured"
+    )
+    chart.press("Enter")
+    assert page.evaluate("() => picked") == ["Full sampling 1"]
+    chart.press("ArrowUp")
+    assert "Full sampling" not in spoken.text_content()
+    chart.press("End")
+    chart.press("Home")
+    ring = page.locator("#p .wb-chart-cursor").bounding_box()
+    assert ring["width"] >= 12
+    assert page.evaluate("async () => await made.p.focusPoint('Automatic plan 1')")
+    assert spoken.text_content().endswith("predicted")
+
+
+def test_pointer_picks_the_nearest_point(open_page):
+    page = open_page()
+    make(page, "p", draw_pareto())
+    mark = page.locator("#p g.points_marks path").first.bounding_box()
+    page.mouse.click(mark["x"] + mark["width"] / 2 + 9, mark["y"] + mark["height"] / 2)
+    assert page.evaluate("() => picked") == ["Full sampling 0"]
+    page.mouse.click(mark["x"] + 80, mark["y"] - 10)
+    assert page.evaluate("() => picked.length") == 1
+    assert page.evaluate("() => hovered") == ["Full sampling 0", None]
+
+
+def test_every_form_can_be_travelled(open_page):
+    page = open_page()
+    for form, draw in DRAWN.items():
+        make(page, form, draw())
+        chart = page.locator(f"#{form} .wb-chart-plot")
+        chart.focus()
+        chart.press("ArrowRight")
+        heard = set()
+        for key in ("ArrowRight", "ArrowDown", "ArrowUp", "ArrowUp"):
+            chart.press(key)
+            heard.add(page.locator(f"#{form} .wb-chart-spoken").text_content())
+        assert len(heard) >= 2 and "" not in heard, form
+
+
+def test_table_stands_in_for_the_chart(open_page):
+    page = open_page()
+    make(page, "p", draw_pareto())
+    button = page.locator("#p .wb-chart-toggle")
+    button.focus()
+    button.press("Enter")
+    table = page.locator("#p table")
+    assert table.locator("thead th").all_text_contents()[0] == "Method"
+    assert table.locator("tbody tr").count() == len(trials())
+    assert "≥" not in table.text_content() and "predicted" in table.text_content()
+    assert not page.locator("#p svg").is_visible()
+    button.press("Enter")
+    assert page.locator("#p svg").is_visible()
+
+
+def test_no_rows_is_a_sentence_until_rows_come(open_page):
+    page = open_page()
+    make(page, "p", draw_pareto(rows=[]))
+    assert page.locator("#p .wb-chart-empty").is_visible()
+    assert not page.locator("#p svg").is_visible()
+    page.evaluate("(rows) => made.p.setRows('live', rows)", draw_pareto().rows["live"])
+    assert page.locator("#p svg").is_visible()
+    assert not page.locator("#p .wb-chart-empty").is_visible()
+    assert page.locator("#p g.points_marks path").count() == len(trials())
+
+
+def test_library_is_served_under_a_base_url(open_page, server):
+    page = open_page("/user/me/")
+    make(page, "p", draw_pareto())
+    assert page.locator("#p svg").count() == 1
+    assert "/user/me/lab/extensions/efficiency-workbench/static/vega.js" in server[1]
+
+
+def test_library_comes_from_the_kernel_once_where_nobody_serves_it(open_page):
+    page = open_page("/elsewhere/")
+    page.evaluate(
+        """async ([source, chart]) => {
+          const listeners = new Set(); window.requests = 0;
+          const model = {
+            on: (name, f) => listeners.add(f), off: (name, f) => listeners.delete(f),
+            send: (message) => { window.requests += message.type === 'vega' ? 1 : 0;
+              const buffer = new DataView(new TextEncoder().encode(source).buffer);
+              setTimeout(() => listeners.forEach((f) => f({ type: 'vega' }, [buffer])), 10); },
+          };
+          await Promise.all([make('a', chart, 400, model), make('b', chart, 400, model)]);
+        }""",
+        [vega.bundle(), as_json(draw_pareto())],
+    )
+    assert page.locator("svg.marks").count() == 2
+    assert page.evaluate("() => requests") == 1
+
+
+def test_destroy_leaves_nothing(open_page):
+    page = open_page()
+    make(page, "p", draw_pareto())
+    page.evaluate("() => made.p.destroy()")
+    assert page.locator("#p .wb-chart").count() == 0
+
+
+def test_numbers_are_written_as_in_python(open_page):
+    from workbench.figures import numbers
+
+    page = open_page()
+    values = [16384, -26.71, 0.97149, 0.003, 1e17, 2.5e-7, 0, 75, 9.999, 123456.7, 3e6, -0.0002]
+    written = page.evaluate("(values) => values.map((v) => formatNumber(v))", values)
+    assert written == [numbers.number(value) for value in values]
