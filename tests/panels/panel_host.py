@@ -68,6 +68,7 @@ class Host:
     def __init__(self, browser: Any, panel: Panel, width: int = 1096, light: bool = True):
         self.panel = panel
         self.errors: list[str] = []
+        self._own: dict[str, Any] = {}
         self._mail: queue.Queue[tuple[str, Any, list[str]]] = queue.Queue()
         panel.observe(self._trait, names=self._names())
         panel.send = self._custom  # type: ignore[method-assign]
@@ -100,10 +101,14 @@ class Host:
         return [n for n in self.panel.traits(sync=True) if n[0] != "_" and n not in others]
 
     def _save(self, changes: dict[str, Any]) -> None:
+        self._own = changes
         for name, value in changes.items():
             setattr(self.panel, name, value)
+        self._own = {}
 
     def _trait(self, change: Any) -> None:
+        if change["name"] in self._own and self._own[change["name"]] == change["new"]:
+            return  # the front end does not hear its own change again
         self._mail.put(("trait", {"name": change["name"], "value": change["new"]}, []))
 
     def _custom(self, message: Any, buffers: Any = None) -> None:

@@ -28,8 +28,10 @@ function showProblems(row, list) {
 }
 
 function resetButton(ctx, group, field) {
+  const named = field.choices.find(([value]) => sameJson(value, field.default));
+  const first = named ? named[1] : boxText(field.default, field);
   return h("button", {
-    class: "wb-reset", "aria-label": `Reset ${field.label} to ${boxText(field.default, field)}`,
+    class: "wb-reset", "aria-label": `Reset ${field.label} to ${first}`,
     title: "Reset", tabindex: "-1",
     onclick: () => ctx.set([[group.id, field.name, field.default]]),
   }, icon("reset", 14));
