@@ -114,7 +114,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def remove_leftovers(folder: Path, older_than: float = 0.0) -> None:
-    """Removes temporary files that killed writers left, and which are older than so many seconds."""
+    """Removes what killed writers left half written, if it is older than so many seconds."""
     import time
 
     for left in folder.glob(f"{TEMPORARY}*"):

@@ -1,4 +1,4 @@
-"""What makes a run the run it is, as one hash that is the same in every process and on every day."""
+"""What makes a run the run it is, as one hash, the same in every process and on every day."""
 
 from __future__ import annotations
 
@@ -70,9 +70,9 @@ def fingerprint(value: Any) -> str:
 def canonical(value: Any, place: str) -> Any:
     """JSON values that are equal exactly where the values are equal.
 
-    Order of keys does not count, nor does tuple or list, nor 1 or 1.0; True is not 1. Arrays count by
-    dtype, shape and content; functions by source, by what they close over, and by the simple globals
-    and functions of their own module that they name.
+    Order of keys does not count, nor does tuple or list, nor 1 or 1.0; True is not 1. Arrays count
+    by dtype, shape and content; functions by source, by what they close over, and by the simple
+    globals and functions of their own module that they name.
 
     Args:
         value: what to bring into the form.
@@ -147,8 +147,9 @@ def _object(value: Any, place: str, above: tuple[int, ...]) -> Any:
     if hasattr(value, "__array__") and hasattr(value, "dtype"):
         return _array(value, place)
     raise TypeError(
-        f"{place}: cannot make an identity of a {name}; give plain values, paths, arrays, dataclasses,"
-        " pydantic models or functions, or put a text `fingerprint` on it that names its content"
+        f"{place}: cannot make an identity of a {name}; give plain values, paths, arrays, "
+        "dataclasses, pydantic models or functions, or put a text `fingerprint` on it that "
+        "names its content"
     )
 
 
@@ -193,7 +194,7 @@ def _function(function: Any, place: str, above: tuple[int, ...]) -> Any:
 
 
 def _loosely(value: Any, place: str, above: tuple[int, ...]) -> Any:
-    """A global named in a function may be anything; one without content of its own does not count."""
+    """A global may be anything; one without content that can be compared does not count."""
     try:
         return _canonical(value, place, above)
     except TypeError:
@@ -201,7 +202,7 @@ def _loosely(value: Any, place: str, above: tuple[int, ...]) -> Any:
 
 
 def _source(function: Callable[..., Any]) -> str:
-    """The syntax tree of a function, so that comments and layout do not count; else its bytecode."""
+    """The syntax tree, so that comments and layout do not count; else the bytecode."""
     try:
         text = textwrap.dedent(inspect.getsource(function))
         tree = ast.parse(text)

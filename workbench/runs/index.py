@@ -1,4 +1,4 @@
-"""An index of all runs in one file: a cache, made again from the folders whenever it is not right."""
+"""An index of all runs in one file: a cache, made again from the folders when need be."""
 
 from __future__ import annotations
 

@@ -30,9 +30,10 @@ class LeaseLost(RuntimeError):
 class Lease:
     """The right to write into one folder.
 
-    `lease.json` names owner and fence. Whoever takes a stale lease over raises the fence by one; every
-    write happens inside `held`, which first compares the fence, so what a suspended writer wanted to
-    write when it wakes is refused. All of it happens under a lock that the system itself releases.
+    `lease.json` names owner and fence. Whoever takes a stale lease over raises the fence by one;
+    every write happens inside `held`, which first compares the fence, so what a suspended writer
+    wanted to write when it wakes is refused. All of it happens under a lock that the system itself
+    releases.
 
     Args:
         folder: folder of the run; must exist.

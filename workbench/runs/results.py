@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class Results:
     """Results in a folder, safe for any number of processes at once.
 
-    Every array is one `.npy` file named by the SHA-256 of its content, so equal arrays are kept once
-    and a damaged one is noticed; a key's record names its arrays and is written last.
+    Every array is one `.npy` file named by the SHA-256 of its content, so equal arrays are kept
+    once and a damaged one is noticed; a key's record names its arrays and is written last.
 
     Args:
         folder: where the cache is; made when first written.

@@ -25,7 +25,8 @@ class Status:
 
     Attributes:
         state: "new"; "running" by a living writer; "broken" off by a kill; "stopped" by the user;
-            "failed" with an error; "finished". All but running and finished are resumed when asked for.
+            "failed" with an error; "finished". All but running and finished are resumed when
+            asked for.
         step: last step noted.
         seconds: time spent, all sessions together.
         error: what went wrong.
@@ -44,7 +45,7 @@ class Status:
 
 
 class Run:
-    """One run folder: `config.json`, `status.json`, `metrics.jsonl`, `checkpoints/`, `provenance.json`.
+    """One run folder: config, status, metrics, checkpoints, provenance.
 
     Reading never needs the lease and never blocks a writer.
 

@@ -15,8 +15,8 @@ def end_with_parent(parent: int | None = None, every: float = 0.5) -> threading.
     Nothing is lost by it: every write of a run survives a kill.
 
     Args:
-        parent: process to watch; the parent by default. A worker should pass on the number its parent
-            gave it, for the parent may be gone before the first look.
+        parent: process to watch; the parent by default. A worker should pass on the number its
+            parent gave it, for the parent may be gone before the first look.
         every: seconds between two looks.
     """
     watched = os.getppid() if parent is None else parent

@@ -18,13 +18,14 @@ from workbench.runs.disk import room_for
 from workbench.training.state import State
 
 STAGING = "staging-"
+_FULL = ("No space left", "File too large", "Disk quota")
 
 
 class Checkpoints:
     """The checkpoints of one run, `<folder>/<step>`, written with Orbax.
 
-    A checkpoint is written to a staging folder and renamed into place under `guard`, so that a reader
-    never sees half of one and a writer that lost its lease cannot add or remove any.
+    A checkpoint is written to a staging folder and renamed into place under `guard`, so that a
+    reader never sees half of one and a writer that lost its lease cannot add or remove any.
 
     Args:
         folder: where the checkpoints are.
@@ -147,9 +148,7 @@ def _room_for(staging: Path) -> Iterator[None]:
     except StoreFull:
         raise
     except Exception as error:
-        if not any(
-            word in str(error) for word in ("No space left", "File too large", "Disk quota")
-        ):
+        if not any(word in str(error) for word in _FULL):
             raise
         with room_for(staging):
             raise OSError(errno.ENOSPC, "checkpoint") from error

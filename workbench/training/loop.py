@@ -57,7 +57,8 @@ class Result:
         steps: updates done in all.
         seconds: wall time of the updates, earlier sessions included, compilation not.
         compile_seconds: wall time of this session's first update, compilation included.
-        resumed_from: step at which this session began; equal to `steps` when nothing was left to do.
+        resumed_from: step at which this session began; equal to `steps` when nothing was left to
+            do.
         run: the folder of the run, where there is one.
     """
 
@@ -90,9 +91,9 @@ def train(
 ) -> Result:
     """Trains `task` as `recipe` says, and goes on where an interrupted run stopped.
 
-    With a store or a folder the run is kept: done once, it is read back the next time; broken off, it
-    continues from its last checkpoint, and 10 + 10 updates give the bits of 20. With neither, nothing
-    is written.
+    With a store or a folder the run is kept: done once, it is read back the next time; broken off,
+    it continues from its last checkpoint, and 10 + 10 updates give the bits of 20. With neither,
+    nothing is written.
 
     Args:
         task: weights, loss and batches.
@@ -214,7 +215,7 @@ class Session:
         return batch if self.mesh is None else split_batch(batch, self.mesh)
 
     def _land(self, in_flight: deque[tuple[int, dict[str, Any]]], left: int) -> None:
-        """Waits until no more than `left` updates are under way; reads the scalars of logged ones."""
+        """Waits until at most `left` updates are under way; reads the scalars of logged ones."""
         while len(in_flight) > left:
             step, logged = in_flight.popleft()
             logged["loss"].block_until_ready()

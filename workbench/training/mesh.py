@@ -38,8 +38,8 @@ def split_batch(batch: Any, mesh: Mesh) -> Any:
             return jax.device_put(leaf, NamedSharding(mesh, PartitionSpec()))
         if shape[0] % devices:
             raise ValueError(
-                f"batch{jax.tree_util.keystr(path)}: {shape[0]} examples cannot be split evenly over "
-                f"{devices} devices; make batch_size a multiple of {devices}"
+                f"batch{jax.tree_util.keystr(path)}: {shape[0]} examples cannot be split evenly "
+                f"over {devices} devices; make batch_size a multiple of {devices}"
             )
         sharding = NamedSharding(mesh, PartitionSpec(DATA_AXIS))
         if jax.process_count() == 1:

@@ -18,8 +18,8 @@ def learning_rate(recipe: Recipe) -> Callable[[Any], Float[Array, ""]]:
 
     Warm-up is `(t + 1) / warmup`. After it, with `p` the finished share of what is left and `f` the
     final fraction: constant `1`; linear `1 - (1 - f) p`; cosine `f + (1 - f) (1 + cos(pi p)) / 2`
-    (Loshchilov & Hutter 2017, eq. 5); wsd `1` until the last `decay_fraction` of the run, then linear
-    to `f` (Hu et al. 2024, §4).
+    (Loshchilov & Hutter 2017, eq. 5); wsd `1` until the last `decay_fraction` of the run, then
+    linear to `f` (Hu et al. 2024, §4).
 
     Args:
         recipe: gives peak, warm-up, length and shape.

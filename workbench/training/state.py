@@ -24,9 +24,9 @@ class State:
     """Everything the next update depends on.
 
     `step` counts finished updates; `key` seeds every step by `fold_in(key, step)`, so there is no
-    random state to lose; `fault` is 0, or the first update whose loss was not finite, or minus the first
-    whose gradient was not. Fields are any pytree, because the same class also holds shapes and
-    shardings while JAX maps over it.
+    random state to lose; `fault` is 0, or the first update whose loss was not finite, or minus the
+    first whose gradient was not. Fields are any pytree, because the same class also holds shapes
+    and shardings while JAX maps over it.
     """
 
     step: PyTree
@@ -42,7 +42,8 @@ def optimizer_of(task: Task, recipe: Recipe) -> optax.GradientTransformation:
     own = getattr(task, "optimizer", None)
     inner = own(recipe) if own is not None else adamw(recipe)
 
-    # optax itself mixes int32 counters with floats (decay ** count); our strictness stops at its door.
+    # optax itself mixes int32 counters with floats (decay ** count); our strictness stops at its
+    # door.
     def init(params: PyTree) -> PyTree:
         with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
             return inner.init(params)
@@ -89,8 +90,8 @@ def make_update(
 ) -> Callable[[State, PyTree], tuple[State, dict[str, Array]]]:
     """One update as a pure function `(state, batch) -> (state, scalars)`.
 
-    The average follows `ema <- d ema + (1 - d) params` with `d = min(decay, (1 + t) / (10 + t))`, so
-    that a short run is not held back by its first weights.
+    The average follows `ema <- d ema + (1 - d) params` with `d = min(decay, (1 + t) / (10 + t))`,
+    so that a short run is not held back by its first weights.
     """
     optimizer = optimizer_of(task, recipe)
     rate = learning_rate(recipe)
