@@ -23,11 +23,11 @@ SLOTS = {
     "Feature inheritance": 2,
     "Automatic plan": 3,
 }
-FLAGS = (
-    "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run "
-    "--disable-background-networking --disable-component-update --disable-sync "
-    "--disable-dev-shm-usage"
-).split()
+FLAGS = [
+    *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    "--disable-dev-shm-usage",
+]
 KEYS = [0, 1, 2, 3, 5, 10, 15, 25, 35]
 
 

@@ -32,6 +32,9 @@ def domain(values: Iterable[float | None], log: bool = False, zero: bool = False
         return _log_end(low, down=True), _log_end(high, down=False)
     if zero or 0 <= low < 0.3 * high:
         low = min(low, 0.0)
+    if high - low <= 1e-9 * max(abs(low), abs(high), 1e-12):
+        size = max(abs(high), 1e-9) / 2  # one value stands in the middle
+        low, high = low - size, high + size
     step = tick_step(low, high)
     air = 0.02 * (high - low)
     bottom = low if low == 0 else math.floor((low - air) / step) * step

@@ -67,7 +67,7 @@ def bars(
             written = about(number(value)) if hollow else number(value)
             live.append({
                 "key": f"{trial} {'predicted' if hollow else 'measured'}",
-                "trial": trial, "method": name, "slot": used[name], "label": "",
+                "trial": trial, "load": trial, "method": name, "slot": used[name], "label": "",
                 "value": value, "predicted": hollow, "zero": 0,
                 "y": top + (17.5 if hollow else 30), "y2": top + (27.5 if hollow else 40),
                 "middle": top + (22.5 if hollow else 35),
@@ -112,7 +112,7 @@ def _spec(x_title: str, unit: str, ends: Domain, count: int) -> dict[str, Any]:
         axis=layers.x_axis(words, grid=True, domain=False, ticks=False),
     )
     height = GROUP * count
-    down = alt.Scale(domain=[0, height], range=[0, height], nice=False, zero=False)
+    down = alt.Scale(domain=[0, height], range=[0, {"expr": "height"}], nice=False, zero=False)
 
     def y(name: str) -> alt.Y:
         return alt.Y(f"{name}:Q", scale=down, axis=None)

@@ -189,14 +189,13 @@ def _spec(
         .encode(x=x, x2="right:Q", stroke=hue, color=fill)
     )  # fmt: skip
     at = "datum.start + datum.shift + ({place}) * min(19, (width - datum.room) / 8)"
-    below = alt.value(height + 52)
     swatches = (
         alt.Chart(layers.source("legend"), name="legend")
         .transform_filter("isValid(datum.value)")
         .mark_rect(
             x=layers.expr(at.format(place="datum.place")),
             x2=layers.expr(at.format(place="datum.place + 1") + " - 1"),
-            clip=False, y=height + 47, y2=height + 56,
+            clip=False, y=layers.expr("height + 47"), y2=layers.expr("height + 56"),
         )
         .encode(fill=alt.Fill("value:Q", scale=shade, legend=None))
     )  # fmt: skip
@@ -206,17 +205,24 @@ def _spec(
             align="left",
             baseline="middle",
             x=layers.expr(at.format(place="datum.place")),
+            y=layers.expr("height + 52"),
             fontSize=11,
             clip=False,
         )
         .transform_filter("isValid(datum.text)")
-        .encode(y=below, text="text:N")
+        .encode(text="text:N")
     )
     columns = [
         {"field": "block", "title": y_title},
         {"field": "step", "title": x_title},
         {"field": "value", "title": value_title},
     ]
-    about = {"series": "block", "travel": ["cells"], "columns": columns, "speech": columns[1:]}
+    about = {
+        "series": "block",
+        "travel": ["cells"],
+        "pick": False,
+        "columns": columns,
+        "speech": columns[1:],
+    }
     parts = [cells, *([spans] if planned else []), swatches, words]
     return layers.finish(alt.layer(*parts), "", height, about)

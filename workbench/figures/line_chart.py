@@ -97,9 +97,10 @@ def lines(
     word = _free_height(live, y_ends, y_log, height)
     beyond = [] if extrapolated is None else [{"from": extrapolated, "to": x_ends[1], "y": word}]
     labels, gutters = _labels(live, dict(names or {}), y_ends, y_log, height)
+    keyed = any(row.get(key) is not None for row in found)
     spec = _spec(
         x_title or x, y_title or y, x_unit, y_unit, x_ends, y_ends, x_log, y_log, x_style, y_style,
-        marks, dashed, bool(beyond), gutters, height,
+        marks, dashed, bool(beyond), keyed, gutters, height,
     )  # fmt: skip
     said = description or _finding(title, live)
     return Chart(
@@ -177,7 +178,7 @@ def _finding(title: str, live: Sequence[Row]) -> str:
 def _spec(
     x_title: str, y_title: str, x_unit: str, y_unit: str, x_ends: Domain, y_ends: Domain,
     x_log: bool, y_log: bool, x_style: str, y_style: str, marks: bool, dashed: bool,
-    extrapolated: bool, gutters: tuple[float, float], height: int,
+    extrapolated: bool, keyed: bool, gutters: tuple[float, float], height: int,
 ) -> dict[str, Any]:  # fmt: skip
     x_words = axes.axis(x_title, x_ends, x_log, x_unit, x_style)
     y_words = axes.axis(y_title, y_ends, y_log, y_unit, y_style)
@@ -234,5 +235,11 @@ def _spec(
         {"field": "predicted", "title": "Basis"},
     ]
     travel = ["points"] if marks else ["cased", "solid"]
-    about = {"series": "method", "travel": travel, "columns": columns, "speech": columns[1:3]}
+    about = {
+        "series": "method",
+        "travel": travel,
+        "pick": keyed,
+        "columns": columns,
+        "speech": columns[1:3],
+    }
     return layers.finish(alt.layer(*parts), "", height, about)

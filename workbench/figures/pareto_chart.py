@@ -126,7 +126,7 @@ def _live(found: Sequence[Row], to: Mapping[str, Any], used: Mapping[str, int]) 
         twin = hollow and row.get(key) is not None and row[key] in measured
         live.append({
             "key": f"{trial} predicted" if twin else trial,
-            "trial": trial,
+            "trial": trial, "load": trial,
             "method": name,
             "slot": used[name],
             "label": str(row[to["label"]]) if row.get(to["label"]) is not None else "",

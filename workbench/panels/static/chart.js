@@ -161,6 +161,7 @@ function createChart(host, { onPick, onHover, model, vega } = {}) {
   let current = null; // key of the row the keyboard stands on
   let hovered = null;
   let gone = false;
+  let settled = 0;
   let queue = Promise.resolve();
 
   function enqueue(work) {
@@ -175,6 +176,11 @@ function createChart(host, { onPick, onHover, model, vega } = {}) {
 
   function mainName() {
     return about.data || "live";
+  }
+
+  // A cell of a heat map or a step of a curve is no trial whose settings could be loaded.
+  function pickable() {
+    return Boolean(onPick) && about.pick !== false;
   }
 
   function mainRows() {
@@ -226,7 +232,8 @@ function createChart(host, { onPick, onHover, model, vega } = {}) {
       plot.setAttribute("aria-label", `${description} Arrow keys move from point to point.`);
       if (view && text === template) {
         for (const [name, rows] of Object.entries(datasets)) pushRows(name, rows);
-        await view.description(description).runAsync();
+        view.description(description);
+        await run();
         const svg = canvas.querySelector("svg.marks");
         if (svg) svg.setAttribute("aria-label", description);
       } else {
@@ -274,17 +281,22 @@ function createChart(host, { onPick, onHover, model, vega } = {}) {
 
   function setRows(name, rows) {
     return enqueue(async () => {
-      const moving = plot.dataset.moving === "true";
-      plot.dataset.moving = "true";
       pushRows(name, rows);
       showState();
-      if (view) {
-        fitWidth();
-        await view.runAsync();
-      }
-      if (!moving) window.setTimeout(() => delete plot.dataset.moving, 200);
+      await run();
       placeCursor();
     });
+  }
+
+  // Marks glide only when their rows change, not when the chart is laid out at a new width.
+  async function run() {
+    if (!view) return;
+    if (!fitWidth()) {
+      plot.dataset.moving = "true";
+      window.clearTimeout(settled);
+      settled = window.setTimeout(() => delete plot.dataset.moving, 200);
+    }
+    await view.runAsync();
   }
 
   // Float32 columns one after another in one buffer, the cheapest way for thousands of rows.
@@ -393,7 +405,7 @@ function createChart(host, { onPick, onHover, model, vega } = {}) {
     const key = row ? row.key : null;
     if (key === hovered) return;
     hovered = key;
-    plot.dataset.pick = row && onPick ? "true" : "false";
+    plot.dataset.pick = row && pickable() ? "true" : "false";
     if (onHover) onHover(row);
   }
 
@@ -403,7 +415,7 @@ function createChart(host, { onPick, onHover, model, vega } = {}) {
     if (!all.length) return;
     if (event.key === "Enter") {
       const point = current === null ? null : pointOf(current);
-      if (point && onPick) onPick(point.row);
+      if (point && pickable()) onPick(point.row);
     } else {
       const next = neighbour(all, current, event.key, about.series || "method");
       if (!next) return;
@@ -439,7 +451,7 @@ function createChart(host, { onPick, onHover, model, vega } = {}) {
     const point = nearest(event);
     if (!point) return;
     focusPoint(point.row.key);
-    if (onPick) onPick(point.row);
+    if (pickable()) onPick(point.row);
   });
   toggle.addEventListener("click", () => toggleTable());
 

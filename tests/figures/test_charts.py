@@ -1,0 +1,150 @@
+"""Every chart form makes a valid specification from plain rows."""
+
+import json
+
+import altair as alt
+import pandas as pd
+import pytest
+
+from workbench.figures import bars, heat, lines, pareto
+from workbench.figures.chart import Chart, ChartError
+from workbench.figures.palette import Palette
+
+TRIALS = [
+    {"trial_id": "f50", "method": "Full", "time": 2.0, "ssim": 1.0, "label": "50"},
+    {"trial_id": "f20", "method": "Full", "time": 0.8, "ssim": 0.87, "label": 20},
+    {"trial_id": "e1", "method": "Encoder", "time": 1.5, "ssim": 0.95, "predicted": True},
+    {"trial_id": "e1", "method": "Encoder", "time": 1.6, "ssim": 0.97},
+]
+PALETTE = Palette({"Encoder": 1}, baseline="Full")
+
+
+def draw(rows=TRIALS, **more):
+    return pareto(rows, "time", "ssim", slots=PALETTE, **more)
+
+
+FORMS = {
+    "pareto": draw,
+    "bars": lambda rows=({"method": "a", "predicted": 70, "measured": 75.0},): bars(rows),
+    "heat": lambda rows=({"step": 1, "block": "mid", "value": 0.3},): heat(rows, plan=[0, 1]),
+    "lines": lambda rows=({"method": "a", "x": 1, "y": 2}, {"method": "a", "x": 2, "y": 3}): lines(
+        rows, extrapolated=1.5, marks=True
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_specification_is_valid_vega_lite(form):
+    chart = FORMS[form]()
+    alt.Chart.from_dict(chart.with_rows())
+    assert chart.form == form
+    assert chart.title.endswith("?") and chart.title in chart.description
+    assert "datasets" not in chart.spec and "vega-lite/v6" in chart.spec["$schema"]
+    assert "pick" in {param["name"] for param in chart.spec["params"]} or form == "lines"
+    assert chart.spec["description"] == chart.description
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_no_rows_is_a_chart_without_rows(form):
+    chart = FORMS[form](rows=[])
+    alt.Chart.from_dict(chart.with_rows())
+    assert chart.rows["live"] == []
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_drawn_has_title_and_no_variables(form):
+    chart = FORMS[form]()
+    found = chart.drawn("dark", 400)
+    assert "var(" not in json.dumps(found)
+    assert " ".join(found["title"]["text"]) == chart.title
+    assert "var(--wb-" in json.dumps(chart.spec)
+
+
+def test_keys_are_unique_and_predicted_twin_leads_to_measured():
+    chart = draw()
+    keys = [row["key"] for row in chart.rows["live"]]
+    assert keys == ["f50", "f20", "e1 predicted", "e1"]
+    assert [row["trial"] for row in chart.rows["live"]][2:] == ["e1", "e1"]
+    assert chart.rows["leaders"] == [{"slot": 1, "x": 1.5, "y": 0.95, "x2": 1.6, "y2": 0.97}]
+
+
+def test_new_rows_need_no_new_specification():
+    ends = {"x_domain": (0, 3), "y_domain": (0, 1)}
+    first = draw(**ends)
+    mine = {"trial_id": "m", "method": "Mine", "time": 1.0, "ssim": 0.5}
+    more = draw([*TRIALS, mine], current="m", pins={"m": "A"}, **ends)
+    assert {**first.spec, "description": ""} == {**more.spec, "description": ""}
+    assert [row["key"] for row in more.rows["live"] if row["current"]] == ["m"]
+    assert {row["text"] for row in more.rows["labels"]} >= {"A", "Mine", "Full", "50"}
+
+
+def test_slot_belongs_to_the_name_not_the_order():
+    forward, backward = draw(), draw(list(reversed(TRIALS)))
+    slots = [{row["method"]: row["slot"] for row in c.rows["live"]} for c in (forward, backward)]
+    assert slots[0] == slots[1] == {"Full": 0, "Encoder": 1}
+
+
+def test_data_frame_with_missing_values_is_taken():
+    frame = pd.DataFrame(TRIALS).assign(**{"time.low": 0.7, "time.high": float("nan")})
+    live = draw(frame).rows["live"]
+    assert live[0]["x_low"] == 0.7 and live[0]["x_high"] is None
+    assert [row["predicted"] for row in live] == [False, False, True, False]
+    json.dumps(draw(frame).with_rows(), allow_nan=False)
+
+
+def test_basis_column_tells_predicted():
+    rows = [{"method": "a", "time": 1, "ssim": 0.5, "basis": "modelled"}]
+    assert draw(rows).rows["live"][0]["predicted"]
+
+
+def test_missing_column_is_named_with_those_found():
+    with pytest.raises(ChartError, match='column "ssim" is missing. Found: method, time'):
+        draw([{"method": "a", "time": 1}])
+
+
+def test_empty_domain_is_refused():
+    with pytest.raises(ChartError, match="from low to high"):
+        draw(x_domain=(2, 1))
+
+
+def test_bars_write_predicted_and_measured_apart():
+    rows = [{"method": "a", "predicted": 73.3, "measured": 75.2, "low": 74, "high": 77}]
+    live = bars(rows).rows["live"]
+    assert [row["text"] for row in live] == ["≈ 73.3", "75.2"]
+    assert live[0]["low"] is None and live[1]["end"] == 77
+
+
+def test_heat_draws_the_plan_over_its_steps():
+    rows = [{"step": step, "block": "mid", "value": step + 1} for step in range(6)]
+    spans = heat(rows, plan=[0, 1, 3], slot=2).rows["plan"]
+    full = [(row["left"], row["right"]) for row in spans if row["full"]]
+    reused = [(row["left"], row["right"]) for row in spans if not row["full"]]
+    assert full == [(-0.5, 0.5), (0.5, 1.5), (2.5, 3.5)]
+    assert reused == [(1.5, 2.5), (3.5, 5.5)]
+
+
+def test_heat_thresholds_must_rise():
+    with pytest.raises(ChartError, match="7 rising values"):
+        heat([{"step": 0, "block": "a", "value": 1}], thresholds=[3, 2, 1, 0, 0, 0, 0])
+
+
+def test_lines_of_many_series_carry_no_names():
+    rows = [{"method": f"m{k}", "x": x, "y": k} for k in range(9) for x in (1, 2)]
+    assert lines(rows).rows["labels"] == []
+
+
+def test_chart_shows_itself_where_there_are_no_widgets():
+    shown = draw()._repr_html_()
+    assert shown.startswith("<svg") and "What does each saving cost?" in shown
+
+
+def test_theme_must_be_known():
+    with pytest.raises(ChartError, match="'sepia'"):
+        draw().drawn("sepia")
+
+
+def test_form_is_what_a_record_names():
+    from workbench.figures.charts import FORMS as known
+
+    assert set(known) == set(FORMS)
+    assert all(isinstance(FORMS[name](), Chart) for name in known)
