@@ -117,7 +117,7 @@ def remove_leftovers(folder: Path, older_than: float = 0.0) -> None:
     """Removes what killed writers left half written, if it is older than so many seconds."""
     import time
 
-    for left in folder.glob(f"{TEMPORARY}*"):
+    for left in folder.rglob(f"{TEMPORARY}*"):
         with suppress(OSError):
             if time.time() - left.stat().st_mtime >= older_than:
                 left.unlink()
