@@ -1,7 +1,7 @@
 """Kernels with one definition each, a fast form per platform, and costs as formulas.
 
-`kernels_pallas.attention` is the op itself; its folder holds the definition (`reference`), the forms and `cost`.
-Reach those with `from kernels_pallas.attention import cost`.
+`kernels_pallas.attention` is the op itself; its folder holds the definition (`reference`), the
+forms and `cost`. Reach those with `from kernels_pallas.attention import cost`.
 """
 
 from kernels_pallas.attention import attention

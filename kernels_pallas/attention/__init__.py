@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from kernels_pallas.attention import reference, xla
 
-__all__ = ["attention", "chosen", "IMPLEMENTATIONS"]
+__all__ = ["IMPLEMENTATIONS", "attention", "chosen"]
 
 IMPLEMENTATIONS = ("reference", "xla")
 
@@ -28,8 +28,8 @@ def attention(
         q: queries [B, T, H, D].
         k: keys [B, S, K, D]; K divides H, and query head h reads kv head h // (H // K).
         v: values [B, S, K, E].
-        bias: added to the scaled scores, [B or 1, H or 1, T or 1, S]; -inf hides a key, and a query with every
-            key hidden gives zero.
+        bias: added to the scaled scores, [B or 1, H or 1, T or 1, S]; -inf hides a key,
+            and a query with every key hidden gives zero.
         causal: query i sees keys j <= i + S - T (the last query sees every key); needs S >= T.
         scale: multiplies the scores; 1 / sqrt(D) when None.
         implementation: "auto", or one of `IMPLEMENTATIONS`.
@@ -59,7 +59,8 @@ def chosen(implementation: str = "auto") -> str:
         return "xla"
     if implementation not in IMPLEMENTATIONS:
         raise ValueError(
-            f"attention: implementation={implementation!r} does not exist; choose 'auto' or one of {list(IMPLEMENTATIONS)}"
+            f"attention: implementation={implementation!r} does not exist;"
+            f" choose 'auto' or one of {list(IMPLEMENTATIONS)}"
         )
     return implementation
 
@@ -84,13 +85,15 @@ def _check(q: jax.Array, k: jax.Array, v: jax.Array, bias: jax.Array | None, cau
         )
     if v.shape[:3] != k.shape[:3]:
         raise ValueError(
-            f"attention: v has shape {v.shape}; with k {k.shape} needed [{batch}, {keys}, {kv_heads}, E]"
+            f"attention: v has shape {v.shape}; with k {k.shape}"
+            f" needed [{batch}, {keys}, {kv_heads}, E]"
         )
     if min(*q.shape, *k.shape, *v.shape) == 0:
         raise ValueError(f"attention: an axis is empty: q {q.shape}, k {k.shape}, v {v.shape}")
     if heads % kv_heads:
         raise ValueError(
-            f"attention: {heads} query heads cannot share {kv_heads} kv heads; the first must be a multiple"
+            f"attention: {heads} query heads cannot share {kv_heads} kv heads;"
+            " the first must be a multiple"
         )
     if causal and keys < queries:
         raise ValueError(
@@ -105,5 +108,6 @@ def _check(q: jax.Array, k: jax.Array, v: jax.Array, bias: jax.Array | None, cau
         )
     if not jnp.issubdtype(bias.dtype, jnp.floating):
         raise TypeError(
-            f"attention: bias has dtype {bias.dtype}; needed a floating type (0 and -inf for a mask)"
+            f"attention: bias has dtype {bias.dtype};"
+            " needed a floating type (0 and -inf for a mask)"
         )

@@ -15,8 +15,8 @@ def attention(
     causal: bool,
     scale: float,
 ) -> jax.Array:
-    """softmax(q k^T * scale + bias) v with every score in memory; float64 inputs are computed in float64."""
-    wide = jnp.promote_types(q.dtype, jnp.float32)
+    """softmax(q k^T * scale + bias) v, every score in memory; float64 stays float64."""
+    wide = jnp.float64 if q.dtype == jnp.float64 else jnp.float32
     share = q.shape[2] // k.shape[2]
     queries, keys, values = q.astype(wide), k.astype(wide), v.astype(wide)
     keys, values = jnp.repeat(keys, share, axis=2), jnp.repeat(values, share, axis=2)

@@ -1,7 +1,7 @@
-"""Attention for any device in plain XLA: at once for few queries, else by heads and blocks of query rows.
+"""Attention for any device in plain XLA: at once for few queries, else by heads and row blocks.
 
-The blocked form never holds more than one head's block of scores. On CPU it is also faster from about a thousand
-queries on, since a block's scores stay in cache between the two products.
+The blocked form never holds more than one head's block of scores. On CPU it is also faster from
+about a thousand queries on, since a block's scores stay in cache between the two products.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def attention(
     causal: bool,
     scale: float,
 ) -> jax.Array:
-    """softmax(q k^T * scale + bias) v; see `kernels_pallas.attention.attention` for the arguments."""
+    """softmax(q k^T * scale + bias) v; arguments as in `kernels_pallas.attention.attention`."""
     heads, kv_heads = q.shape[2], k.shape[2]
     # Scaling q costs T*D products where scaling the scores costs T*S.
     queries = jnp.moveaxis(q * jnp.asarray(scale, q.dtype), 2, 0)
@@ -44,7 +44,7 @@ def attention(
 def _plain(
     q: jax.Array, k: jax.Array, v: jax.Array, bias: jax.Array | None, causal: bool
 ) -> jax.Array:
-    """All heads at once: q [H, B, T, D], k [H, B, S, D], v [H, B, S, E], bias [H or 1, B or 1, T or 1, S or 1]."""
+    """All heads at once: q [H, B, T, D], k [H, B, S, D], v [H, B, S, E]; bias has any axis 1."""
     t, s = q.shape[2], k.shape[2]
     mask = _seen(jnp.arange(t), s - t, s) if causal else None
     return _softmax_product(q, k, v, bias, mask)
@@ -53,7 +53,7 @@ def _plain(
 def _blocked(
     q: jax.Array, k: jax.Array, v: jax.Array, bias: jax.Array | None, causal: bool
 ) -> jax.Array:
-    """One head and `ROWS` queries at a time; scores are made again in the backward pass, not kept."""
+    """One head and `ROWS` queries at a time; the backward pass makes scores again."""
     heads, batch, t, width = q.shape
     s = k.shape[2]
     blocks = -(-t // ROWS)
@@ -95,7 +95,7 @@ def _softmax_product(
     q: jax.Array, k: jax.Array, v: jax.Array, bias: jax.Array | None, mask: jax.Array | None
 ) -> jax.Array:
     """exp(q k^T - max) v / sum: dividing after the product, [T, E] values instead of [T, S]."""
-    wide = jnp.promote_types(q.dtype, jnp.float32)
+    wide = jnp.float64 if q.dtype == jnp.float64 else jnp.float32
     scores = jnp.einsum("hbtd,hbsd->hbts", q, k, preferred_element_type=wide)
     if bias is not None:
         scores = scores + jnp.broadcast_to(bias.astype(wide), scores.shape)

@@ -124,9 +124,7 @@ def test_dpm_solver_forms(fields: dict, n_steps: int) -> None:
     _follow(diffusers.DPMSolverMultistepScheduler(**(STABLE | fields)), n_steps)
 
 
-@pytest.mark.parametrize(
-    "name", ["DDIMScheduler", "DDPMScheduler", "DPMSolverMultistepScheduler"]
-)
+@pytest.mark.parametrize("name", ["DDIMScheduler", "DDPMScheduler", "DPMSolverMultistepScheduler"])
 def test_files_both_ways(name: str, tmp_path: Path) -> None:
     made = getattr(diffusers, name)(**STABLE, prediction_type="v_prediction")
     made.save_pretrained(tmp_path / "theirs")

@@ -1,7 +1,7 @@
 """UNets in a diffusers model folder: `config.json` beside `diffusion_pytorch_model.safetensors`.
 
-Module attributes carry the format's own names, so a key is the path to a parameter with the leaf renamed, and a
-tensor is the parameter with its axes turned.
+Module attributes carry the format's own names, so a key is the path to a parameter with the leaf
+renamed, and a tensor is the parameter with its axes turned.
 """
 
 import json
@@ -27,7 +27,8 @@ CONFIG = "config.json"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 _LEAF = {"kernel": "weight", "scale": "weight", "bias": "bias"}
-# Axes of the file's tensor from ours: a product's kernel is transposed, a convolution's is HWIO here, OIHW there.
+# Axes of the file's tensor from ours: a product's kernel is transposed, a convolution's is HWIO
+# here and OIHW there.
 _TO_FILE = {1: (0,), 2: (1, 0), 4: (3, 2, 0, 1)}
 _FROM_FILE = {1: (0,), 2: (1, 0), 4: (2, 3, 1, 0)}
 
@@ -88,7 +89,7 @@ def save_unet(
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {name: turned for name, turned in _file_tensors(unet)}
+    tensors = dict(_file_tensors(unet))
     notes = {"format": "pt", **(metadata or {})}
     written = write_tensors(folder / WEIGHTS, tensors, notes, shard_bytes)
     fields = unet.config.to_file_fields()

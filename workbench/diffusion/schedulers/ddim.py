@@ -32,7 +32,7 @@ class DDIM(Scheduler):
         final = 1.0 if self.set_alpha_to_one else float(abar[0])
         rows = []
         for t in steps.tolist():
-            # The stride is that of leading spacing whatever the spacing is: the format's own convention.
+            # The format's own convention: the stride of leading spacing, whatever the spacing is.
             before = t - self.num_train_timesteps // n_steps
             now, then = float(abar[t]), float(abar[before]) if before >= 0 else final
             variance = (1 - then) / (1 - now) * (1 - now / then)

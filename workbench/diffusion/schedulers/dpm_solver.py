@@ -11,7 +11,7 @@ from workbench.diffusion.schedulers.schedule import Row, Schedule, table
 
 
 class DPMSolverPlusPlus(Scheduler):
-    """Second-order solver in log-SNR time over predicted clean images; good from about ten steps."""
+    """Second-order solver in log-SNR time over predicted clean images."""
 
     timestep_spacing: Literal["leading", "trailing", "linspace"] = "linspace"
     solver_order: Literal[1, 2] = 2
@@ -22,9 +22,10 @@ class DPMSolverPlusPlus(Scheduler):
     lambda_min_clipped: float = -math.inf
 
     def plan(self, n_steps: int) -> Schedule:
-        """x' = (s'/s) x - a' (e^-h - 1) (m0 + (m0 - m1) / 2r), m the predicted clean images, r the ratio of log-SNR steps.
+        """x' = (s'/s) x - a' (e^-h - 1) (m0 + (m0 - m1) / 2r), r the ratio of log-SNR steps.
 
-        The first step is of first order, and so is the last where it lands on a clean image or is one of few.
+        m are the predicted clean images. The first step is of first order, and so is the last
+        where it lands on a clean image or is one of few.
 
         Raises:
             ValueError: a step count that is out of range.
@@ -82,7 +83,8 @@ class DPMSolverPlusPlus(Scheduler):
                 steps = np.arange(end, 0, -total / n_steps).round() - 1
         if len(steps) != n_steps:
             raise ValueError(
-                f"n_steps={n_steps}: lambda_min_clipped={self.lambda_min_clipped} leaves only {len(steps)} steps"
+                f"n_steps={n_steps}: lambda_min_clipped={self.lambda_min_clipped}"
+                f" leaves only {len(steps)} steps"
             )
         return self._checked(steps, n_steps)
 

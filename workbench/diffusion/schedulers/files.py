@@ -20,7 +20,7 @@ CLASSES: dict[str, type[Scheduler]] = {
 }
 """Class name in the file -> scheduler here."""
 
-# What a well-known scheduler that is not here is nearest to, by its mathematics rather than its spelling.
+# What a well-known scheduler that is not here is nearest to, by mathematics, not by spelling.
 _NEAREST = {
     "PNDMScheduler": "DDIMScheduler",
     "LMSDiscreteScheduler": "DDIMScheduler",
@@ -33,7 +33,7 @@ _NEAREST = {
     "DEISMultistepScheduler": "DPMSolverMultistepScheduler",
 }
 
-# Fields with the values under which our form is the same sampler; None: the value has no effect here.
+# Fields with the values under which ours is the same sampler; None: any, it has no effect.
 _FIXED: dict[str, tuple[Any, ...] | None] = {
     "rescale_betas_zero_snr": (False,),
     "thresholding": (False,),
@@ -63,7 +63,7 @@ def from_fields(fields: Mapping[str, Any], kind: str | None = None) -> Scheduler
 
     Args:
         fields: content of a `scheduler_config.json`.
-        kind: read the file as this class instead of its own; fields that class does not have are left out.
+        kind: read the file as this class instead of its own; fields it does not have are left out.
 
     Raises:
         ValueError: a class, field or value that is not supported.

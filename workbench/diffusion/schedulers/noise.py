@@ -1,4 +1,4 @@
-"""The noising process: how much of the image is left at each timestep, and what a model learns of it."""
+"""The noising process: what is left of an image at each timestep, and what a model learns."""
 
 import functools
 import math
@@ -13,7 +13,7 @@ from workbench.diffusion.schedulers.schedule import Schedule
 
 
 class Scheduler(pydantic.BaseModel):
-    """Fields and conversions all samplers share; names and defaults are those of a diffusers `scheduler_config.json`."""
+    """Fields and conversions all samplers share, named as in a diffusers `scheduler_config.json`."""
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
@@ -127,7 +127,10 @@ class Scheduler(pydantic.BaseModel):
 
     def _checked(self, steps: np.ndarray, n_steps: int) -> Int[np.ndarray, " N"]:
         steps = steps.astype(np.int32)
-        what = f"n_steps={n_steps} with {self.timestep_spacing} spacing and steps_offset={self.steps_offset}"
+        what = (
+            f"n_steps={n_steps} with {self.timestep_spacing} spacing"
+            f" and steps_offset={self.steps_offset}"
+        )
         if steps.min() < 0 or steps.max() >= self.num_train_timesteps:
             raise ValueError(
                 f"{what} asks for timesteps {steps.min()} to {steps.max()},"

@@ -1,8 +1,8 @@
 """A sampler's whole trajectory as one table, and the one step every sampler takes.
 
-Each supported sampler is linear in the sample, the two predictions made from the model's output, the clean image
-predicted a step earlier, and fresh noise. A step is therefore ten numbers: data, so that another step count,
-spacing, eta or sampler reuses the compiled program.
+Each supported sampler is linear in the sample, the two predictions made from the model's output,
+the clean image predicted a step earlier, and fresh noise. A step is therefore ten numbers: data, so
+that another step count, spacing, eta or sampler reuses the compiled program.
 """
 
 import dataclasses
@@ -38,9 +38,9 @@ class Row(NamedTuple):
 class Schedule:
     """What `plan(n_steps)` of a scheduler gives: a pytree of two arrays."""
 
-    timesteps: Int[np.ndarray, " N"]
+    timesteps: Int[np.ndarray, " N"] | Int[Array, " N"]
     """Timestep the model is asked at, by step, falling."""
-    table: Float[np.ndarray, "N 10"]
+    table: Float[np.ndarray, "N 10"] | Float[Array, "N 10"]
     """One `Row` per step, float32."""
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""Down, mid and up blocks: the containers whose attribute names are those of the checkpoint format."""
+"""Down, mid and up blocks; their attribute names are those of the checkpoint format."""
 
 from typing import Any
 
@@ -75,7 +75,7 @@ class MidBlock(Block):
 
 
 class UpBlock(Block):
-    """Layers at one resolution, each over its input and one skip, then twice the resolution, except in the last."""
+    """Layers at one resolution, each over its input and a skip, then twice it, except in the last."""
 
     def __init__(self, config: UNetConfig, index: int, *, dtype: Any, rngs: nnx.Rngs):
         widths = config.block_out_channels[::-1]

@@ -2,13 +2,15 @@
 
 import difflib
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self
 
 import pydantic
 
-CROSS_DOWN, PLAIN_DOWN = "CrossAttnDownBlock2D", "DownBlock2D"
-CROSS_UP, PLAIN_UP = "CrossAttnUpBlock2D", "UpBlock2D"
-CROSS_MID, PLAIN_MID = "UNetMidBlock2DCrossAttn", "UNetMidBlock2D"
+CROSS_DOWN: Final = "CrossAttnDownBlock2D"
+PLAIN_DOWN: Final = "DownBlock2D"
+CROSS_UP: Final = "CrossAttnUpBlock2D"
+PLAIN_UP: Final = "UpBlock2D"
+CROSS_MID: Final = "UNetMidBlock2DCrossAttn"
 
 # Fields of the family that this model has in one value only. A file may hold them at that value.
 FIXED: dict[str, tuple[Any, ...]] = {
@@ -46,7 +48,7 @@ FIXED: dict[str, tuple[Any, ...]] = {
 
 
 class UNetConfig(pydantic.BaseModel):
-    """Shape of a `UNet2DCondition`; defaults are those of Stable Diffusion 1.5, except the context width."""
+    """Shape of a `UNet2DCondition`; defaults are those of Stable Diffusion 1.5."""
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
@@ -110,8 +112,8 @@ class UNetConfig(pydantic.BaseModel):
         for width, heads in zip(self.block_out_channels, self.heads, strict=True):
             if width < 1 or width % self.norm_num_groups:
                 raise ValueError(
-                    f"block_out_channels={list(self.block_out_channels)}: {width} is not a multiple of"
-                    f" norm_num_groups={self.norm_num_groups}"
+                    f"block_out_channels={list(self.block_out_channels)}: {width} is not a"
+                    f" multiple of norm_num_groups={self.norm_num_groups}"
                 )
             if self.has_attention and width % heads:
                 raise ValueError(
@@ -160,7 +162,7 @@ class UNetConfig(pydantic.BaseModel):
 
     @classmethod
     def from_file_fields(cls, fields: Mapping[str, Any]) -> Self:
-        """The configuration a `config.json` holds; fields beginning with an underscore are the writer's notes.
+        """The configuration a `config.json` holds; fields with an underscore first are its notes.
 
         Raises:
             ValueError: a field that is unknown, or a value this model does not have.

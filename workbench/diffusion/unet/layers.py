@@ -8,9 +8,6 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-IM2COL_SIDE = 8
-"""At this height and width or less, a 3x3 convolution runs as one product over gathered patches."""
-
 
 class Conv(nnx.Module):
     """A square convolution with bias; padding keeps height and width at stride 1."""
@@ -32,7 +29,7 @@ class Conv(nnx.Module):
 def convolve(
     x: Float[Array, "B H W C"], kernel: Float[Array, "k k C D"], stride: int = 1
 ) -> Float[Array, "B h w D"]:
-    """Cross-correlation with padding k // 2, in the form that is fastest at the shape."""
+    """Cross-correlation with padding k // 2; a 1x1 kernel is a plain product."""
     size = kernel.shape[0]
     if size == 1:
         return jnp.einsum("bhwc,cd->bhwd", x, kernel[0, 0])
@@ -47,7 +44,7 @@ def convolve(
 
 
 class GroupNorm(nnx.Module):
-    """(x - mean) / sqrt(var + eps) over pixels and the channels of a group (Wu & He 2018, eq. 1-5)."""
+    """(x - mean) / sqrt(var + eps) over pixels and a group's channels (Wu & He 2018, eq. 1-5)."""
 
     def __init__(self, channels: int, groups: int, *, eps: float, dtype: Any):
         self.scale = nnx.Param(jnp.ones((channels,), jnp.float32))
@@ -57,8 +54,8 @@ class GroupNorm(nnx.Module):
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
         """Moments from sums per channel, then per group: one pass over x, no five-axis reshape.
 
-        The sums are taken of x minus its first pixel, so that a channel with a mean far above its spread keeps
-        its variance; the shift cancels exactly, in the gradient too.
+        The sums are taken of x minus its first pixel, so that a channel with a mean far above its
+        spread keeps its variance; the shift cancels exactly, in the gradient too.
         """
         batch, height, width, channels = x.shape
         x = x.astype(jnp.float32)
@@ -120,7 +117,10 @@ class TimeEmbedding(nnx.Module):
 def sinusoid(
     t: Float[Array, " B"], width: int, *, freq_shift: int = 0, flip_sin_to_cos: bool = True
 ) -> Float[Array, "B E"]:
-    """sin and cos of t * 10000^(-i / (half - freq_shift)), i < half (Ho et al. 2020, appendix B); cosines first when flipped."""
+    """sin and cos of t * 10000^(-i / (half - freq_shift)), i < half (Ho et al. 2020, appendix B).
+
+    Cosines come first when flipped.
+    """
     half = width // 2
     rates = jnp.exp(-math.log(10000.0) / (half - freq_shift) * jnp.arange(half, dtype=jnp.float32))
     angles = t[:, None] * rates[None, :]

@@ -25,7 +25,7 @@ class Features(NamedTuple):
 
 
 class UNet2DCondition(nnx.Module):
-    """UNet with attention to a context (Rombach et al. 2022, section 3), NHWC, of the diffusers family.
+    """UNet with attention to a context (Rombach et al. 2022, section 3), NHWC, diffusers family.
 
     All methods are pure; jit them over `nnx.split(unet)` so that weights are arguments:
 
@@ -117,7 +117,7 @@ class UNet2DCondition(nnx.Module):
         cached: Float[Array, "B h w E"],
         branch: int,
     ) -> Float[Array, "B H W O"]:
-        """DeepCache's partial pass (Ma et al. 2024, section 3.2): outer layers live, the inside from the cache.
+        """DeepCache's partial pass (Ma et al. 2024, section 3.2): outer layers live, inside cached.
 
         Args:
             x: noisy image or latent.
@@ -144,8 +144,8 @@ class UNet2DCondition(nnx.Module):
             t: timestep.
             context: what attention reads.
             wanted: names of blocks (`block_names`), layers (`layer_names`) or units (`unit_names`).
-            given: values by the same names, used in place of computing them. A unit's value is its residual: the
-                path around it stays live.
+            given: values by the same names, used in place of computing them. A unit's value is its
+                residual: the path around it stays live.
 
         Returns:
             One value per wanted name. A down block's is the tuple of all it pushes.
@@ -218,7 +218,7 @@ class UNet2DCondition(nnx.Module):
         return tuple(node.name for node in self.program.nodes)
 
     def unit_names(self) -> tuple[str, ...]:
-        """Every residual branch, as `down.0.layer.0.resnet` or `mid.layer.0.transformer.0.self_attention`."""
+        """Every residual branch: `down.0.layer.0.resnet`, `mid.layer.0.transformer.0.self_attention`."""
         return tuple(unit for node in self.program.nodes for unit in node.units)
 
     def _spread(self, given: Mapping[str, Any]) -> dict[str, Any]:

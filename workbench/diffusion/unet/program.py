@@ -1,8 +1,8 @@
 """The UNet as a list of named nodes in execution order, and which of them a request needs.
 
-Every encoder node pushes one skip and every up layer takes one, the last pushed first. Reuse methods (encoder
-propagation, DeepCache, block or layer inheritance) are then one thing: some nodes' values are given, and only
-what the wanted ones still depend on is computed.
+Every encoder node pushes one skip and every up layer takes one, the last pushed first. Reuse
+methods (encoder propagation, DeepCache, block or layer inheritance) are then one thing: some nodes'
+values are given, and only what the wanted ones still depend on is computed.
 """
 
 import dataclasses
@@ -54,7 +54,7 @@ class Program:
         return found | {unit: node.name for node in self.nodes for unit in node.units}
 
     def value_of(self, name: str) -> tuple[str, ...] | str:
-        """Where a name's value is read: a down block's is the tuple of all it pushes, any other block's its last node."""
+        """Where a value is read: a down block's is all it pushes, any other block's its last node."""
         if name in self.blocks:
             return self.blocks[name] if name.startswith("down.") else self.blocks[name][-1]
         if name not in self.owner:
@@ -73,7 +73,7 @@ class Program:
             ValueError: a wanted unit lies in a node whose value is given.
         """
         given = frozenset(given)
-        need = set()
+        need: set[str] = set()
         for name in wanted:
             node = self.owner[name]
             if name != node and node in given and name not in given:
@@ -82,10 +82,10 @@ class Program:
                 )
             need.add(node)
         run = []
-        for node in reversed(self.nodes):
-            if node.name in need and node.name not in given:
-                run.append(node)
-                need.update(node.inputs)
+        for step in reversed(self.nodes):
+            if step.name in need and step.name not in given:
+                run.append(step)
+                need.update(step.inputs)
         return tuple(reversed(run))
 
 

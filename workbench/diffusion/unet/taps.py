@@ -9,8 +9,8 @@ from jaxtyping import Array
 class Taps:
     """Names wanted and values given for one pass.
 
-    Decided while tracing: a value given is used and its computation never appears in the program; a name neither
-    given nor wanted leaves no trace at all.
+    Decided while tracing: a value given is used and its computation never appears in the program; a
+    name neither given nor wanted leaves no trace at all.
     """
 
     def __init__(self, given: Mapping[str, Any], wanted: frozenset[str]):

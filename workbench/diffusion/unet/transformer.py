@@ -1,4 +1,4 @@
-"""The transformer unit: attention within the image, attention to the context, gated feed-forward."""
+"""The transformer unit: attention within the image and to the context, gated feed-forward."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ class Attention(nnx.Module):
 
 
 class GatedDense(nnx.Module):
-    """value * gelu(gate), both from one projection, gelu by the error function (Shazeer 2020, GEGLU)."""
+    """value * gelu(gate) from one projection, gelu by the error function (Shazeer 2020, GEGLU)."""
 
     def __init__(self, width: int, hidden: int, *, dtype: Any, rngs: nnx.Rngs):
         self.proj = dense(width, 2 * hidden, dtype=dtype, rngs=rngs)
@@ -87,7 +87,7 @@ class TransformerBlock(nnx.Module):
     def __call__(
         self, x: Float[Array, "B T C"], context: Float[Array, "B S D"], taps: Taps, name: str
     ) -> Float[Array, "B T C"]:
-        """Residuals are the units `<name>.self_attention`, `.cross_attention` and `.feed_forward`."""
+        """Residuals are the units `<name>.self_attention`, `.cross_attention`, `.feed_forward`."""
 
         def self_attention() -> Array:
             h = self.norm1(x)
