@@ -143,6 +143,10 @@ def test_finished_run_is_read_and_not_trained_again(tmp_path: Path) -> None:
     assert again.resumed_from == 20 and len(store.runs()) == 1
     anew = train(Line(), RECIPE, report=silent, store=store, resume=False)
     assert anew.resumed_from == 0 and equal(anew.params, first.params)
+    assert anew.run is not None
+    shutil.rmtree(anew.run.checkpoints)
+    cleared = train(Line(), RECIPE, report=silent, store=store)
+    assert cleared.resumed_from == 0 and equal(cleared.params, first.params)
     other = RECIPE.model_copy(update={"seed": 1})
     train(Line(), other, report=silent, store=store)
     assert len(store.runs()) == 2

@@ -86,7 +86,8 @@ def train_kept(
     run.check_same()
     jax.devices()  # so that the run's provenance can name them
     # A finished run whose checkpoints were cleared away has no weights to give: it is done again.
-    again = not resume or not Checkpoints(run.checkpoints).steps()
+    cleared = run.status.state == "finished" and not Checkpoints(run.checkpoints).steps()
+    again = cleared or not resume
     try:
         with run.writing(wait=None, again=again) as writer:
             kept = Kept(writer, resume)
