@@ -30,7 +30,7 @@ STABLE_2 = UNetConfig(
 
 @functools.cache
 def _unet() -> UNet2DCondition:
-    """One model for all tests, run operation by operation: these compile once for the whole file."""
+    """One model for all tests, run op by op: each op compiles once for the whole file."""
     return UNet2DCondition(SMALL, rngs=nnx.Rngs(0))
 
 
@@ -111,7 +111,7 @@ def test_shallow_with_a_fresh_cache_is_the_full_pass(branch: int) -> None:
 
 
 def test_what_is_not_needed_is_not_even_traced() -> None:
-    """The program is smaller before any compiler sees it, so that counting it counts the right thing."""
+    """The program is smaller before any compiler sees it, so that a count of it is right."""
     unet = _unet()
     x, t, context = _inputs()
     sizes = [_primitives(lambda x: unet(x, t, context), x)]

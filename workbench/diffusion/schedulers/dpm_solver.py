@@ -68,6 +68,7 @@ class DPMSolverPlusPlus(Scheduler):
     def _spaced(self, n_steps: int) -> Int[np.ndarray, " N"]:
         """Spacing over n + 1 points of which the last, nearly clean one is left out."""
         total = self.num_train_timesteps
+        steps: np.ndarray
         if not 1 <= n_steps <= total:
             raise ValueError(
                 f"n_steps={n_steps} must lie between 1 and num_train_timesteps={total}"

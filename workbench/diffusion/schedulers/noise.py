@@ -13,7 +13,7 @@ from workbench.diffusion.schedulers.schedule import Schedule
 
 
 class Scheduler(pydantic.BaseModel):
-    """Fields and conversions all samplers share, named as in a diffusers `scheduler_config.json`."""
+    """Fields and conversions all samplers share, named as in diffusers' `scheduler_config.json`."""
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
@@ -112,6 +112,7 @@ class Scheduler(pydantic.BaseModel):
     def _spaced(self, n_steps: int) -> Int[np.ndarray, " N"]:
         """Timesteps by `timestep_spacing` (Lin et al. 2024, table 2), falling."""
         total = self.num_train_timesteps
+        steps: np.ndarray
         if not 1 <= n_steps <= total:
             raise ValueError(
                 f"n_steps={n_steps} must lie between 1 and num_train_timesteps={total}"

@@ -75,7 +75,7 @@ class MidBlock(Block):
 
 
 class UpBlock(Block):
-    """Layers at one resolution, each over its input and a skip, then twice it, except in the last."""
+    """Layers at one resolution, each with a skip, then twice it, except in the last block."""
 
     def __init__(self, config: UNetConfig, index: int, *, dtype: Any, rngs: nnx.Rngs):
         widths = config.block_out_channels[::-1]

@@ -218,7 +218,7 @@ class UNet2DCondition(nnx.Module):
         return tuple(node.name for node in self.program.nodes)
 
     def unit_names(self) -> tuple[str, ...]:
-        """Every residual branch: `down.0.layer.0.resnet`, `mid.layer.0.transformer.0.self_attention`."""
+        """Every residual branch, such as `mid.layer.0.transformer.0.self_attention`."""
         return tuple(unit for node in self.program.nodes for unit in node.units)
 
     def _spread(self, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -268,9 +268,9 @@ class UNet2DCondition(nnx.Module):
             case "mid_layer":
                 out = self.mid_block.layer(node.layer, inputs[0], temb, context, taps, node.name)
             case "up_layer":
-                block = self.up_blocks[node.block]
+                up = self.up_blocks[node.block]
                 both = jnp.concatenate(inputs, axis=-1)
-                out = block.layer(node.layer, both, temb, context, taps, node.name)
+                out = up.layer(node.layer, both, temb, context, taps, node.name)
             case "upsample":
                 out = self.up_blocks[node.block].upsamplers[0](inputs[0])
             case "conv_out":

@@ -54,7 +54,7 @@ class Program:
         return found | {unit: node.name for node in self.nodes for unit in node.units}
 
     def value_of(self, name: str) -> tuple[str, ...] | str:
-        """Where a value is read: a down block's is all it pushes, any other block's its last node."""
+        """Where a value is read: a down block's is all it pushes, another block's its last."""
         if name in self.blocks:
             return self.blocks[name] if name.startswith("down.") else self.blocks[name][-1]
         if name not in self.owner:

@@ -116,10 +116,9 @@ class Transformer2D(nnx.Module):
             TransformerBlock(channels, config.cross_attention_dim, heads, dtype=dtype, rngs=rngs)
             for _ in range(depth)
         )
-        self.linear = config.use_linear_projection
         self.proj_in: nnx.Linear | Conv
         self.proj_out: nnx.Linear | Conv
-        if self.linear:
+        if config.use_linear_projection:
             self.proj_in = dense(channels, channels, dtype=dtype, rngs=rngs)
             self.proj_out = dense(channels, channels, dtype=dtype, rngs=rngs)
         else:
