@@ -38,6 +38,18 @@ class Sides:
             for index, side in enumerate(sides)
         ]  # fmt: skip
 
+    def answer(
+        self, slot: str, content: PairsContent, given: Sequence[str], side: str
+    ) -> tuple[list[str], list[str]]:
+        """All sides chosen so far, and what they mean once every pair has its answer.
+
+        Args:
+            side: "left", "right" or "same"; "again" starts over.
+        """
+        sides = [] if side == "again" else [*given, side][: len(content.pairs)]
+        complete = len(sides) == len(content.pairs)
+        return sides, self.told(slot, sides) if complete else []
+
 
 def win_rate(answers: Sequence[str]) -> tuple[float, float, float]:
     """Share won by the second method with its 95 % Wilson interval; "same" counts half a win.

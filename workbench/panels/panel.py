@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,9 +11,11 @@ import anywidget
 import traitlets
 
 from workbench.panels import assets, blind, fallback, settings, statusline, vega, wire
+from workbench.panels.filing import Clerk, Finished
 from workbench.panels.history import History
 from workbench.panels.picture import PairsContent, Picture
-from workbench.panels.settings import Plain
+from workbench.panels.pins import Pins
+from workbench.panels.settings import Plain, accepted, start
 from workbench.panels.stage import Stage
 from workbench.panels.view import Problem, Values, View
 from workbench.panels.worker import (
@@ -26,14 +27,12 @@ from workbench.panels.worker import (
     Started,
     Stopped,
     Worker,
+    failure,
 )
 from workbench.study.progress import Report
 
-LETTERS = "ABCD"
 QUIET = 0.25
 """Seconds after the last move before a run starts."""
-KEEP = 64
-"""Finished pictures kept for settings that come back."""
 
 
 class Panel(anywidget.AnyWidget):
@@ -71,21 +70,18 @@ class Panel(anywidget.AnyWidget):
         self._lock = threading.RLock()
         self._quiet = quiet
         self._worker = Worker(self._heard, "panel-run")
-        self._clerk = Worker(self._filed, "panel-export")
-        self._cache: OrderedDict[str, tuple[Picture, str]] = OrderedDict()
-        self._pinned: dict[str, Values] = {}
+        self._clerk = Clerk(view, lambda *message: self.send(*message))
+        self._finished = Finished()
+        self._pins = Pins(view)
         self._sides = blind.Sides()
         self._stage = Stage(lambda *message: self.send(*message), self._sides)
         self._raw: Picture = Picture()
         self._partial = False
         self._last_note = 0.0
-        first = self._start_state(settings)
+        first = start(view, settings)
         self._history = History(first)
-        self._presets = self._preset_values()
-        values, problems = _parse(view, first)
-        if values is None:
-            raise ValueError(problems[0].message)
-        self._values: Values = values
+        self._presets = [accepted(view, start(view, preset.values)) for preset in view.presets]
+        self._values: Values = accepted(view, first)
         super().__init__(schema=wire.schema(view), state=first, **traits)
         self.on_msg(self._message)
         self.observe(self._moved, "state")
@@ -128,13 +124,13 @@ class Panel(anywidget.AnyWidget):
 
     def wait(self, timeout: float = 60.0) -> bool:
         """Block until nothing runs; for scripts and tests."""
-        return self._worker.wait(timeout) and self._clerk.wait(timeout)
+        return self._worker.wait(timeout) and self._clerk.worker.wait(timeout)
 
     def close(self) -> None:
         """End the threads and the widget."""
-        for name in ("_worker", "_clerk"):  # absent when a bad view ended the constructor
-            if name in self.__dict__:
-                self.__dict__[name].close()
+        if "_worker" in self.__dict__:  # absent when a bad view ended the constructor
+            self._worker.close()
+            self._clerk.worker.close()
         super().close()
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
@@ -153,23 +149,6 @@ class Panel(anywidget.AnyWidget):
 
     # -- settings ---------------------------------------------------------------------------
 
-    def _start_state(self, given: Mapping[str, Mapping[str, Any]] | str | None) -> Plain:
-        base = settings.merged(settings.defaults(self.view.groups), self.view.presets[0].values)
-        if given is None:
-            return base
-        over = settings.from_text(given) if isinstance(given, str) else given
-        return settings.merged(base, over)
-
-    def _preset_values(self) -> list[Values]:
-        base = settings.defaults(self.view.groups)
-        found = []
-        for preset in self.view.presets:
-            values, problems = _parse(self.view, settings.merged(base, preset.values))
-            if values is None:
-                raise ValueError(f"Preset {preset.label!r}: {problems[0].message}")
-            found.append(values)
-        return found
-
     def _moved(self, change: Any) -> None:
         with self._lock:
             state = change["new"]
@@ -178,7 +157,7 @@ class Panel(anywidget.AnyWidget):
 
     def _settle(self, state: Mapping[str, Mapping[str, Any]], start: bool) -> None:
         """Check the settings and show the best picture there is at once."""
-        values, problems = _parse(self.view, state)
+        values, problems = settings.parse(self.view.groups, state)
         self._show_history()
         if values is None:
             self._refuse(problems)
@@ -192,11 +171,10 @@ class Panel(anywidget.AnyWidget):
         if any(problem.level == "error" for problem in problems):
             self._refuse(problems)
             return
-        key = settings.cache_key(values)
-        if key in self._cache:
+        finished = self._finished.get(values)
+        if finished is not None:
             self._worker.drop()
-            self._cache.move_to_end(key)
-            picture, when = self._cache[key]
+            picture, when = finished
             self._show(picture)
             self._show_status(statusline.cached(picture, when, self.view.verb))
             return
@@ -208,10 +186,10 @@ class Panel(anywidget.AnyWidget):
             picture = self.view.predict(values)
         except Exception as error:  # a view's fault must not kill the callback
             self._worker.drop()
-            self._fail(Failed(error, _trace(error), 0.0))
+            self._fail(failure(error))
             return
         if picture is None:
-            self._mark_stale()
+            self._draw(set())
             self._show_status(statusline.stale(verb, self._raw.device))
         elif picture.basis == "recorded":
             self._show(picture)
@@ -280,19 +258,12 @@ class Panel(anywidget.AnyWidget):
         self._show_status(statusline.running(event, device))
 
     def _finish(self, values: Values, picture: Picture | None, seconds: float) -> None:
-        verb = self.view.verb
-        if picture is None:
-            self._show_status(statusline.done(self._raw, seconds, verb))
-            return
-        when = time.strftime("%d %B %H:%M").lstrip("0")
-        key = settings.cache_key(values)
-        self._cache[key] = (picture, when)
-        while len(self._cache) > KEEP:
-            self._cache.popitem(last=False)
-        self._show_status(statusline.done(picture, seconds, verb))
+        if picture is not None:
+            self._finished.add(values, picture)
+        self._show_status(statusline.done(picture or self._raw, seconds, self.view.verb))
 
     def _fail(self, event: Failed) -> None:
-        self._mark_stale()
+        self._draw(set())
         self._show_status(statusline.failed(event, self.view.verb, self._raw.device))
 
     # -- showing ----------------------------------------------------------------------------
@@ -326,11 +297,8 @@ class Panel(anywidget.AnyWidget):
         )
         self._draw(fresh)
 
-    def _mark_stale(self) -> None:
-        self._draw(set())
-
     def _draw(self, fresh: set[str] | None) -> None:
-        marked = self.view.annotate(self._raw, self._values, self._pinned)
+        marked = self.view.annotate(self._raw, self._values, self._pins.values)
         self._stage.draw(marked, fresh)
 
     # -- messages from the browser ----------------------------------------------------------
@@ -375,34 +343,22 @@ class Panel(anywidget.AnyWidget):
         self._set("state", settings.plain(self._presets[index]))
 
     def _on_pin(self, _: dict[str, Any]) -> None:
-        free = [letter for letter in LETTERS if letter not in self._pinned]
-        if not free or self._has_errors() or self._values in self._pinned.values():
-            return
-        self._pinned = dict(sorted({**self._pinned, free[0]: self._values}.items()))
-        self._show_pins()
+        if not self._has_errors():
+            self._pins.add(self._values)
+            self._show_pins()
 
     def _on_unpin(self, message: dict[str, Any]) -> None:
-        self._pinned = {k: v for k, v in self._pinned.items() if k != message["letter"]}
+        self._pins.remove(message["letter"])
         self._show_pins()
 
     def _on_pinned(self, message: dict[str, Any]) -> None:
-        values = self._pinned.get(message["letter"])
+        values = self._pins.values.get(message["letter"])
         if values is not None:
             self._set("state", settings.plain(values))
 
     def _show_pins(self) -> None:
-        self._set("pins", [self._pin(letter, values) for letter, values in self._pinned.items()])
+        self._set("pins", self._pins.chips())
         self._draw(None)
-
-    def _pin(self, letter: str, values: Values) -> dict[str, Any]:
-        active = self.view.hints(values).active
-        marks = [group["mark"] for group in self.schema["groups"] if group["id"] in active]
-        label = self.view.pin_label(values)
-        return {
-            "letter": letter,
-            "label": label or settings.pin_label(self.view.groups, values, active),
-            "mark": next((mark for mark in marks if mark is not None), 0),
-        }
 
     def _on_load(self, message: dict[str, Any]) -> None:
         """A clicked point, thumbnail, row or action."""
@@ -424,40 +380,15 @@ class Panel(anywidget.AnyWidget):
         self.send({"type": "settings", "text": settings.to_text(self.settings)})
 
     def _on_export(self, message: dict[str, Any]) -> None:
-        values, picture, kind = self._values, self._raw, str(message["kind"])
-
-        def job(_: Report) -> Iterator[tuple[str, bytes]]:
-            yield self.view.export(kind, values, picture)
-
-        self._clerk.submit(job, kind)
-
-    def _filed(self, event: Event, kind: str) -> None:
-        if isinstance(event, Done):
-            name, data = event.result
-            self.send({"type": "file", "name": name}, [data])
-        elif isinstance(event, Failed):
-            self.send({"type": "note", "level": "error", "text": f"Export: {event.error}"})
+        self._clerk.write(str(message["kind"]), self._values, self._raw)
 
     def _on_answer(self, message: dict[str, Any]) -> None:
         """One blind choice: left, right or same; or "again"."""
-        slot, side = str(message["slot"]), str(message["side"])
+        slot = str(message["slot"])
         content = self._raw.contents.get(slot)
-        if not isinstance(content, PairsContent):
-            return
-        given = list(self.answers.get(slot, {}).get("sides", []))
-        given = [] if side == "again" else [*given, side][: len(content.pairs)]
-        verdict = ""
-        if len(given) == len(content.pairs):
-            answers = self._sides.told(slot, given)
-            verdict = self.view.answered(slot, answers) or blind.sentence(answers, content.names)
-        self._set("answers", {**self.answers, slot: {"sides": given, "verdict": verdict}})
-
-
-def _parse(view: View, state: Mapping[str, Mapping[str, Any]]) -> Any:
-    return settings.parse(view.groups, state)
-
-
-def _trace(error: BaseException) -> str:
-    import traceback
-
-    return "".join(traceback.format_exception(error))
+        if isinstance(content, PairsContent):
+            given = self.answers.get(slot, {}).get("sides", [])
+            sides, told = self._sides.answer(slot, content, given, str(message["side"]))
+            verdict = self.view.answered(slot, told) or blind.sentence(told, content.names)
+            shown = {"sides": sides, "verdict": verdict if told else ""}
+            self._set("answers", {**self.answers, slot: shown})

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from workbench.panels.view import KnobGroup, Problem, Values
+from workbench.panels.view import KnobGroup, Problem, Values, View
 from workbench.study.knobs import KnobError, Knobs, describe
 
 Plain = dict[str, dict[str, Any]]
@@ -64,6 +64,26 @@ def _each(group: KnobGroup, fields: Mapping[str, Any], first: KnobError) -> list
             if error.field == name:
                 found.append(Problem("error", name, str(error), group.id))
     return found or [Problem("error", first.field, str(first), group.id)]
+
+
+def start(view: View, given: Mapping[str, Mapping[str, Any]] | str | None) -> Plain:
+    """Given settings over the defaults; the first preset when nothing is given."""
+    base = defaults(view.groups)
+    if given is None:
+        given = view.presets[0].values
+    return merged(base, from_text(given) if isinstance(given, str) else given)
+
+
+def accepted(view: View, state: Plain) -> Values:
+    """The validated settings.
+
+    Raises:
+        ValueError: saying the first problem.
+    """
+    values, problems = parse(view.groups, state)
+    if values is None:
+        raise ValueError(problems[0].message)
+    return values
 
 
 def to_text(state: Mapping[str, Mapping[str, Any]]) -> str:

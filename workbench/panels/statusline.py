@@ -71,7 +71,7 @@ def running(event: Progress, device: str = "") -> Status:
     parts = [f"{100 * share:.0f} %"]
     if event.done > 0 and event.seconds > 0.5:
         left = event.seconds * (event.total - event.done) / event.done
-        parts = [f"{100 * share:.0f} %, about {duration(left)} left"]
+        parts = [f"{100 * share:.0f} %, {_about(left)} left"]
     text = event.note or f"Running {event.done} of {event.total}"
     return status("running", text, parts, device, stop, share=round(share, 4))
 
@@ -90,6 +90,13 @@ def failed(event: Failed, verb: str, device: str = "") -> Status:
     known = isinstance(event.error, ValueError | RuntimeError | MemoryError) and line
     text = line[0] if known and line else f"{name}: {line[0]}" if line else name
     return status("error", text, (), device, ("run", f"{verb} again"), trace=event.trace)
+
+
+def _about(seconds: float) -> str:
+    """An estimate, so in round words."""
+    if seconds < 1:
+        return "under 1 s"
+    return f"about {seconds:.0f} s" if seconds < 90 else f"about {duration(seconds)}"
 
 
 def duration(seconds: float) -> str:

@@ -195,5 +195,9 @@ class Worker:
         except Cancelled:
             tell(Stopped(*reached, time.monotonic() - begin))
         except Exception as error:  # whatever a view raises belongs on the screen, not in a log
-            trace = "".join(traceback.format_exception(error))
-            tell(Failed(error, trace, time.monotonic() - begin))
+            tell(failure(error, time.monotonic() - begin))
+
+
+def failure(error: BaseException, seconds: float = 0.0) -> Failed:
+    """An exception as an event, with its traceback as text."""
+    return Failed(error, "".join(traceback.format_exception(error)), seconds)

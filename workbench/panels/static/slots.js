@@ -46,9 +46,10 @@ function foldable(node, row, slots) {
 function slotPlace(ctx, slot, rowIndex) {
   const title = h("h3", { class: "wb-slot-title" });
   const subtitle = h("div", { class: "wb-subtitle" });
-  const tools = h("div", { class: "wb-slot-tools" });
   const host = h("div", { class: "wb-slot-body" });
-  const head = h("div", { class: "wb-slot-head" }, h("div", { class: "wb-slot-names" }, title, subtitle), tools);
+  const older = h("span", { class: "wb-older", text: "older settings", hidden: true });
+  const head = h("div", { class: "wb-slot-head" },
+    h("div", { class: "wb-slot-names" }, title, subtitle), older);
   const node = h("section", { class: `wb-slot wb-slot-${slot.kind}`, "data-slot": slot.id }, head, host);
   let drawn = null; // { kind, update, destroy }
   const waiting = h("div", { class: "wb-empty", text: "The picture is on its way" });
@@ -59,8 +60,12 @@ function slotPlace(ctx, slot, rowIndex) {
     title: () => title.textContent,
     update(content) {
       setText(title, content.title || "");
-      setText(subtitle, content.stale
-        ? ["older settings", content.subtitle].filter(Boolean).join(" · ") : content.subtitle || "");
+      // Same height, so that nothing jumps: the words are replaced, or stand beside the title.
+      if (content.stale && !node.hasAttribute("data-stale")) {
+        subtitle.style.minHeight = `${subtitle.offsetHeight}px`;
+      } else if (!content.stale) subtitle.style.minHeight = "";
+      setText(subtitle, content.stale && content.subtitle ? "older settings" : content.subtitle || "");
+      older.hidden = !(content.stale && !content.subtitle);
       node.setAttribute("aria-label", content.title || slot.id);
       head.hidden = !content.title && !content.subtitle;
       subtitle.hidden = !subtitle.textContent;
@@ -68,8 +73,7 @@ function slotPlace(ctx, slot, rowIndex) {
       if (!drawn || drawn.kind !== content.kind) {
         if (drawn) drawn.destroy();
         host.replaceChildren();
-        tools.replaceChildren();
-        drawn = { kind: content.kind, ...WB_KINDS[content.kind](ctx, slot, host, tools, rowIndex) };
+        drawn = { kind: content.kind, ...WB_KINDS[content.kind](ctx, slot, host, rowIndex) };
       }
       drawn.update(content);
       if (place.onTitle) place.onTitle();
@@ -79,7 +83,7 @@ function slotPlace(ctx, slot, rowIndex) {
   return place;
 }
 
-function chartSlot(ctx, slot, host, tools, rowIndex) {
+function chartSlot(ctx, slot, host, rowIndex) {
   const chart = createChart(host, {
     model: ctx.model,
     onPick: (row) => ctx.load(row.load ?? row.key, "chart"),
@@ -96,6 +100,7 @@ function chartSlot(ctx, slot, host, tools, rowIndex) {
       const datasets = { ...(content.spec.datasets || {}), ...(Object.keys(sets).length ? sets : {}) };
       if (datasets[main] && datasets[main].length === 0 && !Object.keys(sets).length) delete datasets[main];
       chart.setChart({ spec: { ...content.spec, height, datasets }, description: content.description })
+        .then(() => chart.resize()) // the place may have changed its width meanwhile
         .catch((error) => ctx.note(`The chart could not be drawn: ${error.message}`, "error"));
     },
     destroy: () => chart.destroy(),
@@ -110,7 +115,7 @@ function figuresSlot(ctx, slot, host) {
       strip.replaceChildren(...content.figures.map((figure) => {
         const guess = figure.basis === "predicted";
         return h("div", { class: "wb-figure", "data-basis": figure.basis },
-          h("dt", {}, guess ? ringGlyph() : null, h("span", { text: figure.label })),
+          h("dt", { class: "wb-figure-label" }, guess ? ringGlyph() : null, h("span", { text: figure.label })),
           h("dd", { class: "wb-figure-value" }, `${guess ? "≈ " : ""}${figure.value}`,
             figure.unit ? h("span", { class: "wb-figure-unit", text: ` ${figure.unit}` }) : null),
           h("dd", { class: "wb-figure-interval", text: figure.interval }));

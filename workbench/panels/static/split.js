@@ -1,6 +1,6 @@
 // Split viewer: two aligned pictures behind one line, or their difference with its scale printed.
 
-function splitSlot(ctx, slot, host, tools) {
+function splitSlot(ctx, slot, host) {
   const [left, right, apart] = [0, 1, 2].map(() => h("img", { alt: "", draggable: "false" }));
   const canvas = h("canvas", { class: "wb-difference" });
   const tags = [h("span", { class: "wb-tag" }), h("span", { class: "wb-tag wb-tag-right" })];
