@@ -159,3 +159,10 @@ def test_slot_out_of_range_is_named():
 def test_shared_palette_is_stable():
     first = palette.slot("some method nobody declared")
     assert palette.slot("some method nobody declared") == first
+
+
+def test_declared_later_takes_its_slot_only_if_free():
+    found = palette.Palette({"b": 3})
+    assert found.declare("c", 4) == 4
+    assert found.declare("a", 3) not in (0, 3, 4)
+    assert found.declare("b", 7) == 3

@@ -83,7 +83,7 @@ def axis(
     values = ticks(ends, log)
     if unit == "%" and 60 < ends[1] - ends[0] <= 150:
         values = [25.0 * part for part in range(math.ceil(ends[0] / 25), int(ends[1] // 25) + 1)]
-    labels = [_label(value, values, unit, style) for value in values]
+    labels = [_label(value, [value] if log else values, unit, style) for value in values]
     room = max((text_width(label) for label in labels), default=0)
     return {"title": title, "values": values, "labels": labels, "room": room}
 

@@ -109,7 +109,7 @@ def lines(
         subtitle=subtitle,
         description=said,
         spec={**spec, "description": said},
-        rows={"live": live, "labels": labels, "beyond": beyond},
+        rows={"live": live, "cased": _cased(live), "labels": labels, "beyond": beyond},
         arguments=arguments,
         source=found,
     )
@@ -122,6 +122,17 @@ def _tight(live: Sequence[Row], log: bool) -> Domain:
     if log and min(known) <= 0:
         raise ChartError(f"lines: a logarithmic axis needs positive values: {min(known)}")
     return min(known), max(known)  # a curve runs from edge to edge
+
+
+def _cased(live: Sequence[Row]) -> list[Row]:
+    """Returns the predicted rows, each series led by the measured point it goes on from."""
+    rows = [row for row in live if row["predicted"]]
+    for name in dict.fromkeys(row["method"] for row in rows):
+        first = min(row["x"] for row in rows if row["method"] == name)
+        measured = [row for row in live if row["method"] == name and not row["predicted"]]
+        if measured and max(row["x"] for row in measured) < first:
+            rows.append(max(measured, key=lambda row: row["x"]))
+    return rows
 
 
 def _free_height(live: Sequence[Row], ends: Domain, log: bool, height: int) -> float:
@@ -211,7 +222,7 @@ def _spec(
         .properties(name="bands")
     )  # fmt: skip
     look: dict[str, Any] = {"strokeCap": "butt", "strokeJoin": "round"}
-    hollow = live.transform_filter("datum.predicted").encode(x=x, y=y, detail="method:N")
+    hollow = alt.Chart(layers.source("cased")).encode(x=x, y=y, detail="method:N")
     filled = live.transform_filter("!datum.predicted").encode(x=x, y=y, detail="method:N")
     more = {"strokeDash": layers.dash()} if dashed else {}
     parts += [

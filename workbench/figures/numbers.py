@@ -106,7 +106,7 @@ def with_unit(value: float, unit: str) -> str:
 
 def setting_count(value: float) -> str:
     """Writes a chosen count: 100 M, 0.3 M, 16 384."""
-    for size, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M")):
-        if abs(value) >= size / 10:
+    for size, letter, least in ((1e12, "T", 1e12), (1e9, "B", 1e9), (1e6, "M", 1e5)):
+        if abs(value) >= least:
             return f"{setting(value / size)} {letter}"
     return setting(value)

@@ -111,6 +111,14 @@ class Palette:
             self._slots[name] = self._free(name)
         return self._slots[name]
 
+    def declare(self, name: str, wanted: int | None) -> int:
+        """Gives a new name the slot it wants if that is free; returns the slot it has."""
+        free = wanted == BASELINE or wanted not in self._slots.values()
+        new = name not in self._slots
+        if new and free and wanted is not None and 0 <= wanted < len(SLOTS):
+            self._slots[name] = wanted
+        return self.slot(name)
+
     def _free(self, name: str) -> int:
         hues = len(SLOTS) - 1
         first = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") % hues
@@ -133,11 +141,7 @@ def slot(name: str) -> int:
 
 def declare(name: str, wanted: int | None) -> int:
     """Fixes a method's slot in the shared palette if the name is new; returns its slot."""
-    if name in _shared.as_dict():
-        return _shared.slot(name)
-    known = _shared.as_dict()
-    _shared._slots = Palette({name: wanted, **known}).as_dict() | known
-    return _shared.slot(name)
+    return _shared.declare(name, wanted)
 
 
 def use(declared: Mapping[str, int | None], baseline: str = "") -> Palette:

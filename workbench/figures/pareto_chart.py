@@ -212,7 +212,7 @@ def _series_labels(
         return []  # the method list of the panel is the legend then
     found = []
     for points in joined:
-        ends = [points[0], points[-1], *points[1:-1]] if len(points) > 1 else points
+        ends = [points[0], points[-1], *points[1:-1]][:6] if len(points) > 1 else points
         found.append(
             Label(
                 to["names"].get(points[0]["method"], points[0]["method"]),

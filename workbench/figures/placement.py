@@ -17,12 +17,10 @@ from workbench.figures.chart import Row
 from workbench.figures.text import text_width, two_lines
 
 WIDTHS: tuple[tuple[float, float, float], ...] = (
-    (0, 260, 220),
-    (260, 330, 290),
+    (0, 330, 280),
     (330, 430, 375),
-    (430, 560, 490),
-    (560, 800, 640),
-    (800, 1e9, 900),
+    (430, 570, 490),
+    (570, 1e9, 680),
 )
 """Plot widths: from, to, and the nominal one labels are placed for, in px."""
 
