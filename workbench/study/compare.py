@@ -65,7 +65,7 @@ def progressive(
     report: Report = silent,
 ) -> Iterator[Comparison]:
     """`compare`, handing out what is known after each method and once more with times."""
-    methods = _distinct(methods)
+    methods = distinct(methods)
     for method in methods:
         method.require(study.subject)
     baseline = methods[0]
@@ -87,7 +87,12 @@ def progressive(
         yield Comparison(_with_time(tables, methods, study, timings), baseline.name, kept)
 
 
-def _distinct(methods: Sequence[Method]) -> list[Method]:
+def distinct(methods: Sequence[Method]) -> list[Method]:
+    """The methods under names of their own: settings join the name where a method comes twice.
+
+    Raises:
+        ValueError: for no methods, or the same one with the same settings twice.
+    """
     if not methods:
         raise ValueError("methods is empty; the first method is the baseline")
     names = [method.name for method in methods]

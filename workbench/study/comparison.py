@@ -46,7 +46,7 @@ class Verdict:
 
 def paired(differences: np.ndarray) -> Interval:
     """Mean of paired differences with Student's t interval (95 %, n - 1 degrees of freedom)."""
-    from scipy import stats
+    from scipy.special import stdtrit
 
     values = np.asarray(differences, dtype=float)
     values = values[np.isfinite(values)]
@@ -56,7 +56,7 @@ def paired(differences: np.ndarray) -> Interval:
     mean = float(values.mean())
     if count < 3:
         return Interval(mean, float("nan"), float("nan"), count)
-    half = float(stats.t.ppf(0.975, count - 1) * values.std(ddof=1) / np.sqrt(count))
+    half = float(stdtrit(count - 1, 0.975) * values.std(ddof=1) / np.sqrt(count))
     return Interval(mean, mean - half, mean + half, count)
 
 

@@ -130,8 +130,8 @@ def _field(name: str, info: FieldInfo) -> KnobField:
     extra: dict[str, Any] = schema_extra.get("knob", {}) if isinstance(schema_extra, dict) else {}
     kind = _knob_type(name, info.annotation)
     bounds: list[Any] = info.metadata
-    lower = next((m.ge for m in bounds if isinstance(m, annotated_types.Ge)), None)
-    upper = next((m.le for m in bounds if isinstance(m, annotated_types.Le)), None)
+    lower: Any = next((m.ge for m in bounds if isinstance(m, annotated_types.Ge)), None)
+    upper: Any = next((m.le for m in bounds if isinstance(m, annotated_types.Le)), None)
     names = extra.get("choices") or {}
     literals = get_args(info.annotation) if kind == "choice" else ()
     return KnobField(

@@ -1,0 +1,1 @@
+"""Labs: one folder per field, each opening one or more panels."""

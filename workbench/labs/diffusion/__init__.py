@@ -1,0 +1,26 @@
+"""Diffusion lab: sampling plans compared on quality, time and arithmetic, on a model that runs.
+
+from workbench.labs import diffusion
+diffusion.open()
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "DEFAULT": "workbench.labs.diffusion.methods",
+    "blind": "workbench.labs.diffusion.blind",
+    "open": "workbench.labs.diffusion.view",
+    "pipeline": "workbench.labs.diffusion.study",
+    "study": "workbench.labs.diffusion.study",
+}
+
+__all__ = ["DEFAULT", "blind", "open", "pipeline", "study"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,32 @@
+"""Is saved arithmetic saved time?"""
+
+from __future__ import annotations
+
+from workbench.figures.charts import Chart, bars
+from workbench.labs.diffusion.scene import Scene
+
+
+def arithmetic_time(scene: Scene) -> Chart:
+    """Operations and measured time of each method, in percent of full sampling."""
+    base = scene.base
+    rows = []
+    for method in scene.methods:
+        point = scene.point(method)
+        row: dict[str, object] = {"method": method.name, "trial_id": method.code()}
+        if point is not None:
+            row["predicted"] = 100 * point.share
+            known = point.seconds if point.basis != "predicted" else None
+            if known is not None and base is not None and base.seconds is not None:
+                whole = base.seconds.value
+                row["measured"] = 100 * known.value / whole
+                row["low"], row["high"] = 100 * known.low / whole, 100 * known.high / whole
+        rows.append(row)
+    for row in rows:
+        for name in ("predicted", "measured", "low", "high"):
+            row.setdefault(name, None)
+    return bars(
+        rows,
+        subtitle="% of full sampling · hollow: operations · filled: time, median and range",
+        x_domain=(0.0, 120.0),
+        slots=scene.slots,
+    )

@@ -1,0 +1,92 @@
+"""Copy as code, and the files of the export menu."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench.labs.diffusion.methods import MethodClass, chosen, sampling
+from workbench.panels.view import Export, Values
+
+if TYPE_CHECKING:
+    from workbench.labs.diffusion.view import DiffusionView
+
+MENU = (
+    Export("zip", "Figure and data", ".zip"),
+    Export("svg", "Picture", ".svg"),
+    Export("png", "Picture", ".png"),
+    Export("pdf", "Picture", ".pdf"),
+    Export("html", "Web page, works offline", ".html"),
+    Export("csv", "Table", ".csv", behind=True),
+    Export("json", "Settings and versions", ".json", behind=True),
+)
+
+NAME = "diffusion-acceleration"
+
+
+def code(methods: Sequence[MethodClass], values: Values) -> str:
+    """Python that makes the panel's table without the panel."""
+    knobs = sampling(values)
+    listed = chosen(methods, values)
+    homes: dict[str, list[str]] = {}
+    for method in listed:
+        homes.setdefault(type(method).__module__, []).append(type(method).__name__)
+    imports = [
+        f"from {home} import {', '.join(sorted(names))}" for home, names in sorted(homes.items())
+    ]
+    calls = [f"    {method.code()}," for method in listed]
+    return "\n".join(
+        [
+            "from workbench import compare",
+            *imports,
+            "from workbench.labs import diffusion",
+            "",
+            f"study = diffusion.study(sampler={knobs.sampler!r}, steps={knobs.steps}, "
+            f"guidance={knobs.guidance!r}, seeds={knobs.seeds})",
+            "methods = [",
+            *calls,
+            "]",
+            "comparison = compare(methods, study)",
+            "comparison",
+            "",
+        ]
+    )
+
+
+def settings(view: DiffusionView, values: Values) -> dict[str, Any]:
+    """Every knob, and where the shipped part of the figure was measured."""
+    return {
+        "panel": {group: knobs.model_dump(mode="json") for group, knobs in values.items()},
+        "shipped": {"device": view.shipped.device, "date": view.shipped.date},
+    }
+
+
+def write(kind: str, view: DiffusionView, values: Values) -> tuple[str, bytes]:
+    """One file: its name and content.
+
+    Raises:
+        ValueError: for a kind that is not on the menu.
+    """
+    from workbench.figures import export
+    from workbench.figures.record import versions
+
+    chart = view.charts["time_quality"]
+    comparison = view.comparison or view.shipped.comparison
+    if kind == "csv":
+        return f"{NAME}.csv", comparison.tables.trials.to_csv(index=False).encode()
+    if kind == "json":
+        import json
+
+        about = {**settings(view, values), "versions": versions()}
+        return f"{NAME}.json", json.dumps(about, indent=1, ensure_ascii=False).encode()
+    if kind not in [entry.kind for entry in MENU]:
+        raise ValueError(f"There is no export of kind {kind!r}")
+    with tempfile.TemporaryDirectory() as place:
+        file = Path(place) / f"{NAME}.{kind}"
+        if kind == "zip":
+            export.export_figure(chart, comparison.tables, settings(view, values), file)
+        else:
+            export.write(chart, file)
+        return file.name, file.read_bytes()

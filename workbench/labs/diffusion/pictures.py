@@ -1,0 +1,100 @@
+"""Same seeds, every plan: the picture grid, and one seed in the split viewer."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+
+from workbench.figures.numbers import number, seconds
+from workbench.labs.diffusion.points import Point
+from workbench.labs.diffusion.scene import Scene
+from workbench.panels.picture import ImageRow, ImagesContent, SplitContent, Thumb
+
+SHOWN = 8
+
+
+def png(picture: np.ndarray) -> bytes:
+    """One uint8 picture, [H, W] or [H, W, C], as a PNG file."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(np.squeeze(picture)).save(file, format="PNG")
+    return file.getvalue()
+
+
+def grid(scene: Scene, classes: int = 10) -> ImagesContent | None:
+    """A row per method, a column per seed; None before the baseline's pictures are there."""
+    if scene.baseline.code() not in scene.pictures:
+        return None
+    reference = scene.pictures[scene.baseline.code()]
+    rows = []
+    for method in scene.methods:
+        pictures = scene.pictures.get(method.code())
+        if pictures is None:
+            continue
+        thumbs = [
+            Thumb(
+                png(picture),
+                f"seed {seed}, class {seed % classes}, {method.name}",
+                f"{method.name}|{seed}",
+            )
+            for seed, picture in enumerate(pictures[:SHOWN])
+        ]
+        label = method.name
+        rows.append(
+            ImageRow(scene.slot(method), label, _note(scene.point(method), scene.base), thumbs)
+        )
+    return ImagesContent(
+        title=f"Same seeds, {_words(len(rows))} plans",
+        subtitle="Columns are seeds, classes 0 to 7 in turn. Choose a picture to see it above.",
+        columns=[str(seed) for seed in range(min(SHOWN, len(reference)))],
+        rows=rows,
+        chosen=f"{scene.look.name}|{scene.seed}",
+    )
+
+
+def split(scene: Scene) -> SplitContent | None:
+    """The full run and the method looked at, one seed."""
+    full = scene.pictures.get(scene.baseline.code())
+    fast = scene.pictures.get(scene.look.code())
+    if full is None or fast is None:
+        return None
+    left, right = full[scene.seed], fast[scene.seed]
+    return SplitContent(
+        title=f"Seed {scene.seed}, full against accelerated",
+        left=png(left),
+        right=png(right),
+        tags=("Full", scene.look.name),
+        caption=_measures(left, right),
+    )
+
+
+def _measures(left: np.ndarray, right: np.ndarray) -> list[tuple[str, str]]:
+    from workbench.diffusion import fidelity
+
+    one, other = (np.atleast_3d(x)[None].astype(np.float64) / 255 for x in (right, left))
+    noise = float(fidelity.psnr(one, other)[0])
+    same = noise >= fidelity.PSNR_CEILING
+    return [
+        ("PSNR", "identical" if same else f"{number(noise)} dB"),
+        ("SSIM", number(float(fidelity.ssim(one, other)[0]))),
+    ]
+
+
+def _note(point: Point | None, base: Point | None) -> str:
+    if point is None:
+        return ""
+    parts = []
+    if point.seconds is not None and point.basis != "predicted":
+        parts.append(seconds(point.seconds.value))
+    if point is base or (base is not None and point.code == base.code):
+        parts.append("reference")
+    elif np.isfinite(point.ssim):
+        parts.append(f"SSIM {number(point.ssim)}")
+    return " · ".join(parts)
+
+
+def _words(count: int) -> str:
+    names = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+    return names[count] if count < len(names) else str(count)

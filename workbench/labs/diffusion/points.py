@@ -1,0 +1,101 @@
+"""Points: one method with its settings as one row of every chart of the lab."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from workbench.study.comparison import Comparison, Interval, paired
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Point:
+    """What is known of one method with its settings.
+
+    Args:
+        code: the call that makes the method; names the point.
+        share: its multiply-accumulates against the baseline's.
+        quality: mean of each quality with its interval, by column without prefix.
+        seconds: time per picture with its spread; None where not timed.
+        basis: "measured" here and now, "recorded" earlier, or "predicted".
+    """
+
+    code: str
+    method: str
+    share: float
+    quality: Mapping[str, Interval] = field(default_factory=dict)
+    seconds: Interval | None = None
+    compile: float | None = None
+    kept_bytes: float = 0.0
+    gmacs: float = 0.0
+    basis: str = "measured"
+
+    @property
+    def ssim(self) -> float:
+        """NaN where unknown."""
+        return self.quality["ssim"].value if "ssim" in self.quality else float("nan")
+
+    def scaled(self, seconds: float) -> Point:
+        """The same point as a prediction, its time multiplied."""
+        if self.seconds is None:
+            return replace(self, basis="predicted")
+        known = self.seconds
+        scaled = Interval(
+            known.value * seconds, known.low * seconds, known.high * seconds, known.count
+        )
+        return replace(self, seconds=scaled, basis="predicted")
+
+
+def points_of(comparison: Comparison, basis: str = "measured") -> dict[str, Point]:
+    """Every method of a comparison, by its code."""
+    tables = comparison.tables
+    base = tables.rows(comparison.baseline).iloc[0]
+    found = {}
+    for method in tables.methods:
+        rows = tables.rows(method)
+        first = rows.iloc[0]
+        found[str(first["code"])] = Point(
+            code=str(first["code"]),
+            method=method,
+            share=float(first["cost.macs"] / base["cost.macs"]),
+            quality=_qualities(comparison, rows),
+            seconds=_seconds(first),
+            compile=_known(first, "cost.compile"),
+            kept_bytes=float(first.get("cost.cache_bytes", 0.0)),
+            gmacs=float(first["cost.macs"]) / 1e9,
+            basis=basis,
+        )
+    return found
+
+
+def _qualities(comparison: Comparison, rows: pd.DataFrame) -> dict[str, Interval]:
+    found = {}
+    for column, meaning in comparison.tables.columns.items():
+        if not column.startswith("quality."):
+            continue
+        name = column.removeprefix("quality.")
+        if meaning.spread:
+            first = rows.iloc[0]
+            ends = [float(first[end]) for end in meaning.spread]
+            found[name] = Interval(float(first[column]), ends[0], ends[1], len(rows))
+        else:
+            found[name] = paired(rows[column].to_numpy(dtype=float))
+    return found
+
+
+def _seconds(first: Any) -> Interval | None:
+    value = _known(first, "cost.latency")
+    if value is None:
+        return None
+    return Interval(value, float(first["cost.latency_low"]), float(first["cost.latency_high"]), 0)
+
+
+def _known(row: Any, column: str) -> float | None:
+    value = row.get(column)
+    return None if value is None or not np.isfinite(value) else float(value)

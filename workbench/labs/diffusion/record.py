@@ -1,0 +1,132 @@
+"""Record the study the lab opens with.
+
+    python -m workbench.labs.diffusion.record --out data/diffusion-lab
+
+About 40 methods and settings on 32 seeds, DDIM, 50 steps, guidance 2; 7 timed rounds. Takes about
+10 minutes on 2 cores, which must be otherwise idle for the times to mean anything.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from workbench.checkpoints import write_tensors
+from workbench.diffusion.costs import unit_costs
+from workbench.diffusion.drift import drift
+from workbench.diffusion.encoder_propagation import EncoderPropagation
+from workbench.diffusion.feature_inheritance import FeatureInheritance
+from workbench.diffusion.full_sampling import FewerSteps, FullSampling
+from workbench.diffusion.pipeline import Pipeline
+from workbench.diffusion.plan import Plan
+from workbench.diffusion.unet.program import OUTPUT, program
+from workbench.labs.diffusion.methods import group_id
+from workbench.labs.diffusion.study import pipeline, study
+from workbench.measure import device
+from workbench.study.compare import compare, distinct
+from workbench.study.comparison import Comparison
+from workbench.study.method import Method
+
+SETTING: dict[str, Any] = {"sampler": "ddim", "steps": 50, "guidance": 2.0}
+
+
+def methods() -> list[Method]:
+    """The baseline, and every setting whose point is on the first chart."""
+    keys = ("paper", "second", "late", "spread", "triangular")
+    return distinct(
+        [
+            FullSampling(),
+            *(EncoderPropagation(key_steps=name) for name in keys),
+            EncoderPropagation(injection=0.003),
+            *(EncoderPropagation(key_steps="uniform", interval=n) for n in (2, 3, 5, 10)),
+            *(FeatureInheritance(interval=n) for n in (2, 3, 4, 5, 7, 10)),
+            *(FeatureInheritance(interval=5, branch=b) for b in (1, 2)),
+            *(FeatureInheritance(mode="centre-dense", interval=n) for n in (5, 10)),
+            *(FewerSteps(steps=n) for n in (6, 8, 10, 12, 15, 20, 25, 35)),
+        ]
+    )
+
+
+def reused_blocks(subject: Pipeline) -> dict[str, list[str]]:
+    """Blocks of which nothing runs in a reusing step, by its kind."""
+    nodes, config = program(subject.config), subject.config
+    given = {"decode": {*nodes.skips, "mid"}}
+    layers = nodes.up_layers
+    for branch in range(len(layers)):
+        deepest = layers[len(layers) - 1 - branch]
+        cached = next(node.inputs[0] for node in nodes.nodes if node.name == deepest)
+        given[f"shallow {branch}"] = {cached}
+    found = {}
+    for kind, names in given.items():
+        values = {n if n in nodes.owner else nodes.blocks[n][-1] for n in names}
+        live = {node.name for node in program(config).live([OUTPUT], values)}
+        found[kind] = [block for block, parts in nodes.blocks.items() if not live & set(parts)]
+    return found
+
+
+def record(out: Path, comparison: Comparison, asked: Sequence[Method], subject: Pipeline) -> None:
+    """Write tables, pictures, drift and settings to a folder."""
+    comparison.tables.save(out)
+    codes = {method.name: method.code() for method in asked}
+    pictures = {
+        codes[name]: np.rint(255 * outputs["image"][:8, ..., 0]).astype(np.uint8)
+        for name, outputs in comparison.outputs.items()
+    }
+    write_tensors(out / "pictures.safetensors", pictures)
+    moved = drift(subject, subject.inputs(tuple(range(8))))
+    arrays = {"relative": moved.relative, "normalised": moved.normalised}
+    write_tensors(out / "drift.safetensors", {k: v.astype(np.float32) for k, v in arrays.items()})
+    about = {
+        "baseline": comparison.baseline,
+        "setting": SETTING,
+        "device": device.label(),
+        "date": datetime.date.today().isoformat(),
+        "command": "python -m workbench.labs.diffusion.record",
+        "knobs": {m.code(): {group_id(_family(m)): m.knobs.model_dump(mode="json")} for m in asked},
+        "blocks": list(moved.blocks),
+        "reused": reused_blocks(subject),
+        "costs": unit_costs(subject.shape).record(),
+        "parameters": sum(int(np.prod(w.shape)) for w in subject.weights),
+        "steps": {m.code(): list(_plan(m).full_steps) for m in asked},
+    }
+    (out / "lab.json").write_text(json.dumps(about, indent=1) + "\n")
+
+
+def _family(method: Method) -> type[Method]:
+    return type(method)
+
+
+def _plan(method: Method) -> Plan:
+    return method.outline(pipeline()).plan
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("data/diffusion-lab"))
+    parser.add_argument("--seeds", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=7)
+    options = parser.parse_args(arguments)
+    from tqdm.auto import tqdm
+
+    with tqdm(total=100, unit="%") as bar:
+
+        def report(done: int, total: int, note: str = "", preview: object = None) -> None:
+            bar.set_description(note[:40])
+            bar.update(int(100 * done / total) - bar.n)
+
+        asked = methods()
+        subject = pipeline().with_sampling(**SETTING)
+        about = study(pipeline(), **SETTING, seeds=options.seeds)
+        comparison = compare(asked, about, repeats=options.rounds, report=report)
+    record(options.out, comparison, asked, subject)
+    print(comparison.summary().to_string())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""Scene: everything one picture of the lab is drawn from, whatever it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from workbench.diffusion.full_sampling import FewerSteps, FullSampling
+from workbench.diffusion.plan import Plan
+from workbench.labs.diffusion.points import Point
+from workbench.study.method import Method
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The present methods with what is known of them.
+
+    Args:
+        methods: the baseline first, then the form's methods with their settings.
+        points: what is known of each, by code; a method may be missing or predicted.
+        others: further points of the same setting for the first chart.
+        pictures: uint8 [seeds, H, W] by code.
+        plans: what each method computes, by code.
+        look: the method looked at closely.
+        seed: the column shown in the split viewer.
+    """
+
+    methods: Sequence[Method]
+    points: Mapping[str, Point]
+    others: Mapping[str, Point]
+    pictures: Mapping[str, np.ndarray]
+    plans: Mapping[str, Plan]
+    look: Method
+    steps: int
+    seed: int = 0
+    slots: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def baseline(self) -> Method:
+        return self.methods[0]
+
+    @property
+    def base(self) -> Point | None:
+        """What is known of the baseline."""
+        return self.points.get(self.baseline.code())
+
+    def point(self, method: Method) -> Point | None:
+        return self.points.get(method.code())
+
+    def slot(self, method: Method | str) -> int:
+        """Colour and mark of a method."""
+        name = method if isinstance(method, str) else method.name
+        return self.slots[name.split(",")[0]]
+
+
+def series_name(name: str) -> str:
+    """Fewer steps continue the baseline's line: the same sampler, sooner done."""
+    family = name.split(",")[0]
+    return FullSampling.name if family == FewerSteps.name else family
+
+
+def short_label(point: Point, knobs: Mapping[str, Mapping[str, object]]) -> str:
+    """The one number by which a point is told from its neighbours."""
+    if point.method == FullSampling.name:
+        return "50"
+    settings = next(iter(knobs.values()), {})
+    if "key_steps" in settings:
+        name = str(settings["key_steps"])
+        return str(settings["interval"]) if name == "uniform" else ""
+    number = settings.get("steps", settings.get("interval"))
+    return "" if number is None else str(number)

@@ -1,0 +1,62 @@
+"""How much time does each plan save, and at what loss?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from workbench.figures.charts import Chart, pareto
+from workbench.figures.numbers import number
+from workbench.labs.diffusion.points import Point
+from workbench.labs.diffusion.scene import Scene, series_name, short_label
+
+TITLE = "How much time does each plan save, and at what loss?"
+
+
+def time_quality(
+    scene: Scene, knobs: Mapping[str, Any], pins: Mapping[str, str], subtitle: str
+) -> Chart:
+    """SSIM to the full run against seconds per picture, a point per method and setting."""
+    points = {**scene.others, **scene.points}
+    rows = [_row(scene, point, knobs) for point in points.values() if point.seconds is not None]
+    times = [float(row["seconds"]) for row in rows]
+    lowest = min((row["ssim"] for row in rows), default=0.0)
+    return pareto(
+        rows,
+        x="seconds",
+        y="ssim",
+        title=TITLE,
+        subtitle=subtitle,
+        x_title="Seconds per picture (median, whiskers: range)",
+        y_title="SSIM to the full run",
+        x_domain=(0.0, 1.12 * max(times, default=1.0)),
+        y_domain=(max(0.0, min(0.6, int(lowest * 10) / 10)), 1.02),
+        order="share",
+        current=scene.look.code(),
+        pins=dict(pins),
+        names={scene.baseline.name: "Full, fewer steps"},
+        slots={series_name(name): slot for name, slot in scene.slots.items()},
+        height=232,
+    )
+
+
+def _row(scene: Scene, point: Point, knobs: Mapping[str, Any]) -> dict[str, Any]:
+    seconds = point.seconds
+    assert seconds is not None, "points without a time are left out before"
+    predicted = point.basis == "predicted"
+    ssim = point.quality.get("ssim")
+    return {
+        "trial_id": point.code,
+        "method": series_name(point.method),
+        "label": short_label(point, knobs.get(point.code, {})),
+        "seconds": seconds.value,
+        "seconds.low": None if predicted else seconds.low,
+        "seconds.high": None if predicted else seconds.high,
+        "ssim": point.ssim,
+        "ssim.low": None if ssim is None or predicted else ssim.low,
+        "ssim.high": None if ssim is None or predicted else min(ssim.high, 1.0),
+        "share": point.share,
+        "predicted": predicted,
+        "settings": point.code,
+        "spoken": f"{point.code}, {number(point.ssim)}",
+    }
