@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Literal
 from workbench.diffusion import step_lists
 from workbench.diffusion.plan import Plan
 from workbench.diffusion.planned import PlannedSampling
-from workbench.study.knobs import Knobs, knob
+from workbench.study.knobs import Knobs as BaseKnobs
+from workbench.study.knobs import knob
 from workbench.study.method import Problem
 from workbench.study.paper import Paper
 
@@ -42,7 +43,7 @@ class EncoderPropagation(PlannedSampling):
     paper = FASTER_DIFFUSION
     plan_field = "key_steps"
 
-    class Knobs(Knobs):
+    class Knobs(BaseKnobs):
         key_steps: Literal[
             "paper", "second", "late", "spread", "triangular", "uniform", "custom"
         ] = knob(

@@ -12,7 +12,8 @@ from typing import Literal
 from workbench.diffusion import step_lists
 from workbench.diffusion.plan import Plan
 from workbench.diffusion.planned import PlannedSampling
-from workbench.study.knobs import Knobs, knob
+from workbench.study.knobs import Knobs as BaseKnobs
+from workbench.study.knobs import knob
 from workbench.study.paper import Paper
 
 DEEPCACHE = Paper(
@@ -36,7 +37,7 @@ class FeatureInheritance(PlannedSampling):
     paper = DEEPCACHE
     plan_field = "mode"
 
-    class Knobs(Knobs):
+    class Knobs(BaseKnobs):
         interval: int = knob(
             5,
             ge=1,

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from workbench.diffusion.plan import Plan
 from workbench.diffusion.planned import PlannedSampling
-from workbench.study.knobs import Knobs, knob
+from workbench.study.knobs import Knobs as BaseKnobs
+from workbench.study.knobs import knob
 
 if TYPE_CHECKING:
     from workbench.diffusion.pipeline import Pipeline
@@ -19,7 +20,7 @@ class FullSampling(PlannedSampling):
     version = "1"
     slot = 0
 
-    class Knobs(Knobs):
+    class Knobs(BaseKnobs):
         steps: int | None = knob(
             None,
             ge=1,
@@ -34,3 +35,20 @@ class FullSampling(PlannedSampling):
 
     def plan(self, steps: int) -> Plan:
         return Plan.full(steps)
+
+
+class FewerSteps(FullSampling):
+    """Full sampling with a smaller number of steps, held against the baseline's own number."""
+
+    name = "Fewer steps"
+    version = "1"
+
+    class Knobs(BaseKnobs):
+        steps: int = knob(
+            20,
+            ge=1,
+            le=200,
+            unit="steps",
+            label="Steps instead",
+            help="A shorter run of the same sampler, the rival every plan has to beat.",
+        )

@@ -134,16 +134,9 @@ class Pipeline:
             raise ValueError(f"Steps must be between 1 and {trained}. You gave {steps}")
         if not guidance >= 0:
             raise ValueError(f"Guidance must be at least 0. You gave {guidance}")
-        scheduler = self.scheduler
-        if sampler is not None:
-            if sampler not in SCHEDULERS:
-                raise ValueError(
-                    f"Sampler must be one of {', '.join(SCHEDULERS)}. You gave {sampler!r}"
-                )
-            scheduler = SCHEDULERS[sampler](scheduler.config)
-        return replace(
-            self, scheduler=scheduler, steps=steps, guidance=guidance, plan=Plan.full(steps)
-        )
+        scheduler = self.scheduler if sampler is None else _as_sampler(self.scheduler, sampler)
+        plan = Plan.full(steps)
+        return replace(self, scheduler=scheduler, steps=steps, guidance=guidance, plan=plan)
 
     def inputs(self, seeds: tuple[int, ...], labels: tuple[int, ...] | None = None) -> Inputs:
         """Noise and conditioning for seeds; without labels, classes take turns by seed."""

@@ -43,6 +43,11 @@ class Plan:
             raise PlanError("A plan needs at least one step")
         if self.actions[0] != "full":
             raise PlanError("Step 0 must run in full: there is nothing to reuse yet")
+        unknown = set(self.actions) - {"full", "decode", "shallow"}
+        if unknown:
+            raise PlanError(f"A step is full, decode or shallow. You gave {unknown.pop()!r}")
+        if {"decode", "shallow"} <= set(self.actions):
+            raise PlanError("A plan keeps encoder features or a decoder state, not both")
         if self.largest_group < 1:
             raise PlanError(f"Largest group must be at least 1. You gave {self.largest_group}")
         if self.branch < 0:
@@ -87,7 +92,8 @@ class Plan:
     @classmethod
     def full(cls, steps: int) -> Plan:
         """Every step in full."""
-        return cls(("full",) * max(steps, 0))
+        every: list[Action] = ["full"] * max(steps, 0)
+        return cls(tuple(every))
 
     @classmethod
     def from_full_steps(
@@ -106,9 +112,11 @@ class Plan:
         chosen = set(full_steps)
         if len(chosen) != len(full_steps):
             raise PlanError(f"A step is listed twice in {tuple(full_steps)}")
-        actions: tuple[Action, ...] = tuple(
-            "full" if i in chosen else otherwise for i in range(steps)
-        )
+
+        def action(step: int) -> Action:
+            return "full" if step in chosen else otherwise
+
+        actions = tuple(action(step) for step in range(steps))
         return cls(actions, **more)
 
 

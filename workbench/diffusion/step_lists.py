@@ -56,8 +56,8 @@ def centre_dense(steps: int, interval: int, centre: float, power: float) -> tupl
 
     DeepCache §3.3: points evenly spaced between (-c)^(1/p) and (T-c)^(1/p), raised to the power p
     and shifted back by c. The root of the negative end is complex: points and powers are complex
-    and the real part is cut to an integer, as in the published implementation; the power is lowered by 0.02 until exactly the wanted number
-    of distinct steps is left.
+    and the real part is cut to an integer, as in the published implementation. The power is
+    lowered by 0.02 until exactly the wanted number of distinct steps is left.
 
     Args:
         centre: the step around which full steps crowd, c.
