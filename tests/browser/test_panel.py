@@ -95,3 +95,15 @@ def test_both_themes(lab_page):
         )
         lab.screenshot(f"panel-{theme}", ".wb-panel")
     assert seen["light"] != seen["dark"]
+
+
+def test_a_kernel_that_is_gone_is_said(lab_page):
+    lab = opened(lab_page)
+    lab.page.evaluate(
+        "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.shutdown()"
+    )
+    lab.page.wait_for_function(
+        "() => document.querySelector('.wb-state').textContent.startsWith"
+        "('The kernel is not running')",
+        timeout=15_000,
+    )
