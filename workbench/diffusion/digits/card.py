@@ -1,0 +1,7 @@
+"""The card beside the shipped weights."""
+
+from pathlib import Path
+
+
+def write_card(folder: Path) -> None:
+    """Writes `card.md`."""
