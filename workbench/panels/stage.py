@@ -7,7 +7,7 @@ from typing import Any
 
 from workbench.panels import wire
 from workbench.panels.blind import Sides
-from workbench.panels.picture import PairsContent, Picture
+from workbench.panels.picture import Content, PairsContent, Picture
 
 Send = Callable[..., None]
 
@@ -24,6 +24,7 @@ class Stage:
         self._send = send
         self._sides = sides
         self._slots: dict[str, dict[str, Any]] = {}
+        self._last: dict[str, tuple[Content, dict[str, Any], dict[str, bytes]]] = {}
         self._images: dict[str, bytes] = {}
         self._sent: set[str] = set()
 
@@ -37,19 +38,28 @@ class Stage:
         changed: dict[str, Any] = {}
         images: dict[str, bytes] = {}
         for slot, item in picture.contents.items():
+            encoded, own = self._encoded(slot, item)
+            images |= own
             before = self._slots.get(slot, {})
             stale = before.get("stale", False) if fresh is None else slot not in fresh
-            shown = self._sides.hidden(slot, item) if isinstance(item, PairsContent) else item
-            encoded = {**wire.encode(shown, images), "stale": stale}
-            if encoded != before:
-                changed[slot] = self._slots[slot] = encoded
-        claim = wire.encode(picture.claim, images)
+            shown = {**encoded, "stale": stale}
+            if shown != before:
+                changed[slot] = self._slots[slot] = shown
+        claim = wire.encode(picture.claim, {})
         if claim != self._slots.get("claim", {}).get("card"):
             changed["claim"] = self._slots["claim"] = {"kind": "claim", "card": claim}
         self._images = images
         self.send_images([name for name in images if name not in self._sent])
         if changed:
             self._send({"type": "picture", "slots": changed})
+
+    def _encoded(self, slot: str, item: Content) -> tuple[dict[str, Any], dict[str, bytes]]:
+        """A content and its images; the same object is not encoded twice."""
+        if slot not in self._last or self._last[slot][0] is not item:
+            shown = self._sides.hidden(slot, item) if isinstance(item, PairsContent) else item
+            images: dict[str, bytes] = {}
+            self._last[slot] = (item, wire.encode(shown, images), images)
+        return self._last[slot][1], self._last[slot][2]
 
     def send_all(self, known: set[str]) -> None:
         """Everything, for a browser that (re)opened the panel and has the images `known`."""
