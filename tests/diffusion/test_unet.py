@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from workbench.diffusion.unet import Features, UNet2DCondition, UNetConfig
+from workbench.diffusion.unet import Features, UNet2DCondition, UNetConfig, new_unet
 from workbench.diffusion.unet.layers import GroupNorm, sinusoid
 
 SMALL = UNetConfig(
@@ -31,7 +31,7 @@ STABLE_2 = UNetConfig(
 @functools.cache
 def _unet() -> UNet2DCondition:
     """One model for all tests, run op by op: each op compiles once for the whole file."""
-    return UNet2DCondition(SMALL, rngs=nnx.Rngs(0))
+    return new_unet(SMALL)
 
 
 def _inputs(batch: int = 2):
@@ -189,6 +189,17 @@ def test_samples_of_a_batch_do_not_mix() -> None:
     np.testing.assert_allclose(changed[0], _everything()["conv_out"][0], rtol=0, atol=2e-6)
 
 
+def test_a_fresh_model_is_its_seed() -> None:
+    one, same, other = new_unet(SMALL), new_unet(SMALL), new_unet(SMALL, seed=1)
+    kernels = [np.asarray(u.mid_block.resnets[0].conv1.kernel[...]) for u in (one, same, other)]
+    np.testing.assert_array_equal(kernels[0], kernels[1])
+    assert (kernels[0] != kernels[2]).mean() > 0.9
+    limit = (9 * 16) ** -0.5  # uniform within 1 / sqrt(fan in)
+    assert 0.95 * limit < np.abs(kernels[0]).max() <= limit
+    assert kernels[0].std() == pytest.approx(limit / 3**0.5, rel=0.05)
+    assert (np.asarray(one.conv_norm_out.scale[...]) == 1).all()
+
+
 def test_gradients_reach_every_parameter() -> None:
     graph, weights = nnx.split(_unet())
     inputs = _inputs()
@@ -221,7 +232,7 @@ def test_sinusoid_by_hand() -> None:
 
 
 def test_bfloat16_computes_and_answers_float32() -> None:
-    unet = UNet2DCondition(SMALL, dtype=jnp.bfloat16, rngs=nnx.Rngs(0))
+    unet = new_unet(SMALL, dtype=jnp.bfloat16)
     answer = jax.eval_shape(unet, *_inputs())
     assert answer.dtype == jnp.float32
     assert unet.conv_in.kernel[...].dtype == jnp.float32

@@ -11,7 +11,7 @@ from flax import nnx
 
 from workbench.checkpoints import CheckpointError, read_tensors, write_tensors
 from workbench.diffusion.checkpoint import WEIGHTS, file_shapes, load_unet, save_unet
-from workbench.diffusion.unet import UNet2DCondition, UNetConfig
+from workbench.diffusion.unet import UNet2DCondition, UNetConfig, new_unet
 
 CONFIG = UNetConfig(
     block_out_channels=(8, 16),
@@ -26,7 +26,7 @@ CONFIG = UNetConfig(
 
 @functools.cache
 def _unet() -> UNet2DCondition:
-    return UNet2DCondition(CONFIG, rngs=nnx.Rngs(3))
+    return new_unet(CONFIG, seed=3)
 
 
 def _same(one: UNet2DCondition, other: UNet2DCondition) -> None:
