@@ -37,10 +37,8 @@ def _encoder_propagation(scene: Scene, setting: str) -> ClaimCard:
     operations = None if point is None else 100 * (point.share - 1)
     change, basis = _time_change(point, base)
     rows = [
-        ClaimRow(
-            "Operations, SD 1.5", "−27 %", _signed(SD15_LIST), "reproduced", "predicted"
-        ),
-        ClaimRow("Operations, this model", "–", _signed(operations), "open", "predicted"),
+        ClaimRow("MACs, SD 1.5", "−27 %", _signed(SD15_LIST), "reproduced", "predicted"),
+        ClaimRow("MACs, here", "–", _signed(operations), "open", "predicted"),
         ClaimRow("Time", "−41 %", _signed(change), _agrees(change, -41.0), basis),
         ClaimRow("FID change", "−0.67", "not run", "open"),
     ]
@@ -68,8 +66,8 @@ def _feature_inheritance(scene: Scene, setting: str) -> ClaimCard:
     if gain is not None:
         verdict = "reproduced" if gain >= 2.15 else "part" if gain > 1.05 else "failed"
     rows = [
-        ClaimRow("Operations, SD 1.5", "–", _times(SD15_INTERVAL_5), "open", "predicted"),
-        ClaimRow("Operations, this model", "–", _times(operations), "open", "predicted"),
+        ClaimRow("MACs, SD 1.5", "–", _times(SD15_INTERVAL_5), "open", "predicted"),
+        ClaimRow("MACs, here", "–", _times(operations), "open", "predicted"),
         ClaimRow("Speed, interval 5", "2.15 ×", _times(gain), verdict, basis),
         ClaimRow("CLIP score", "29.41", "not run", "open"),
     ]

@@ -69,7 +69,7 @@ def sampling_knobs(methods: Sequence[MethodClass]) -> type[Sampling]:
     names = tuple(method.name for method in methods)
     look = knob(
         names[0],
-        label="Look closely at",
+        label="Look at",
         help="The method shown beside the full run, in the drift map and on the claim card.",
         choices={name: name for name in names},
     )

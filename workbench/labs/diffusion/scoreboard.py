@@ -6,15 +6,14 @@ from workbench.figures import numbers
 from workbench.labs.diffusion.points import Point
 from workbench.labs.diffusion.scene import Scene
 from workbench.panels.picture import Cell, Column, TableContent
-from workbench.study.comparison import Interval
 
 COLUMNS = (
     Column("Method"),
     Column("Right class", number=True),
     Column("SSIM", number=True),
-    Column("PSNR, dB", number=True),
-    Column("Fine detail, ×", number=True, optional=True),
-    Column("Toy-FID", number=True, optional=True),
+    Column("PSNR", number=True),
+    Column("Fine detail", number=True, optional=True),
+    Column("Toy-FID", number=True),
     Column("Diversity", number=True, optional=True),
     Column("GMACs", number=True),
     Column("Kept", number=True, optional=True),
@@ -28,9 +27,9 @@ def scoreboard(scene: Scene, pictures: int) -> TableContent:
         columns=COLUMNS,
         rows=[_row(scene, index) for index in range(len(scene.methods))],
         title="What does each plan keep, and what does it cost?",
-        subtitle=f"Means over {pictures} pictures per method. Toy-FID: kernel distance to the real "
-        "test digits in the features of the shipped classifier; lower is better. Kept: features "
-        "held between steps, one picture.",
+        subtitle=f"Means over {pictures} pictures, ± half a 95 % interval. PSNR in dB. Fine detail: "
+        "power at high frequencies against the full run. Toy-FID: kernel distance to the real test "
+        "digits in the shipped classifier’s features, lower is better. Kept: between steps.",
         keys=[method.code() for method in scene.methods],
     )
 
@@ -42,8 +41,8 @@ def _row(scene: Scene, index: int) -> list[Cell | str]:
     if point is None:
         return [name, *("–" for _ in COLUMNS[1:])]
     qualities = [
-        _quality(point, "agreement", " %"),
-        _quality(point, "ssim"),
+        _quality(point, "agreement", " %", spread=True),
+        _quality(point, "ssim", spread=True),
         _quality(point, "psnr") if index else Cell("–"),
         _quality(point, "detail") if index else Cell("–"),
         _quality(point, "toy_fid"),
@@ -53,17 +52,15 @@ def _row(scene: Scene, index: int) -> list[Cell | str]:
     return [name, *qualities, numbers.number(point.gmacs), kept, _time(point)]
 
 
-def _quality(point: Point, name: str, unit: str = "") -> Cell:
+def _quality(point: Point, name: str, unit: str = "", spread: bool = False) -> Cell:
     known = point.quality.get(name)
     if known is None or known.value != known.value:
         return Cell("–")
-    return Cell(f"{numbers.number(known.value)}{unit}", note=_ends(known), strong=True)
-
-
-def _ends(known: Interval) -> str:
-    if not known.known or known.low == known.high:
-        return ""
-    return f"{numbers.number(known.low)}–{numbers.number(known.high)}"
+    if point.basis == "predicted":
+        return Cell(numbers.predicted(numbers.number(known.value)), basis="predicted")
+    half = (known.high - known.low) / 2
+    note = f"±{numbers.number(half, 2)}" if spread and half > 0 else ""
+    return Cell(f"{numbers.number(known.value)}{unit}", note=note, strong=True)
 
 
 def _time(point: Point) -> Cell:
@@ -71,5 +68,4 @@ def _time(point: Point) -> Cell:
         return Cell("–")
     if point.basis == "predicted":
         return Cell(numbers.predicted(numbers.seconds(point.seconds.value)), basis="predicted")
-    note = f"{numbers.number(point.seconds.low)}–{numbers.number(point.seconds.high)}"
-    return Cell(numbers.seconds(point.seconds.value), note=note, strong=True)
+    return Cell(numbers.seconds(point.seconds.value), strong=True)
