@@ -63,6 +63,28 @@ def doctor() -> None:
 
 
 @app.command()
+def compare(
+    lab: Annotated[str, typer.Argument(help="Which lab: diffusion.")],
+    settings: Annotated[
+        Path | None,
+        typer.Option(help="A file with settings copied from the panel.", show_default=False),
+    ] = None,
+    change: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="group.knob=value, on top of the settings; may be repeated."),
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=0, help="Timed rounds; 0 measures no time.")] = 7,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the tables.", show_default=False)
+    ] = None,
+) -> None:
+    """Compare a lab's methods without a notebook."""
+    from workbench.labs.command import compare as run
+
+    raise SystemExit(run(lab, settings=settings, changes=change or (), repeats=repeats, out=out))
+
+
+@app.command()
 def figure(
     record: Annotated[Path, typer.Argument(help="A figure.toml, its folder, or its .zip.")],
     check: Annotated[

@@ -1,0 +1,25 @@
+"""The lab without its panel: the same form, study and methods."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from workbench.labs.diffusion.methods import DEFAULT, chosen, groups, sampling
+from workbench.labs.diffusion.study import study
+from workbench.panels.view import KnobGroup, Values
+from workbench.study.method import Method
+from workbench.study.study import Study
+
+
+def form() -> list[KnobGroup]:
+    """The panel's groups of knobs."""
+    return groups(DEFAULT)
+
+
+def study_and_methods(values: Values) -> tuple[Study, list[Method]]:
+    """What the panel would run with these settings."""
+    knobs = sampling(values)
+    about = study(
+        sampler=knobs.sampler, steps=knobs.steps, guidance=knobs.guidance, seeds=knobs.seeds
+    )
+    return about, chosen(DEFAULT, values)
