@@ -1,6 +1,6 @@
 """How numbers are written: three significant digits, thin spaces, a real minus, units.
 
-The same rules stand in `panels/static/chart.js`, for numbers that only the browser knows.
+The same rules stand in `panels/static/chart_numbers.js`, for numbers that only the browser knows.
 """
 
 import math

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 STATIC = Path(__file__).parent / "static"
 
+CHART_PARTS = ("vega_loader.js", "chart_numbers.js", "chart_parts.js", "chart.js")
+"""What charts need, for a page that shows charts alone."""
+
 PARTS = (
-    "chart.js",
+    *CHART_PARTS,
     "dom.js",
     "icons.js",
     "numbers.js",
@@ -35,8 +39,12 @@ def module() -> str:
     from workbench.figures import palette
 
     marks = json.dumps([slot.mark for slot in palette.SLOTS])
-    parts = [(STATIC / name).read_text(encoding="utf-8") for name in PARTS]
-    return "\n".join([f"const WB_MARKS = {marks};", *parts])
+    return f"const WB_MARKS = {marks};\n{joined(PARTS)}"
+
+
+def joined(parts: Sequence[str]) -> str:
+    """The text of some files of `static/`, one after another."""
+    return "\n".join((STATIC / name).read_text(encoding="utf-8") for name in parts)
 
 
 @cache
