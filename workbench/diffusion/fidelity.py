@@ -50,10 +50,10 @@ def ssim(images: Images, reference: Images) -> Float[np.ndarray, " N"]:
 def latent_error(latents: Latents, reference: Latents) -> Float[np.ndarray, "N S"]:
     """Relative error ||x_t - x*_t|| / ||x*_t|| after each step of the run.
 
-    A run with fewer steps is held against the full run at the same share of its way.
+    A run of another length is held against the full run at the same share of its way.
     """
     steps, of = latents.shape[1], reference.shape[1]
-    matching = reference[:, (np.arange(1, steps + 1) * of) // steps - 1]
+    matching = reference[:, np.maximum((np.arange(1, steps + 1) * of) // steps, 1) - 1]
     axes = (2, 3, 4)
     return np.linalg.norm(_flat(latents - matching), axis=-1) / np.maximum(
         np.sqrt(np.sum(matching**2, axis=axes)), 1e-12

@@ -15,6 +15,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
+from workbench.checkpoints import CheckpointError
 from workbench.diffusion.checkpoint import load_unet
 from workbench.diffusion.conditioning import ClassTokens
 from workbench.diffusion.costs import UNetShape
@@ -74,11 +75,19 @@ class Pipeline:
         """
         folder = Path(folder)
         unet = load_unet(folder / "unet")
+        tokens = ClassTokens.load(folder / "class_tokens")
+        if tokens.width != unet.config.cross_attention_dim:
+            raise CheckpointError(
+                f"{folder}: class tokens are {tokens.width} wide; the UNet's cross_attention_dim "
+                f"is {unet.config.cross_attention_dim}"
+            )
+        if unet.config.sample_size is None:
+            raise CheckpointError(f"{folder}: the UNet's config gives no sample_size")
         return cls(
             name=folder.name,
             config=unet.config,
             weights=flat_weights(unet),
-            tokens=ClassTokens.load(folder / "class_tokens"),
+            tokens=tokens,
             scheduler=load_scheduler(folder / "scheduler"),
             weights_hash=_hash_of_weights(folder),
             steps=steps,

@@ -57,7 +57,8 @@ class PlannedSampling(Method):
             planned = self.outline(subject)
         except (PlanError, ValueError) as error:
             return [Problem("error", self.plan_field, str(error))]
-        return [*_branch(planned), *_memory(planned), *self._gain(subject, planned)]
+        # A branch that is not there has no cost to look at.
+        return _branch(planned) or [*_memory(planned), *self._gain(subject, planned)]
 
     plan_field = ""
 

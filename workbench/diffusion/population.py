@@ -17,7 +17,11 @@ def frechet_distance(features: Features, reference: Features) -> float:
 
     Heusel et al. 2017 with other features: a "toy-FID". Biased upward for few samples; for fewer
     samples than features use `kernel_distance`.
+
+    Raises:
+        ValueError: for fewer than two samples on a side.
     """
+    _require_two(features, reference)
     mean_gap = features.mean(0) - reference.mean(0)
     first, second = np.cov(features, rowvar=False), np.cov(reference, rowvar=False)
     # tr (S1 S2)^½ = sum of square roots of the eigenvalues of S1 S2, real and not negative.
@@ -28,7 +32,12 @@ def frechet_distance(features: Features, reference: Features) -> float:
 
 
 def kernel_distance(features: Features, reference: Features) -> float:
-    """Unbiased squared maximum mean discrepancy with the kernel (x·y / D + 1)³ (KID)."""
+    """Unbiased squared maximum mean discrepancy with the kernel (x·y / D + 1)³ (KID).
+
+    Raises:
+        ValueError: for fewer than two samples on a side.
+    """
+    _require_two(features, reference)
     size = features.shape[1]
 
     def kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -40,6 +49,12 @@ def kernel_distance(features: Features, reference: Features) -> float:
         return float((values.sum() - np.trace(values)) / (count * (count - 1)))
 
     return within(features) + within(reference) - 2 * float(kernel(features, reference).mean())
+
+
+def _require_two(features: Features, reference: Features) -> None:
+    fewest = min(len(features), len(reference))
+    if fewest < 2:
+        raise ValueError(f"a distance between sets needs 2 samples on each side. You gave {fewest}")
 
 
 def diversity(features: Features, labels: Int[np.ndarray, " N"]) -> float:
@@ -58,7 +73,8 @@ def nearest_distances(
 ) -> Float[np.ndarray, " N"]:
     """Euclidean distance of each picture to its nearest neighbour among others."""
     squares = (pictures**2).sum(1)[:, None] + (others**2).sum(1)[None] - 2 * pictures @ others.T
-    return np.sqrt(np.clip(squares.min(axis=1), 0, None))
+    # The expanded square finds the neighbour; its rounding error would hide a copy.
+    return np.linalg.norm(pictures - others[squares.argmin(axis=1)], axis=1)
 
 
 def win_rate(wins: int, losses: int, ties: int = 0) -> tuple[float, float, float]:
@@ -73,4 +89,8 @@ def win_rate(wins: int, losses: int, ties: int = 0) -> tuple[float, float, float
     share, z = (wins + 0.5 * ties) / count, 1.959964
     middle = (share + z * z / (2 * count)) / (1 + z * z / count)
     half = z * np.sqrt(share * (1 - share) / count + z * z / (4 * count**2)) / (1 + z * z / count)
-    return share, float(max(0.0, middle - half)), float(min(1.0, middle + half))
+    return (
+        share,
+        float(max(0.0, min(share, middle - half))),
+        float(min(1.0, max(share, middle + half))),
+    )

@@ -7,6 +7,7 @@ encoder propagation; DeepCache (arXiv 2312.00858, §3.3 and table 10) for centre
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 
@@ -62,6 +63,9 @@ def centre_dense(steps: int, interval: int, centre: float, power: float) -> tupl
     Args:
         centre: the step around which full steps crowd, c.
         power: how strongly they crowd, p; 1 is uniform.
+
+    Raises:
+        ValueError: where no power gives a rising list inside the run.
     """
     wanted = math.ceil(steps / interval)
     if wanted >= steps:
@@ -71,7 +75,8 @@ def centre_dense(steps: int, interval: int, centre: float, power: float) -> tupl
         offsets = np.unique((np.linspace(start, stop, wanted + 1) ** power).real.astype(int))
         # The two ends are step 0, which is always in, and the end of the run.
         found = (0, *(int(offset + centre) for offset in offsets[1:-1]))
-        if len(found) == wanted:
+        rising = all(a < b for a, b in pairwise((*found, steps)))
+        if len(found) == wanted and rising:
             return found
         power -= 0.02
     raise ValueError(

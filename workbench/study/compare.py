@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
@@ -19,7 +20,11 @@ if TYPE_CHECKING:
     from workbench.measure.timing import Timing
 
 AGAIN = "the baseline again"
-RESAMPLES = 200
+FEWEST_ROUNDS = 3
+
+
+Artifacts = dict[tuple[Method, int | None], Any]
+"""Prepared artifacts, by seed where they depend on it."""
 
 
 class Memory(Protocol):
@@ -46,9 +51,10 @@ def compare(
     the noise floor.
 
     Args:
-        repeats: timed rounds; 0 measures no time.
+        repeats: timed rounds, at least 3; 0 measures no time.
 
     Raises:
+        ValueError: for no methods, one given twice, or one or two rounds.
         MethodError: when a method's `check` finds an error; nothing has run then.
         Cancelled: from `report`; outputs already finished stay in `memory`.
     """
@@ -65,11 +71,16 @@ def progressive(
     report: Report = silent,
 ) -> Iterator[Comparison]:
     """`compare`, handing out what is known after each method and once more with times."""
+    if repeats != 0 and repeats < FEWEST_ROUNDS:
+        raise ValueError(
+            f"repeats must be 0 (no timing) or at least {FEWEST_ROUNDS}, so that times have an "
+            f"interval. You gave {repeats}"
+        )
     methods = distinct(methods)
     for method in methods:
         method.require(study.subject)
     baseline = methods[0]
-    artifacts: dict[Method, Any] = {}
+    artifacts: Artifacts = {}
     reference: Outputs = {}
     kept: dict[str, Outputs] = {}
     tables: Tables | None = None
@@ -77,7 +88,8 @@ def progressive(
         share = part(report, index, len(methods) + 1)
         outputs = _outputs(method, study, artifacts, memory, share)
         reference = outputs if method is baseline else reference
-        rows = _quality(method, study, outputs, reference, artifacts.get(method))
+        first = artifacts.get(_artifact_key(method, study.seeds[0]))
+        rows = _quality(method, study, outputs, reference, first)
         tables = rows if tables is None else tables.join(rows)
         yield Comparison(tables, baseline.name, {**kept, method.name: outputs})
         kept[method.name] = outputs
@@ -108,17 +120,16 @@ def distinct(methods: Sequence[Method]) -> list[Method]:
 
 def _labelled(method: Method) -> Method:
     """The same method with the settings that differ from the defaults in its name."""
-    copy = type(method)(method.knobs)
-    defaults = {name: field.default for name, field in method.Knobs.model_fields.items()}
-    changed = [f"{n.replace('_', ' ')} {v}" for n, v in method.settings.items() if defaults[n] != v]
-    copy.name = ", ".join([method.name, *changed])
-    return copy
+    labelled = copy(method)
+    changed = [f"{n.replace('_', ' ')} {v}" for n, v in method.changed.items()]
+    labelled.name = ", ".join([method.name, *changed])
+    return labelled
 
 
 def _outputs(
     method: Method,
     study: Study,
-    artifacts: dict[Method, Any],
+    artifacts: Artifacts,
     memory: Memory | None,
     report: Report,
 ) -> Outputs:
@@ -143,13 +154,22 @@ def _outputs(
     return joined if study.derive is None else {**joined, **study.derive(joined)}
 
 
-def _artifact(
-    method: Method, study: Study, seed: int, artifacts: dict[Method, Any], report: Report
-) -> Any:
-    """The artifact for this seed; one that depends on no seed is prepared once."""
-    if method.seeded or method not in artifacts:
-        artifacts[method] = method.prepare(study.subject, seed, report)
-    return artifacts[method]
+def _artifact(method: Method, study: Study, seed: int, artifacts: Artifacts, report: Report) -> Any:
+    """The artifact for this seed; one that depends on no seed is prepared once.
+
+    Of those that depend on it only the first seed's is kept, which is the one that is timed.
+    """
+    key = _artifact_key(method, seed)
+    if key in artifacts:
+        return artifacts[key]
+    artifact = method.prepare(study.subject, seed, report)
+    if not method.seeded or seed == study.seeds[0]:
+        artifacts[key] = artifact
+    return artifact
+
+
+def _artifact_key(method: Method, seed: int) -> tuple[Method, int | None]:
+    return method, seed if method.seeded else None
 
 
 def _quality(
@@ -158,7 +178,7 @@ def _quality(
     import pandas as pd
 
     outcome = Outcome(
-        method, study.subject, study.seeds, study.inputs(study.seeds), outputs, reference, artifact
+        method, study.subject, study.seeds, study.inputs, outputs, reference, artifact
     )
     ids = [trial_id(study, method, seed) for seed in study.seeds]
     trials = pd.DataFrame({"trial_id": ids, "method": method.name, "seed": study.seeds})
@@ -170,15 +190,15 @@ def _quality(
     columns: dict[str, Column] = {}
     curves = []
     for probe in study.probes:
-        value = np.asarray(probe.measure(outcome), dtype=float)
+        value = _measured(probe, outcome)
         meaning = Column(probe.unit, "measured", probe.better, probe.label, probe.tolerance)
         if probe.level == "series":
             curves.append(_series(ids, probe, value))
         elif probe.level == "trial":
-            trials[probe.column] = np.broadcast_to(value, len(ids))
+            trials[probe.column] = value
             columns[probe.column] = meaning
         else:
-            low, high = _resampled(probe, outcome)
+            low, high = _jackknife(probe, outcome, float(value))
             trials[probe.column] = float(value)
             trials[f"{probe.column}.low"], trials[f"{probe.column}.high"] = low, high
             spread = (f"{probe.column}.low", f"{probe.column}.high")
@@ -217,18 +237,49 @@ def _series(ids: list[str], probe: Probe, values: np.ndarray) -> Any:
     )
 
 
-def _resampled(probe: Probe, outcome: Outcome) -> tuple[float, float]:
-    """95 % interval of a population probe, by resampling seeds with replacement."""
-    draw = np.random.default_rng(0)
+def _measured(probe: Probe, outcome: Outcome) -> np.ndarray:
+    """What the probe says, of the shape its level asks for.
+
+    Raises:
+        ValueError: naming the probe; a single number for all seeds, spread over them, would pass
+            for eight measurements that agree perfectly.
+    """
+    value = np.asarray(probe.measure(outcome), dtype=float)
+    count = len(outcome.seeds)
+    fits = {
+        "trial": value.shape == (count,),
+        "series": value.ndim == 2 and value.shape[0] == count,
+        "population": value.shape == (),
+    }
+    if fits[probe.level]:
+        return value
+    wanted = {
+        "trial": f"one number per seed, shape ({count},)",
+        "series": f"one row per seed, shape ({count}, points)",
+        "population": "one number for all seeds",
+    }
+    raise ValueError(
+        f"probe {probe.name!r} at level {probe.level!r} must give {wanted[probe.level]}. "
+        f"It gave shape {value.shape}"
+    )
+
+
+def _jackknife(probe: Probe, outcome: Outcome, value: float) -> tuple[float, float]:
+    """95 % interval of a population probe by leaving out one seed at a time (Tukey 1958).
+
+    Drawing seeds with replacement would count a picture beside itself, which diversity and kernel
+    distances take for a real pair. Valid for smooth measures; a median or a maximum is none.
+    """
+    from scipy.special import stdtrit
+
     count = len(outcome.seeds)
     if count < 4:
         return float("nan"), float("nan")
-    values = []
-    for _ in range(RESAMPLES):
-        chosen = draw.integers(0, count, count)
-        values.append(float(probe.measure(_taken(outcome, chosen))))
-    low, high = np.percentile(values, [2.5, 97.5])
-    return float(low), float(high)
+    every = np.arange(count)
+    left_out = [float(_measured(probe, _taken(outcome, every[every != i]))) for i in range(count)]
+    error = np.sqrt((count - 1) * np.var(left_out))
+    half = float(stdtrit(count - 1, 0.975) * error)
+    return value - half, value + half
 
 
 def _taken(outcome: Outcome, chosen: np.ndarray) -> Outcome:
@@ -238,7 +289,7 @@ def _taken(outcome: Outcome, chosen: np.ndarray) -> Outcome:
         outcome.method,
         outcome.subject,
         tuple(outcome.seeds[i] for i in chosen),
-        outcome.inputs,
+        outcome.draw,
         pick,
         reference,
         outcome.artifact,
@@ -248,7 +299,7 @@ def _taken(outcome: Outcome, chosen: np.ndarray) -> Outcome:
 def _timings(
     methods: Sequence[Method],
     study: Study,
-    artifacts: dict[Method, Any],
+    artifacts: Artifacts,
     repeats: int,
     report: Report,
 ) -> dict[str, Timing]:
@@ -258,12 +309,12 @@ def _timings(
     inputs = study.inputs(seeds)
 
     def run(method: Method) -> Callable[[], Any]:
-        artifact = _artifact(method, study, seeds[0], artifacts, silent)
+        artifact = _artifact(method, study, seeds[0], artifacts, part(report, 0, 2))
         return lambda: method.apply(artifact, inputs)
 
     thunks = {method.name: run(method) for method in methods}
     thunks[AGAIN] = thunks[methods[0].name]
-    return timing.interleaved(thunks, repeats=repeats, report=report)
+    return timing.interleaved(thunks, repeats=repeats, report=part(report, 1, 2))
 
 
 def _with_time(

@@ -87,19 +87,42 @@ class Comparison:
         return [name for name in columns if self.tables.columns[name].better]
 
     def difference(self, method: str, column: str) -> Interval:
-        """Method minus baseline over the seeds both have."""
-        wanted = ["seed", column]
-        both = self.tables.rows(method)[wanted].merge(
-            self.tables.rows(self.baseline)[wanted], on="seed", suffixes=("", ".baseline")
-        )
+        """Method minus baseline over the seeds both have.
+
+        Raises:
+            TableError: for a method or column there is not, or a seed that comes twice, which
+                would be counted as so many independent pairs.
+        """
+        if column not in self.tables.columns:
+            known = ", ".join(self.tables.columns)
+            raise TableError(f"no column {column!r} with a meaning; there are {known}")
         if self.tables.columns[column].spread and column.startswith("quality."):
             return self._population(method, column)
-        return paired((both[column] - both[f"{column}.baseline"]).to_numpy())
+        return paired(self._differences(method, column))
+
+    def _differences(self, method: str, column: str) -> np.ndarray:
+        """Method minus baseline, seed by seed; NaN where either is unknown."""
+        sides = [self._once(name)[["seed", column]] for name in (method, self.baseline)]
+        both = sides[0].merge(sides[1], on="seed", suffixes=("", ".baseline"))
+        return (both[column] - both[f"{column}.baseline"]).to_numpy(dtype=float)
+
+    def _once(self, method: str) -> pd.DataFrame:
+        """The trials of a method that has one for each seed."""
+        if method not in self.tables.methods:
+            raise TableError(f"no method {method!r}; there are {self.tables.methods}")
+        rows = self.tables.rows(method)
+        again = rows["seed"][rows["seed"].duplicated()]
+        if len(again):
+            raise TableError(
+                f"{method} has seed {again.iloc[0]} more than once. Give each of its settings a "
+                "method name of its own"
+            )
+        return rows
 
     def _population(self, method: str, column: str) -> Interval:
         """Difference of two numbers that each describe all seeds; their intervals are added."""
         low, high = self.tables.columns[column].spread
-        mine, base = self.tables.rows(method).iloc[0], self.tables.rows(self.baseline).iloc[0]
+        mine, base = self._once(method).iloc[0], self._once(self.baseline).iloc[0]
         value = float(mine[column] - base[column])
         return Interval(
             value,
@@ -131,7 +154,10 @@ class Comparison:
         return Interval(float(value), float(low), float(high), logs.count)
 
     def summary(self) -> pd.DataFrame:
-        """One row per method and metric: value, difference to the baseline, interval."""
+        """One row per method and metric: value, change against the baseline, its interval.
+
+        The change is a difference; for `cost.latency` it is the speed-up, a ratio.
+        """
         import pandas as pd
 
         rows = []
@@ -151,7 +177,8 @@ class Comparison:
         """Worth it or not, in one sentence that gives the reason.
 
         Faster means: the whole interval of the speed-up lies above the noise floor. As good
-        means: the whole interval of the deciding quality lies within its tolerance.
+        means: the whole interval of the deciding quality lies within its tolerance; worse means
+        that it lies beyond. Where it reaches both ways, more seeds decide.
         """
         gain, noise = self.speedup(method), self.noise
         if not gain.known or noise is None:
@@ -161,32 +188,35 @@ class Comparison:
             slower = gain.below(1 - noise)
             reason = "it is slower" if slower else f"the noise floor is {100 * noise:.1f} %"
             return Verdict("not worth it", f"{method} runs at {timing}: {reason}.")
-        lost = self._losses(method)
         if not self.qualities:
             return Verdict("not decided", f"{method} runs at {timing}; no quality was measured.")
-        if lost:
-            return Verdict("trade-off", f"{method} runs at {timing}, but {lost}.")
-        kept = _name(self.qualities[0], self.tables.columns[self.qualities[0]])
-        return Verdict("worth it", f"{method} runs at {timing} and keeps {kept}.")
+        word, reason = self._quality(method, self.qualities[0])
+        joint = "and" if word == "worth it" else "but"
+        return Verdict(word, f"{method} runs at {timing}, {joint} {reason}.")
 
-    def _losses(self, method: str) -> str:
-        """What the deciding quality loses beyond its tolerance, in words; empty if nothing."""
-        if not self.qualities:
-            return ""
-        column = self.qualities[0]
+    def _quality(self, method: str, column: str) -> tuple[Word, str]:
+        """What became of the deciding quality, in words."""
         meaning = self.tables.columns[column]
+        name = _name(column, meaning)
         change = self.difference(method, column)
-        sign = 1 if meaning.better == "higher" else -1
-        worst = sign * (change.low if sign > 0 else change.high)
+        missing = 0 if meaning.spread else len(self._differences(method, column)) - change.count
+        if missing:
+            of = change.count + missing
+            return "not decided", f"{name} is not a number for {missing} of {of} seeds"
         if not change.known:
-            return f"{_name(column, meaning)} has too few seeds for an interval"
-        if worst >= -meaning.tolerance:
-            return ""
+            return "not decided", f"{name} has too few seeds for an interval"
+        # The loss, positive where quality gets worse, with its interval.
+        ends = (-change.low, -change.high) if meaning.better == "higher" else (
+            change.low, change.high)  # fmt: skip
+        if max(ends) <= meaning.tolerance:
+            return "worth it", f"keeps {name}"
         unit = f" {meaning.unit}" if meaning.unit else ""
-        return (
-            f"{_name(column, meaning)} changes by {change.value:+.3g}{unit} "
-            f"({change.low:+.3g} to {change.high:+.3g})"
+        moved = (
+            f"{name} changes by {change.value:+.3g}{unit} ({change.low:+.3g} to {change.high:+.3g})"
         )
+        if min(ends) > meaning.tolerance:
+            return "trade-off", moved
+        return "not decided", f"{moved}: too few seeds to tell a loss from none"
 
     def _repr_html_(self) -> str:
         import html

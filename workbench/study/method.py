@@ -13,7 +13,6 @@ file or one notebook cell:
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from workbench.measure.cost import Cost
 from workbench.study.knobs import Knobs as BaseKnobs
 from workbench.study.paper import Paper
 from workbench.study.progress import Report, part, silent
+from workbench.study.version import version_of
 
 Kind = Literal["plan", "transform", "model"]
 
@@ -66,8 +66,8 @@ class Method:
         kind: a "plan" executes the same weights differently, a "transform" maps weights to
             weights, a "model" is an architecture with its recipe.
         seeded: whether `prepare` depends on the seed (training does, a plan does not).
-        version: raised by hand when the method's results change; a class without one is
-            identified by its source.
+        version: raised by hand when the method's results change; a class that declares none
+            itself is identified by its source.
         slot: the colour and mark reserved for it (0 is the baseline's), or None.
     """
 
@@ -115,11 +115,18 @@ class Method:
         """The knobs as plain values."""
         return self.knobs.model_dump()
 
+    @property
+    def changed(self) -> dict[str, Any]:
+        """The settings that are not at their defaults."""
+        defaults = {name: field.default for name, field in self.Knobs.model_fields.items()}
+        return {name: value for name, value in self.settings.items() if defaults[name] != value}
+
     def identity(self) -> dict[str, Any]:
         """What names this method's results: name, version (or source), settings."""
         return {
-            "method": self.name,
-            "version": self.version or _source_hash(type(self)),
+            # The class's own name: a comparison may add settings to the one on the screen.
+            "method": type(self).name or self.name,
+            "version": version_of(type(self), Method),
             "knobs": self.knobs.model_dump(mode="json"),
         }
 
@@ -131,9 +138,7 @@ class Method:
 
     def code(self) -> str:
         """The call that makes this method."""
-        defaults = {name: field.default for name, field in self.Knobs.model_fields.items()}
-        changed = {k: v for k, v in self.settings.items() if defaults.get(k) != v}
-        arguments = ", ".join(f"{name}={value!r}" for name, value in changed.items())
+        arguments = ", ".join(f"{name}={value!r}" for name, value in self.changed.items())
         return f"{type(self).__name__}({arguments})"
 
     def __repr__(self) -> str:
@@ -147,7 +152,11 @@ class Method:
 
 
 class Composed(Method):
-    """`first.then(second)`: second acts on what first leaves."""
+    """`first.then(second)`: second acts on what first leaves.
+
+    A transform maps weights to weights, so what it leaves runs as what it was given did: unless
+    the second method has an `apply` of its own, the first one's runs.
+    """
 
     name = "composition"
 
@@ -159,12 +168,31 @@ class Composed(Method):
         self.knobs = first.knobs
 
     @property
-    def settings(self) -> dict[str, Any]:
-        return {
-            f"{method.name}.{name}": value
+    def links(self) -> tuple[Method, ...]:
+        """The methods of the chain, first to last."""
+        return tuple(
+            link
             for method in (self.first, self.second)
-            for name, value in method.settings.items()
-        }
+            for link in (method.links if isinstance(method, Composed) else (method,))
+        )
+
+    def _each(self, values: str) -> dict[str, Any]:
+        """`settings` or `changed` of all links; a name that comes twice is counted."""
+        names = [link.name for link in self.links]
+        found = {}
+        for place, link in enumerate(self.links):
+            nth = names[: place + 1].count(link.name)
+            label = link.name if nth == 1 else f"{link.name} {nth}"
+            found |= {f"{label}.{name}": value for name, value in getattr(link, values).items()}
+        return found
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return self._each("settings")
+
+    @property
+    def changed(self) -> dict[str, Any]:
+        return self._each("changed")
 
     def identity(self) -> dict[str, Any]:
         return {"then": [self.first.identity(), self.second.identity()]}
@@ -186,7 +214,8 @@ class Composed(Method):
         return self.second.prepare(between, seed, part(report, 1, 2))
 
     def apply(self, artifact: Any, inputs: Any) -> Any:
-        return self.second.apply(artifact, inputs)
+        plain = type(self.second).apply is Method.apply
+        return (self.first if plain else self.second).apply(artifact, inputs)
 
     def code(self) -> str:
         return f"{self.first.code()}.then({self.second.code()})"
@@ -196,11 +225,3 @@ def digest(value: Mapping[str, Any]) -> str:
     """A short stable hash of plain values, independent of key order."""
     text = json.dumps(value, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _source_hash(cls: type) -> str:
-    try:
-        source = inspect.getsource(cls)
-    except (OSError, TypeError):
-        source = cls.__qualname__
-    return hashlib.sha256(source.encode()).hexdigest()[:16]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 
+from workbench.runs import identity
 from workbench.study.method import Method, Subject, digest
 
 Outputs = dict[str, np.ndarray]
@@ -19,18 +21,25 @@ class Outcome:
     """What a probe sees: one method's outputs beside the baseline's, for the same seeds.
 
     Args:
+        draw: makes the inputs of seeds; `inputs` are those of this outcome.
         outputs: arrays whose leading axis runs over `seeds`.
         reference: the baseline's outputs for the same seeds (the same object for the baseline).
-        artifact: what `prepare` returned, or None where the outputs came from the cache.
+        artifact: what `prepare` returned, for the first seed where it depends on the seed; None
+            where the outputs came from the cache.
     """
 
     method: Method
     subject: Any
     seeds: tuple[int, ...]
-    inputs: Any
+    draw: Callable[[tuple[int, ...]], Any]
     outputs: Outputs
     reference: Outputs
     artifact: Any = None
+
+    @cached_property
+    def inputs(self) -> Any:
+        """What `apply` was given for these seeds."""
+        return self.draw(self.seeds)
 
 
 @dataclass(frozen=True)
@@ -41,7 +50,7 @@ class Probe:
         name: column name, `quality.<name>` in the trials table.
         measure: maps an `Outcome` to one value per seed; to `[seeds, points]` at level "series";
             to one number for all seeds at level "population" (a diversity, a distance between
-            distributions), whose interval comes from resampling seeds.
+            distributions), whose interval comes from leaving out one seed at a time.
         better: which direction is better; "" where neither is.
         tolerance: the largest loss that still counts as equal, in the probe's unit.
         axis: what a series runs over ("step", "layer").
@@ -68,7 +77,8 @@ class Study:
     Args:
         inputs: makes the inputs of a group of seeds; with `batch` 1 a group is one seed.
         batch: how many seeds run together where the method does not depend on the seed.
-        data: fingerprint of whatever `inputs` draws from.
+        data: fingerprint of whatever `inputs` draws from; when empty, the source of `inputs` and
+            what it closes over stand for it.
         derive: more arrays made from a method's outputs once, for probes to share (features).
     """
 
@@ -82,6 +92,8 @@ class Study:
     derive: Callable[[Outputs], Outputs] | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "seeds", tuple(int(seed) for seed in self.seeds))
+        object.__setattr__(self, "probes", tuple(self.probes))
         if not self.seeds:
             raise ValueError("seeds is empty; give at least one seed, such as seeds=range(8)")
         if len(set(self.seeds)) != len(self.seeds):
@@ -92,10 +104,11 @@ class Study:
         if len(set(names)) != len(names):
             raise ValueError(f"two probes share a name: {names}")
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Names the inputs and the subject; seeds and probes may be added without losing work."""
-        return digest({"subject": self.subject.fingerprint, "data": self.data, "study": self.name})
+        data = self.data or _fingerprint_of(self.inputs)
+        return digest({"subject": self.subject.fingerprint, "data": data, "study": self.name})
 
     def groups(self, method: Method) -> Iterator[tuple[int, ...]]:
         """Seeds that run together under this method."""
@@ -113,6 +126,13 @@ class Study:
             if probe.name == name:
                 return probe
         raise KeyError(f"no probe {name!r}; there are {[p.name for p in self.probes]}")
+
+
+def _fingerprint_of(inputs: Callable[[tuple[int, ...]], Any]) -> str:
+    try:
+        return identity.digest(inputs)
+    except TypeError:
+        return ""  # it closes over something without content to compare; `data` names it
 
 
 def as_outputs(value: Any) -> Outputs:

@@ -122,10 +122,10 @@ class Tables:
 
         def frame(name: str, empty: list[str]) -> pd.DataFrame:
             file = folder / f"{name}.csv"
-            return pd.read_csv(file) if file.is_file() else pd.DataFrame(columns=empty)
+            return _read(file) if file.is_file() else pd.DataFrame(columns=empty)
 
         return cls(
-            pd.read_csv(folder / "trials.csv"),
+            _read(folder / "trials.csv"),
             frame("series", SERIES),
             frame("arrays", ARRAYS),
             columns,
@@ -155,6 +155,10 @@ class Tables:
         import pandas as pd
 
         quality, cost = dict(quality or {}), dict(cost or {})
+        frame = frame.reset_index(drop=True)
+        twice = frame.columns[frame.columns.duplicated()]
+        if len(twice):
+            raise TableError(f'Column "{twice[0]}" is there twice. Rename one of them')
         named = [n for n in (method, seed, *quality, *cost) if n is not None]
         for name in named:
             if name not in frame:
@@ -170,6 +174,10 @@ class Tables:
                 raise TableError(
                     f'Column "{name}" holds {value!r} in row {wrong[0]}; it must be a number'
                 )
+        for name in (method, seed):
+            empty = [] if name is None else frame.index[frame[name].isna()]
+            if len(empty):
+                raise TableError(f'Column "{name}" is empty in row {empty[0]}')
         label = frame[method].astype(str) if method else pd.Series("runs", index=frame.index)
         numbered = frame[seed] if seed else label.groupby(label).cumcount()
         trials = pd.DataFrame({"method": label, "seed": numbered})
@@ -186,7 +194,25 @@ class Tables:
 
     @classmethod
     def from_csv(cls, path: str | Path, **meaning: Any) -> Self:
-        """`from_frame` of a CSV file."""
+        """`from_frame` of a CSV file.
+
+        Raises:
+            TableError: for a file that is missing or is no table, and as `from_frame`.
+        """
         import pandas as pd
 
-        return cls.from_frame(pd.read_csv(path), **meaning)
+        path = Path(path)
+        try:
+            frame = pd.read_csv(path)
+        except FileNotFoundError:
+            raise TableError(f"{path}: there is no such file") from None
+        except (ValueError, OSError) as error:  # pandas' parser errors are ValueErrors
+            raise TableError(f"{path}: cannot be read as CSV: {error}") from None
+        return cls.from_frame(frame, **meaning)
+
+
+def _read(file: Path) -> pd.DataFrame:
+    """A table as written; names stay text where they look like numbers or like nothing."""
+    import pandas as pd
+
+    return pd.read_csv(file, converters=dict.fromkeys(("trial_id", "method", "name"), str))
