@@ -54,6 +54,7 @@ class Pipeline:
         weights_hash: names the weights; two pipelines with the same one hold the same weights.
         guidance: classifier-free guidance scale g in e_u + g (e_c - e_u); 1 runs one pass a step
             instead of two.
+        folder: where it was read from; empty for one made in memory.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Pipeline:
     steps: int
     guidance: float
     plan: Plan
+    folder: str = ""
 
     @classmethod
     def load(cls, folder: str | Path, *, steps: int = 50, guidance: float = 2.0) -> Pipeline:
@@ -93,6 +95,7 @@ class Pipeline:
             steps=steps,
             guidance=guidance,
             plan=Plan.full(steps),
+            folder=str(folder),
         )
 
     @property

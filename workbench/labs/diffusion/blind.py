@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import create_model
 
 from workbench.diffusion.population import win_rate
-from workbench.labs.diffusion import foresight
+from workbench.labs.diffusion.foresight import device_label
 from workbench.labs.diffusion.methods import BASELINE, DEFAULT, MethodClass
 from workbench.labs.diffusion.pictures import png
 from workbench.labs.diffusion.recorded import recorded
@@ -119,4 +119,4 @@ class BlindView(View):
             names=(BASELINE.name, name),
             question="Which picture is better?",
         )
-        return Picture({"pairs": content}, basis=basis, device=foresight.device_label())
+        return Picture({"pairs": content}, basis=basis, device=device_label())

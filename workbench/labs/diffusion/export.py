@@ -57,9 +57,10 @@ def code(methods: Sequence[MethodClass], values: Values) -> str:
 
 def settings(view: DiffusionView, values: Values) -> dict[str, Any]:
     """Every knob, and where the shipped part of the figure was measured."""
+    shipped = view.recorded
     return {
         "panel": {group: knobs.model_dump(mode="json") for group, knobs in values.items()},
-        "shipped": {"device": view.shipped.device, "date": view.shipped.date},
+        "recorded": None if shipped is None else {"device": shipped.device, "date": shipped.date},
     }
 
 
@@ -73,7 +74,9 @@ def write(kind: str, view: DiffusionView, values: Values) -> tuple[str, bytes]:
     from workbench.figures.record import versions
 
     chart = view.charts["time_quality"]
-    comparison = view.comparison or view.shipped.comparison
+    comparison = view.comparison or (view.recorded.comparison if view.recorded else None)
+    if comparison is None:
+        raise ValueError("Nothing has been measured yet. Run the panel first")
     if kind == "csv":
         return f"{NAME}.csv", comparison.tables.trials.to_csv(index=False).encode()
     if kind == "json":

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from workbench.diffusion.arithmetic import UnitCosts
 from workbench.diffusion.plan import Plan
+from workbench.labs.diffusion.facts import ModelFacts
+from workbench.labs.diffusion.methods import BASELINE
 from workbench.labs.diffusion.points import Point
 from workbench.labs.diffusion.recorded import Recorded
 from workbench.panels.view import Problem
@@ -52,81 +56,93 @@ def warnings(method: Method, plan: Plan, steps: int, costs: UnitCosts, group: st
     return []
 
 
-def same_setting(recorded: Recorded, sampling: Any) -> bool:
-    """Whether the recorded study ran with these sampler settings."""
-    return all(getattr(sampling, name) == value for name, value in recorded.setting.items())
+@dataclass(frozen=True)
+class Foresight:
+    """Points foreseen for one setting of the sampler, from what was recorded or run.
 
-
-def shipped_points(
-    recorded: Recorded, sampling: Any, live: Mapping[str, Point]
-) -> dict[str, Point]:
-    """Recorded points of this setting; predictions once the baseline is timed on this machine."""
-    if not same_setting(recorded, sampling):
-        return {}
-    ratio = _speed_here(recorded, live)
-    if ratio is None:
-        return dict(recorded.points)
-    return {code: point.scaled(ratio) for code, point in recorded.points.items()}
-
-
-def _speed_here(recorded: Recorded, live: Mapping[str, Point]) -> float | None:
-    """Seconds here over recorded seconds of the same run, or None before anything is timed."""
-    for code, point in live.items():
-        known = recorded.points.get(code)
-        if (
-            point.seconds
-            and known
-            and known.seconds
-            and known.method == recorded.comparison.baseline
-        ):
-            return point.seconds.value / known.seconds.value
-    return None
-
-
-def foresee(method: Method, sampling: Any, recorded: Recorded, live: Mapping[str, Point]) -> Point:
-    """A point nobody ran: counted operations, time at the baseline's rate, quality interpolated.
-
-    The quality is read off the recorded runs of the same method by their share of operations; a
-    method without recorded runs has none.
+    Args:
+        recorded: the shipped study, where it is of this model; else None.
+        live: points measured here at this setting, by code.
     """
-    plan = plan_of(method, sampling.steps)
-    whole = recorded.costs.run(Plan.full(sampling.steps)).macs
-    passes = 1 if sampling.guidance == 1 else 2
-    cost = recorded.costs.run(plan)
-    share = cost.macs / whole
-    rate = recorded.seconds / _recorded_macs(recorded) * (_speed_here(recorded, live) or 1.0)
-    quality = {}
-    ssim = _interpolated(method.name.split(",")[0], share, recorded)
-    if ssim is not None:
-        quality["ssim"] = Interval(ssim, float("nan"), float("nan"), 0)
-    seconds = rate * cost.macs * passes
-    return Point(
-        code=method.code(),
-        method=method.name,
-        share=share,
-        quality=quality,
-        seconds=Interval(seconds, seconds, seconds, 0),
-        kept_bytes=float(recorded.costs.kept_bytes(plan) * passes),
-        gmacs=cost.macs * passes / 1e9,
-        basis="predicted",
-    )
 
+    facts: ModelFacts
+    recorded: Recorded | None
+    sampling: Any
+    live: Mapping[str, Point]
 
-def _recorded_macs(recorded: Recorded) -> float:
-    base = next(p for p in recorded.points.values() if p.method == recorded.comparison.baseline)
-    return base.gmacs * 1e9
+    @property
+    def as_recorded(self) -> bool:
+        """Whether the recorded study ran with these sampler settings."""
+        known = self.recorded.setting.items() if self.recorded else ()
+        return bool(known) and all(getattr(self.sampling, name) == v for name, v in known)
 
+    @cached_property
+    def shipped(self) -> dict[str, Point]:
+        """Recorded points; predictions once the baseline is timed on this machine."""
+        if self.recorded is None or not self.as_recorded:
+            return {}
+        here = self._baseline(self.live)
+        if here is None or here.seconds is None:
+            return dict(self.recorded.points)
+        ratio = here.seconds.value / self.recorded.seconds
+        return {code: point.scaled(ratio) for code, point in self.recorded.points.items()}
 
-def _interpolated(family: str, share: float, recorded: Recorded) -> float | None:
-    same = [p for p in recorded.points.values() if p.method.split(",")[0] == family]
-    known = sorted((p.share, p.ssim) for p in same if np.isfinite(p.ssim))
-    if not known:
+    def point(self, method: Method) -> Point:
+        """What was measured here, else recorded, else foreseen."""
+        code = method.code()
+        return self.live.get(code) or self.shipped.get(code) or self.foresee(method)
+
+    def foresee(self, method: Method) -> Point:
+        """Counted operations, time at the baseline's rate, quality read off runs of the method.
+
+        The quality is that of the same method's runs at the same share of operations, between
+        them interpolated; a method without runs has none, and so has its time without any
+        baseline timed.
+        """
+        costs, plan = self.facts.costs, plan_of(method, self.sampling.steps)
+        passes = 1 if self.sampling.guidance == 1 else 2
+        macs = costs.run(plan).macs
+        share = macs / costs.run(Plan.full(self.sampling.steps)).macs
+        ssim, rate = self._ssim(method, share), self._seconds_per_mac
+        quality = {} if ssim is None else {"ssim": _exactly(ssim)}
+        return Point(
+            code=method.code(),
+            method=method.name,
+            share=share,
+            quality=quality,
+            seconds=None if rate is None else _exactly(rate * macs * passes),
+            kept_bytes=float(costs.kept_bytes(plan) * passes),
+            gmacs=macs * passes / 1e9,
+            basis="predicted",
+        )
+
+    @property
+    def _seconds_per_mac(self) -> float | None:
+        for points in (self.live, self.recorded.points if self.recorded else {}):
+            base = self._baseline(points)
+            if base is not None and base.seconds is not None:
+                return base.seconds.value / (base.gmacs * 1e9)
         return None
-    shares, values = zip(*known, strict=True)
-    # The full run is every method's end: all operations, no difference.
-    if shares[-1] < 1:
-        shares, values = (*shares, 1.0), (*values, 1.0)
-    return float(np.interp(share, shares, values))
+
+    def _baseline(self, points: Mapping[str, Point]) -> Point | None:
+        return next((p for p in points.values() if p.method == BASELINE.name), None)
+
+    def _ssim(self, method: Method, share: float) -> float | None:
+        runs = {**(self.recorded.points if self.recorded else {}), **self.live}
+        family = method.name.split(",")[0]
+        same = [p for p in runs.values() if p.method.split(",")[0] == family]
+        known = sorted((p.share, p.ssim) for p in same if np.isfinite(p.ssim))
+        if not known:
+            return None
+        # The full run is every method's end: all operations, no difference.
+        ends = [*known, (1.0, 1.0)] if known[-1][0] < 1 else known
+        shares, values = zip(*ends, strict=True)
+        return float(np.interp(share, shares, values))
+
+
+def _exactly(value: float) -> Interval:
+    """A modelled number: no interval."""
+    return Interval(value, float("nan"), float("nan"), 0)
 
 
 def device_label() -> str:

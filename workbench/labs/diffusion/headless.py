@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from workbench.labs.diffusion.methods import DEFAULT, chosen, groups, sampling
 from workbench.labs.diffusion.study import study
 from workbench.panels.view import KnobGroup, Values

@@ -18,14 +18,12 @@ from typing import Any
 import numpy as np
 
 from workbench.checkpoints import write_tensors
-from workbench.diffusion.costs import unit_costs
 from workbench.diffusion.drift import drift
 from workbench.diffusion.encoder_propagation import EncoderPropagation
 from workbench.diffusion.feature_inheritance import FeatureInheritance
 from workbench.diffusion.full_sampling import FewerSteps, FullSampling
 from workbench.diffusion.pipeline import Pipeline
-from workbench.diffusion.plan import Plan
-from workbench.diffusion.unet.program import OUTPUT, program
+from workbench.labs.diffusion.facts import ModelFacts
 from workbench.labs.diffusion.methods import group_id
 from workbench.labs.diffusion.study import pipeline, study
 from workbench.measure import device
@@ -53,23 +51,6 @@ def methods() -> list[Method]:
     )
 
 
-def reused_blocks(subject: Pipeline) -> dict[str, list[str]]:
-    """Blocks of which nothing runs in a reusing step, by its kind."""
-    nodes, config = program(subject.config), subject.config
-    given = {"decode": {*nodes.skips, "mid"}}
-    layers = nodes.up_layers
-    for branch in range(len(layers)):
-        deepest = layers[len(layers) - 1 - branch]
-        cached = next(node.inputs[0] for node in nodes.nodes if node.name == deepest)
-        given[f"shallow {branch}"] = {cached}
-    found = {}
-    for kind, names in given.items():
-        values = {n if n in nodes.owner else nodes.blocks[n][-1] for n in names}
-        live = {node.name for node in program(config).live([OUTPUT], values)}
-        found[kind] = [block for block, parts in nodes.blocks.items() if not live & set(parts)]
-    return found
-
-
 def record(out: Path, comparison: Comparison, asked: Sequence[Method], subject: Pipeline) -> None:
     """Write tables, pictures, drift and settings to a folder."""
     comparison.tables.save(out)
@@ -88,22 +69,10 @@ def record(out: Path, comparison: Comparison, asked: Sequence[Method], subject: 
         "device": device.label(),
         "date": datetime.date.today().isoformat(),
         "command": "python -m workbench.labs.diffusion.record",
-        "knobs": {m.code(): {group_id(_family(m)): m.knobs.model_dump(mode="json")} for m in asked},
-        "blocks": list(moved.blocks),
-        "reused": reused_blocks(subject),
-        "costs": unit_costs(subject.shape).record(),
-        "parameters": sum(int(np.prod(w.shape)) for w in subject.weights),
-        "steps": {m.code(): list(_plan(m).full_steps) for m in asked},
+        "knobs": {m.code(): {group_id(type(m)): m.knobs.model_dump(mode="json")} for m in asked},
+        "facts": ModelFacts.of_pipeline(subject).record(),
     }
     (out / "lab.json").write_text(json.dumps(about, indent=1) + "\n")
-
-
-def _family(method: Method) -> type[Method]:
-    return type(method)
-
-
-def _plan(method: Method) -> Plan:
-    return method.outline(pipeline()).plan
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from workbench import shipped
 from workbench.checkpoints import read_tensors
-from workbench.diffusion.arithmetic import UnitCosts
+from workbench.labs.diffusion.facts import ModelFacts
 from workbench.labs.diffusion.points import Point, points_of
 from workbench.study.comparison import Comparison
 from workbench.study.tables import Tables
@@ -31,7 +31,6 @@ class Recorded:
         knobs: form settings of each point, by its code: {code: {group: {field: value}}}.
         pictures: uint8 [seeds, H, W] by code.
         drift: relative change [blocks, steps] of the full run, step 0 NaN.
-        reused: blocks that no node of runs for, by kind of reusing step: "decode", "shallow 0", ….
     """
 
     comparison: Comparison
@@ -41,11 +40,8 @@ class Recorded:
     date: str
     knobs: Mapping[str, Mapping[str, Mapping[str, Any]]]
     pictures: Mapping[str, np.ndarray]
-    blocks: tuple[str, ...]
     drift: np.ndarray
-    reused: Mapping[str, tuple[str, ...]]
-    costs: UnitCosts
-    parameters: int
+    facts: ModelFacts
 
     @property
     def seconds(self) -> float:
@@ -55,6 +51,11 @@ class Recorded:
         )
         assert known is not None, "the shipped study is timed"
         return known.value
+
+    @property
+    def seeds(self) -> int:
+        """Pictures per method."""
+        return len(self.comparison.tables.rows(self.comparison.baseline))
 
 
 @cache
@@ -72,9 +73,6 @@ def recorded(folder: str | None = None) -> Recorded:
         date=about["date"],
         knobs=about["knobs"],
         pictures=read_tensors(place / "pictures.safetensors"),
-        blocks=tuple(about["blocks"]),
         drift=np.asarray(drift["relative"]),
-        reused={kind: tuple(blocks) for kind, blocks in about["reused"].items()},
-        costs=UnitCosts.of_record(about["costs"]),
-        parameters=about["parameters"],
+        facts=ModelFacts.of_record(about["facts"]),
     )

@@ -27,9 +27,9 @@ def scoreboard(scene: Scene, pictures: int) -> TableContent:
         columns=COLUMNS,
         rows=[_row(scene, index) for index in range(len(scene.methods))],
         title="What does each plan keep, and what does it cost?",
-        subtitle=f"Means over {pictures} pictures, ± half a 95 % interval. PSNR in dB. Fine detail: "
-        "power at high frequencies against the full run. Toy-FID: kernel distance to the real test "
-        "digits in the shipped classifier’s features, lower is better. Kept: between steps.",
+        subtitle=f"Means over {pictures} pictures, ± half a 95 % interval. PSNR in dB. Fine "
+        "detail: power at high frequencies against the full run. Toy-FID: kernel distance to real "
+        "test pictures in a small classifier’s features, lower is better. Kept: between steps.",
         keys=[method.code() for method in scene.methods],
     )
 

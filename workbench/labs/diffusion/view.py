@@ -11,10 +11,12 @@ import numpy as np
 from workbench.diffusion.plan import Plan, PlanError
 from workbench.figures import palette
 from workbench.figures.chart import Chart
-from workbench.labs.diffusion import export, foresight
+from workbench.labs.diffusion import export
 from workbench.labs.diffusion.arithmetic_time import arithmetic_time
 from workbench.labs.diffusion.claims import claim
 from workbench.labs.diffusion.drift_map import drift_map
+from workbench.labs.diffusion.facts import ModelFacts
+from workbench.labs.diffusion.foresight import Foresight, device_label, plan_of, warnings
 from workbench.labs.diffusion.methods import (
     BASELINE,
     DEFAULT,
@@ -72,7 +74,12 @@ class DiffusionView(View):
             raise ValueError("methods is empty; give at least one method class, such as DEFAULT")
         self.methods = tuple(methods)
         self.pipeline = pipeline
-        self.shipped: Recorded = recorded()
+        self.recorded: Recorded | None = None
+        if pipeline is None:
+            self.recorded = recorded()
+            self.facts = self.recorded.facts
+        else:
+            self.facts = ModelFacts.of_pipeline(pipeline)
         classes: list[MethodClass] = [BASELINE, *self.methods]
         declared = {method.name: method.slot for method in classes}
         colours = palette.use({k: v for k, v in declared.items() if v != 0}, BASELINE.name)
@@ -81,7 +88,7 @@ class DiffusionView(View):
             replace(group, method=self.slots.get(group.label)) for group in groups(self.methods)
         ]
         self.presets = presets(self.methods)
-        self.study_line = _study_line(self.shipped, pipeline)
+        self.study_line = _study_line(self.facts, pipeline)
         self.layout = (
             (Slot("time_quality", "chart", 1.45), Slot("split", "split", 1.0)),
             (Slot("grid", "images"),),
@@ -91,6 +98,8 @@ class DiffusionView(View):
         self.exports = export.MENU
         self.measured: dict[str, dict[str, Point]] = {}
         self.live_pictures: dict[str, dict[str, np.ndarray]] = {}
+        self.live_knobs: dict[str, dict[str, dict[str, Any]]] = {}
+        self.live_drift: dict[str, np.ndarray] = {}
         self.comparison: Comparison | None = None
         self.charts: dict[str, Chart] = {}
         self.seed = 0
@@ -105,12 +114,12 @@ class DiffusionView(View):
         for method in chosen(self.methods, values)[1:]:
             group = group_id(type(method))
             try:
-                plan = foresight.plan_of(method, steps)
+                plan = plan_of(method, steps)
             except (PlanError, ValueError) as error:
                 field = getattr(method, "plan_field", "")
                 found.append(Problem("error", field, str(error), group))
                 continue
-            found += foresight.warnings(method, plan, steps, self.shipped.costs, group)
+            found += warnings(method, plan, steps, self.facts.costs, group)
         return found
 
     def hints(self, values: Values) -> Hints:
@@ -121,7 +130,7 @@ class DiffusionView(View):
             if "custom_steps" not in type(method).Knobs.model_fields:
                 continue
             try:
-                plan = foresight.plan_of(method, sampling(values).steps)
+                plan = plan_of(method, sampling(values).steps)
             except (PlanError, ValueError):
                 continue
             count = f"{len(plan.full_steps)} of {plan.steps} steps run in full."
@@ -150,6 +159,7 @@ class DiffusionView(View):
 
     def run(self, values: Values, report: Report) -> Iterator[Picture]:
         """Sample, look, time: a picture after each method and one with times."""
+        from workbench.diffusion.drift import drift
         from workbench.labs.diffusion.study import study
         from workbench.runs import Store
         from workbench.study.compare import progressive
@@ -170,52 +180,58 @@ class DiffusionView(View):
         ):
             self.comparison = comparison
             self.measured.setdefault(context, {}).update(points_of(comparison))
+            self._remember(methods)
             self.live_pictures.setdefault(context, {}).update(_pictures(comparison))
             yield self._picture(self._scene(values), values, "measured")
+        if context not in self.live_drift and not self._foresight(values).as_recorded:
+            subject: Any = about.subject
+            inputs = about.inputs(about.seeds[: about.batch])
+            self.live_drift[context] = drift(subject, inputs, report).relative
+            yield self._picture(self._scene(values), values, "measured")
+
+    def _remember(self, methods: Sequence[Method]) -> None:
+        """What a click on a point measured here will load."""
+        for method in methods:
+            knobs = {group_id(type(method)): method.knobs.model_dump(mode="json")}
+            self.live_knobs[method.code()] = knobs
 
     def _context(self, values: Values) -> str:
         knobs = sampling(values)
         return f"{knobs.sampler} {knobs.steps} {knobs.guidance:g} {knobs.seeds}"
 
+    def _foresight(self, values: Values) -> Foresight:
+        live = self.measured.get(self._context(values), {})
+        return Foresight(self.facts, self.recorded, sampling(values), live)
+
     def _scene(self, values: Values) -> Scene:
         methods = chosen(self.methods, values)
-        context = self._context(values)
-        live = self.measured.get(context, {})
-        plans = {m.code(): foresight.plan_of(m, sampling(values).steps) for m in methods}
-        shipped = foresight.shipped_points(self.shipped, sampling(values), live)
-        points = {
-            code: live.get(code) or shipped.get(code) or self._foreseen(method, values, live)
-            for method in methods
-            for code in [method.code()]
-        }
-        pictures = dict(self.live_pictures.get(context, {}))
-        if foresight.same_setting(self.shipped, sampling(values)):
-            pictures = {**self.shipped.pictures, **pictures}
+        context, known = self._context(values), self._foresight(values)
+        pictures = self.live_pictures.get(context, {})
+        if self.recorded is not None and known.as_recorded:
+            pictures = {**self.recorded.pictures, **pictures}
+        steps = sampling(values).steps
         return Scene(
             methods=methods,
-            points={code: point for code, point in points.items() if point is not None},
-            others={**shipped, **live},
+            points={method.code(): known.point(method) for method in methods},
+            others={**known.shipped, **known.live},
             pictures=pictures,
-            plans=plans,
+            plans={method.code(): plan_of(method, steps) for method in methods},
             look=self._look(values),
-            steps=sampling(values).steps,
+            steps=steps,
             seed=self.seed,
             slots=self.slots,
         )
 
-    def _foreseen(self, method: Method, values: Values, live: Mapping[str, Point]) -> Point | None:
-        return foresight.foresee(method, sampling(values), self.shipped, live)
+    def _drift(self, values: Values) -> np.ndarray | None:
+        """Drift at this setting, else the recorded one."""
+        shipped = self.recorded.drift if self.recorded is not None else None
+        return self.live_drift.get(self._context(values), shipped)
 
     def _picture(self, scene: Scene, values: Values, basis: Basis) -> Picture:
-        shipped = self.shipped
-        measured_here = any(p.basis == "measured" for p in scene.points.values())
-        where = "" if measured_here else f"shipped run of {shipped.date}"
-        subtitle = "Upper left is better · hollow: predicted" + (
-            " from the shipped run" if measured_here else f" · filled: {where}"
-        )
+        here = any(point.basis == "measured" for point in scene.points.values())
         charts = {
-            "time_quality": time_quality(scene, shipped.knobs, {}, subtitle),
-            "drift": drift_map(scene, shipped.blocks, shipped.drift, shipped.reused),
+            "time_quality": time_quality(scene, self._knobs, {}, self._subtitle(here)),
+            "drift": drift_map(scene, self.facts, self._drift(values)),
             "arithmetic": arithmetic_time(scene),
         }
         self.charts = charts
@@ -226,22 +242,33 @@ class DiffusionView(View):
         for name, content in (("grid", grid(scene)), ("split", split(scene))):
             if content is not None:
                 contents[name] = content
-        count = sampling(values).seeds if measured_here else len(shipped.comparison.tables.rows(
-            shipped.comparison.baseline))  # fmt: skip
+        shipped = basis == "recorded" and self.recorded
+        count = self.recorded.seeds if self.recorded and not here else sampling(values).seeds
         contents["scoreboard"] = scoreboard(scene, count)
         return Picture(
             contents=contents,
             claim=claim(scene, self._setting_words(values)),
             basis=basis,
             details=self._details(scene),
-            when=shipped.date if basis == "recorded" else "",
-            device=shipped.device if basis == "recorded" else foresight.device_label(),
+            when=shipped.date if shipped else "",
+            device=shipped.device if shipped else device_label(),
         )
+
+    @property
+    def _knobs(self) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
+        """Form settings of every point ever shown, by its code."""
+        return {**(self.recorded.knobs if self.recorded else {}), **self.live_knobs}
+
+    def _subtitle(self, here: bool) -> str:
+        if here or self.recorded is None:
+            return "Upper left is better · hollow: predicted"
+        return f"Upper left is better · hollow: predicted · filled: run of {self.recorded.date}"
 
     def _setting_words(self, values: Values) -> str:
         knobs = sampling(values)
         sampler = f"{knobs.sampler.upper()} {knobs.steps}, guidance {knobs.guidance:g}."
-        return f"Digits UNet, 16 × 16, {sampler}"
+        model = "Digits UNet, 16 × 16" if self.pipeline is None else self.pipeline.name
+        return f"{model}, {sampler}"
 
     def _details(self, scene: Scene) -> list[str]:
         if self.comparison is None:
@@ -260,7 +287,7 @@ class DiffusionView(View):
             return picture
         letters = {self._look(pinned).code(): letter for letter, pinned in pins.items()}
         scene = self._scene(values)
-        drawn = time_quality(scene, self.shipped.knobs, letters, shown.subtitle)
+        drawn = time_quality(scene, self._knobs, letters, shown.subtitle)
         content = ChartContent(
             drawn.title, drawn.subtitle, drawn.description, drawn.spec, drawn.rows
         )
@@ -268,13 +295,13 @@ class DiffusionView(View):
 
     def load(self, key: str) -> Mapping[str, Mapping[str, Any]] | None:
         """Settings of a clicked point: the method's knobs, and the method looked at."""
-        knobs = self.shipped.knobs.get(key)
+        knobs = self._knobs.get(key)
         if knobs is None:
             return None
         known = {group_id(method): method.name for method in self.methods}
         group = next(iter(knobs))
         if group not in known:
-            return {SAMPLING: {"steps": self.shipped.setting["steps"]}}
+            return None
         return {**knobs, SAMPLING: {"look": known[group]}}
 
     def choose(self, key: str, picture: Picture) -> Picture | None:
@@ -308,10 +335,11 @@ class DiffusionView(View):
         return "" if chart is None else svg(chart)
 
 
-def _study_line(shipped: Recorded, pipeline: Pipeline | None) -> str:
+def _study_line(facts: ModelFacts, pipeline: Pipeline | None) -> str:
+    size = f"{facts.parameters / 1e6:.1f} M parameters"
     if pipeline is not None:
-        return pipeline.name
-    size = f"{shipped.parameters / 1e6:.1f} M parameters"
+        height, width, _ = pipeline.sample_shape
+        return f"{pipeline.name} · {size} · {height} × {width}"
     return f"Shipped digits UNet · {size} · 16 × 16, enlarged from 8 × 8 scans"
 
 

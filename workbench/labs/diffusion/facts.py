@@ -1,0 +1,71 @@
+"""Facts of a model that plans depend on: what its pieces cost, and what a reusing step skips."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from workbench.diffusion.arithmetic import UnitCosts
+
+if TYPE_CHECKING:
+    from workbench.diffusion.pipeline import Pipeline
+    from workbench.diffusion.unet.config import UNetConfig
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What is known of a model before anything runs.
+
+    Args:
+        blocks: in execution order.
+        reused: blocks that no part of runs, by kind of reusing step: "decode", "shallow 0", ….
+    """
+
+    costs: UnitCosts
+    blocks: tuple[str, ...]
+    reused: Mapping[str, tuple[str, ...]]
+    parameters: int
+
+    def record(self) -> dict[str, Any]:
+        """As plain values for a file."""
+        return {
+            "costs": self.costs.record(),
+            "blocks": list(self.blocks),
+            "reused": {kind: list(blocks) for kind, blocks in self.reused.items()},
+            "parameters": self.parameters,
+        }
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> Self:
+        """What `record` gave."""
+        reused = {kind: tuple(blocks) for kind, blocks in record["reused"].items()}
+        costs = UnitCosts.of_record(record["costs"])
+        return cls(costs, tuple(record["blocks"]), reused, record["parameters"])
+
+    @classmethod
+    def of_pipeline(cls, pipeline: Pipeline) -> Self:
+        """Counted on the model's structure; nothing runs."""
+        from workbench.diffusion.costs import unit_costs
+        from workbench.diffusion.unet.program import program
+
+        parameters = sum(int(array.size) for array in pipeline.weights)
+        blocks = tuple(program(pipeline.config).blocks)
+        return cls(unit_costs(pipeline.shape), blocks, _reused(pipeline.config), parameters)
+
+
+def _reused(config: UNetConfig) -> dict[str, tuple[str, ...]]:
+    from workbench.diffusion.unet.program import OUTPUT, program
+
+    nodes = program(config)
+    layers = nodes.up_layers
+    inputs = {node.name: node.inputs for node in nodes.nodes}
+    middle = nodes.blocks["mid"][-1]
+    given = {"decode": {*nodes.skips, middle}}
+    for branch in range(len(layers)):
+        given[f"shallow {branch}"] = {inputs[layers[len(layers) - 1 - branch]][0]}
+    found = {}
+    for kind, names in given.items():
+        live = {node.name for node in nodes.live([OUTPUT], names)}
+        found[kind] = tuple(block for block, parts in nodes.blocks.items() if not live & set(parts))
+    return found

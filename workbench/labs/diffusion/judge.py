@@ -1,0 +1,85 @@
+"""Judge: a classifier that lies beside a model, and the qualities only it can tell.
+
+A model folder with `classifier/` in it gets class agreement, diversity and toy-FID; one without is
+compared by fidelity to its own full run alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from workbench.study.study import Outcome, Outputs, Probe
+
+if TYPE_CHECKING:
+    from workbench.diffusion.classifier import Classifier
+
+
+@dataclass(frozen=True, eq=False)
+class Judge:
+    """A classifier and the features of real test pictures, which toy-FID is measured against."""
+
+    classifier: Classifier
+    real: np.ndarray
+
+    def derived(self, outputs: Outputs) -> Outputs:
+        """The classifier's features and its answer for each picture, computed once."""
+        return {
+            "features": np.asarray(self.classifier.features(outputs["image"])),
+            "answer": np.asarray(self.classifier.predict(outputs["image"])),
+        }
+
+    def toy_fid(self, outcome: Outcome) -> float:
+        """Kernel distance to the real test pictures; meant for few samples, unlike FID."""
+        from workbench.diffusion.population import kernel_distance
+
+        return kernel_distance(outcome.outputs["features"], self.real)
+
+    @property
+    def probes(self) -> tuple[Probe, ...]:
+        """Class agreement first: it decides the verdict."""
+        name = "toy-FID (kernel distance, classifier features)"
+        return (
+            Probe("agreement", _agrees, "%", "higher", 2.0, label="class agreement"),
+            Probe("toy_fid", self.toy_fid, "", "lower", level="population", label=name),
+            Probe(
+                "diversity", _diversity, "", "higher", level="population", label="class diversity"
+            ),
+        )
+
+
+@cache
+def judge_of(folder: str) -> Judge | None:
+    """The judge of a model folder, or None where it has no classifier.
+
+    Raises:
+        CheckpointError: for a classifier that is truncated or mislabelled.
+    """
+    place = Path(folder) / "classifier"
+    if not folder or not place.is_dir():
+        return None
+    from workbench.datasets import digits
+    from workbench.diffusion.classifier import load_classifier
+
+    classifier = load_classifier(place)
+    test = digits(size=classifier.config.image_size).test
+    return Judge(classifier, np.asarray(classifier.features(test.images.astype(np.float32) / 255)))
+
+
+def _asked(outcome: Outcome) -> np.ndarray:
+    """The class each seed asks for: classes take turns."""
+    return np.array([seed % outcome.subject.tokens.classes for seed in outcome.seeds])
+
+
+def _agrees(outcome: Outcome) -> np.ndarray:
+    return 100.0 * (outcome.outputs["answer"] == _asked(outcome))
+
+
+def _diversity(outcome: Outcome) -> float:
+    from workbench.diffusion.population import diversity
+
+    return diversity(outcome.outputs["features"], _asked(outcome))
