@@ -11,10 +11,10 @@ from typing import Any
 
 _HOMES = {
     "DEFAULT": "workbench.labs.diffusion.methods",
-    "blind": "workbench.labs.diffusion.blind",
+    "blind": "workbench.labs.diffusion.blind_pairs",
     "open": "workbench.labs.diffusion.view",
-    "pipeline": "workbench.labs.diffusion.study",
-    "study": "workbench.labs.diffusion.study",
+    "pipeline": "workbench.labs.diffusion.sampling_study",
+    "study": "workbench.labs.diffusion.sampling_study",
 }
 
 __all__ = ["DEFAULT", "blind", "open", "pipeline", "study"]

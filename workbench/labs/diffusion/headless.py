@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from workbench.labs.diffusion.methods import DEFAULT, chosen, groups, sampling
-from workbench.labs.diffusion.study import study
+from workbench.labs.diffusion.sampling_study import study
 from workbench.panels.view import KnobGroup, Values
 from workbench.study.method import Method
 from workbench.study.study import Study

@@ -25,7 +25,7 @@ from workbench.diffusion.full_sampling import FewerSteps, FullSampling
 from workbench.diffusion.pipeline import Pipeline
 from workbench.labs.diffusion.facts import ModelFacts
 from workbench.labs.diffusion.methods import group_id
-from workbench.labs.diffusion.study import pipeline, study
+from workbench.labs.diffusion.sampling_study import pipeline, study
 from workbench.measure import device
 from workbench.study.compare import compare, distinct
 from workbench.study.comparison import Comparison

@@ -160,7 +160,7 @@ class DiffusionView(View):
     def run(self, values: Values, report: Report) -> Iterator[Picture]:
         """Sample, look, time: a picture after each method and one with times."""
         from workbench.diffusion.drift import drift
-        from workbench.labs.diffusion.study import study
+        from workbench.labs.diffusion.sampling_study import study
         from workbench.runs import Store
         from workbench.study.compare import progressive
 

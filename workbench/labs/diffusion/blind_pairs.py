@@ -81,7 +81,7 @@ class BlindView(View):
 
     def run(self, values: Values, report: Report) -> Iterator[Picture]:
         """Sample both methods on twenty fresh seeds."""
-        from workbench.labs.diffusion.study import study
+        from workbench.labs.diffusion.sampling_study import study
         from workbench.runs import Store
         from workbench.study.compare import compare
 
