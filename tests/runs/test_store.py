@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from workbench.runs import Identity, Results, Store, default_folder
+from workbench.home import data
+from workbench.runs import Identity, Results, Store
 
 
 def fill(store: Store, count: int = 3) -> None:
@@ -168,9 +169,9 @@ def test_pickles_are_neither_written_nor_read(
 
 def test_default_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path / "mine"))
-    assert Store().folder == tmp_path / "mine" == default_folder()
+    assert Store().folder == tmp_path / "mine" == data()
     assert not (tmp_path / "mine").exists()
     monkeypatch.delenv("WORKBENCH_HOME")
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setattr("sys.platform", "linux")
-    assert default_folder() == tmp_path / "data" / "efficiency-workbench"
+    assert data() == tmp_path / "data" / "efficiency-workbench"

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from workbench.runs.lease import Busy, LeaseLost
     from workbench.runs.results import Results
     from workbench.runs.run import Run, Status
-    from workbench.runs.store import Store, default_folder
+    from workbench.runs.store import Store
     from workbench.runs.worker import end_with_parent
     from workbench.runs.writer import AlreadyFinished, Writer
 
@@ -26,7 +26,6 @@ _PLACES = {
     "Store": "store",
     "StoreFull": "disk",
     "Writer": "writer",
-    "default_folder": "store",
     "digest": "identity",
     "end_with_parent": "worker",
     "fingerprint": "identity",
@@ -42,7 +41,6 @@ __all__ = [
     "Store",
     "StoreFull",
     "Writer",
-    "default_folder",
     "digest",
     "end_with_parent",
     "fingerprint",

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench.home import data
 from workbench.runs.disk import append_line, read_lines, room_for
 from workbench.runs.identity import Identity
 from workbench.runs.index import Index
@@ -19,22 +18,6 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-APPLICATION = "efficiency-workbench"
-
-
-def default_folder() -> Path:
-    """`$WORKBENCH_HOME`, else this system's place for a user's data. Not made here."""
-    chosen = os.environ.get("WORKBENCH_HOME")
-    if chosen:
-        return Path(chosen).expanduser()
-    if sys.platform == "win32":
-        data = Path(os.environ.get("LOCALAPPDATA", "~/AppData/Local"))
-    elif sys.platform == "darwin":
-        data = Path("~/Library/Application Support")
-    else:
-        data = Path(os.environ.get("XDG_DATA_HOME", "~/.local/share"))
-    return data.expanduser() / APPLICATION
-
 
 class Store:
     """A folder with `runs/<id>/`, `results/`, `timings.jsonl` and the index of the runs.
@@ -42,11 +25,11 @@ class Store:
     Any number of processes may use one store at once, and be killed at any moment.
 
     Args:
-        folder: the store; `default_folder()` where left out. Made when first written.
+        folder: the store; `workbench.home.data()` where left out. Made when first written.
     """
 
     def __init__(self, folder: str | Path | None = None) -> None:
-        chosen = default_folder() if folder is None else Path(folder).expanduser()
+        chosen = data() if folder is None else Path(folder).expanduser()
         self.folder = chosen.absolute()
         self.results = Results(self.folder / "results")
 
