@@ -97,3 +97,20 @@ def test_installed_doctor_finds_nothing_missing(python):
     report = run_outside(python, "-m", "workbench", "doctor")
     assert "\n! " not in report
     assert "cpu" in report
+
+
+FIRST_PICTURE = """
+import sys
+from workbench.labs import diffusion
+
+panel = diffusion.open()
+assert "jax" not in sys.modules, "the first picture needs no model"
+print(panel.status["kind"], panel.view.svg()[:4], len(panel.picture.contents))
+panel.close()
+"""
+
+
+def test_the_first_picture_is_drawn_outside_the_tree(python):
+    kind, start, slots = run_outside(python, "-c", FIRST_PICTURE).split()
+    assert (kind, start) == ("idle", "<svg")
+    assert int(slots) == 6
