@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-import altair as alt
-
 from workbench.figures import layers, theme
 from workbench.figures.chart import Chart, ChartError, Row, records
+from workbench.figures.grammar import alt
 from workbench.figures.numbers import number, setting
 from workbench.figures.palette import slot as shared_slot
 from workbench.figures.text import text_width

@@ -5,11 +5,10 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import altair as alt
-
 from workbench.figures import axes, theme
 from workbench.figures.axes import Domain
 from workbench.figures.chart import slot_scale
+from workbench.figures.grammar import alt
 
 PICK = "pick"
 """Name of the selection that holds the chosen row's `key`."""

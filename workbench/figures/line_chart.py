@@ -4,11 +4,10 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import altair as alt
-
 from workbench.figures import axes, layers, placement, theme
 from workbench.figures.axes import Domain
 from workbench.figures.chart import Chart, ChartError, Row, is_predicted, records, slots_of
+from workbench.figures.grammar import alt
 from workbench.figures.numbers import number
 from workbench.figures.palette import Palette
 from workbench.figures.text import text_width, two_lines

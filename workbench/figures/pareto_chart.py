@@ -5,11 +5,10 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-import altair as alt
-
 from workbench.figures import axes, layers, placement
 from workbench.figures.axes import Domain
 from workbench.figures.chart import Chart, ChartError, Row, is_predicted, records, slots_of
+from workbench.figures.grammar import alt
 from workbench.figures.numbers import number
 from workbench.figures.palette import Palette
 from workbench.figures.placement import Box, Label

@@ -1,0 +1,42 @@
+"""Altair, imported without the three seconds its schema validator spends on a grammar of addresses.
+
+Altair imports jsonschema, and jsonschema imports `rfc3987_syntax` where it is installed (JupyterLab
+brings it). That module builds 38 parsers at import, which nothing here ever calls. It is put off
+to the first call; whoever imports it by name gets the real one.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+
+__all__ = ["alt"]
+
+_SLOW = "rfc3987_syntax"
+
+
+@contextmanager
+def _put_off() -> Iterator[None]:
+    if _SLOW in sys.modules or "jsonschema" in sys.modules:
+        yield
+        return
+    stand_in = ModuleType(_SLOW)
+    stand_in.is_valid_syntax = _is_valid_syntax  # type: ignore[attr-defined]
+    sys.modules[_SLOW] = stand_in
+    try:
+        yield
+    finally:
+        if sys.modules.get(_SLOW) is stand_in:
+            del sys.modules[_SLOW]
+
+
+def _is_valid_syntax(term: str, value: str) -> bool:
+    from rfc3987_syntax import is_valid_syntax
+
+    return bool(is_valid_syntax(term, value))
+
+
+with _put_off():
+    import altair as alt
