@@ -1,0 +1,314 @@
+"""Runs of the lab on a tiny model: live points, copied code, the command, export, blind, record."""
+
+import csv
+import io
+import json
+import zipfile
+from xml.etree import ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.labs import tiny
+from workbench.diffusion.feature_inheritance import FeatureInheritance
+from workbench.diffusion.full_sampling import FewerSteps, FullSampling
+from workbench.labs import diffusion
+from workbench.labs.command import compare as command
+from workbench.labs.diffusion import blind_pairs, record, sampling_study
+from workbench.labs.diffusion.recorded import recorded
+from workbench.labs.diffusion.view import DiffusionView
+from workbench.panels import Panel
+from workbench.panels.settings import accepted, start
+from workbench.study import Cancelled, compare
+from workbench.study.progress import silent
+
+SMALL = {
+    "sampling": {"steps": 8, "seeds": 8, "look": "Feature inheritance"},
+    "feature_inheritance": {"interval": 4},
+    "encoder_propagation": {"key_steps": "uniform", "interval": 4, "largest_group": 2},
+    "fewer_steps": {"steps": 4},
+}
+METHODS = ["Full sampling", "Encoder propagation", "Feature inheritance", "Fewer steps"]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """One store for this file, so that no picture is sampled twice."""
+    place = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WORKBENCH_HOME", str(place))
+        yield place
+
+
+@pytest.fixture
+def tiny_ships(monkeypatch):
+    """The tiny model in the place of the shipped one."""
+    monkeypatch.setattr(sampling_study, "pipeline", lambda folder=None: tiny.pipeline())
+
+
+@pytest.fixture(scope="module")
+def finished(home):
+    """A view after a run, its settings, and the pictures it handed out."""
+    view = DiffusionView(pipeline=tiny.pipeline())
+    values = accepted(view, start(view, SMALL))
+    before = view.predict(values)
+    return view, values, before, list(view.run(values, silent))
+
+
+def rows(picture, slot="time_quality"):
+    return picture.contents[slot].rows["live"]
+
+
+def test_points_fill_one_method_after_another(finished):
+    view, values, before, pictures = finished
+    assert before.basis == "predicted" and "grid" not in before.contents
+    shown = [len(picture.contents["grid"].rows) for picture in pictures[:4]]
+    assert shown == [1, 2, 3, 4]
+    last = pictures[-1]
+    assert last.basis == "measured" and {row["method"] for row in rows(last)} >= set(METHODS[1:3])
+    assert rows(last) and not any(row["predicted"] for row in rows(last))
+    for row in rows(last):
+        assert row["x_low"] <= row["x"] <= row["x_high"] and np.isfinite(row["y"])
+    assert last.device and last.when == ""
+    (line,) = [cells for cells in last.contents["scoreboard"].rows if cells[0].text == METHODS[2]]
+    assert all(cell.basis == "measured" for cell in line if not isinstance(cell, str))
+    again = view.predict(values)
+    assert again.basis == "measured" and rows(again) == rows(last)
+
+
+def test_a_measured_point_loads_its_settings(finished):
+    view, values, *_ = finished
+    over = view.load("FeatureInheritance(interval=4)")
+    assert over["feature_inheritance"]["interval"] == 4
+    assert over["sampling"] == {"look": "Feature inheritance"}
+
+
+def test_a_run_stops_between_groups_and_keeps_what_was_done(home):
+    view = DiffusionView(pipeline=tiny.pipeline())
+    values = accepted(view, start(view, SMALL | {"sampling": {"steps": 9, "seeds": 24}}))
+    calls = []
+
+    def report(done, total, note="", preview=None):
+        calls.append(done / total)
+        if len(calls) == 4:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        list(view.run(values, report))
+    assert calls == sorted(calls) and calls[-1] < 1
+    assert view.predict(values).contents["time_quality"]
+
+
+def test_a_users_method_runs_beside_the_others(home):
+    from tests.labs.test_view import EveryOther
+
+    view = DiffusionView([*diffusion.DEFAULT, EveryOther], tiny.pipeline())
+    settings = SMALL | {"sampling": SMALL["sampling"] | {"look": "Every other"}}
+    *_, last = view.run(accepted(view, start(view, settings)), silent)
+    (row,) = [row for row in rows(last) if row["key"] == "EveryOther()"]
+    assert not row["predicted"] and np.isfinite(row["y"]) and row["slot"] == view.slots[row["method"]]
+    assert [line.label for line in last.contents["grid"].rows] == [*METHODS, "Every other"]
+
+
+def test_copied_code_gives_the_same_table(home, finished, tiny_ships):
+    view, values, *_ = finished
+    text = diffusion.open(settings=SMALL).view.code(values)
+    scope: dict = {}
+    exec(compile(text.replace("compare(methods, study)", "compare(methods, study, repeats=0)"),
+                 "copied", "exec"), scope)  # fmt: skip
+    copied = scope["comparison"].tables.trials
+    shown = view.comparison.tables.trials
+    columns = ["trial_id", "method", "seed", *[c for c in shown if c.startswith("quality.")]]
+    pd.testing.assert_frame_equal(copied[columns], shown[columns], rtol=1e-5)
+    assert text.splitlines()[-1] == "comparison"
+
+
+@pytest.mark.parametrize("kind", ["svg", "png", "pdf", "html", "csv", "json", "zip"])
+def test_every_export_opens(finished, kind, tmp_path):
+    from PIL import Image
+
+    view, values, _, pictures = finished
+    assert kind in [entry.kind for entry in view.exports] and len(view.exports) == 7
+    view.predict(values)
+    name, content = view.export(kind, values, pictures[-1])
+    assert name.endswith(f".{kind}")
+    if kind == "svg":
+        assert ElementTree.fromstring(content).tag.endswith("svg")
+    elif kind == "png":
+        picture = Image.open(io.BytesIO(content))
+        picture.load()
+        assert min(picture.size) > 300
+    elif kind == "pdf":
+        assert content.startswith(b"%PDF-") and b"%%EOF" in content[-64:]
+    elif kind == "html":
+        text = content.decode()
+        assert 'src="http' not in text and 'href="http' not in text and "import(" not in text[:2000]
+    elif kind == "csv":
+        frame = pd.read_csv(io.BytesIO(content))
+        shown = view.comparison.tables.trials
+        assert list(frame["trial_id"]) == list(shown["trial_id"])
+        np.testing.assert_allclose(frame["quality.ssim"], shown["quality.ssim"], rtol=1e-6)
+    elif kind == "json":
+        about = json.loads(content)
+        assert about["panel"]["sampling"]["steps"] == 8 and about["versions"]["jax"]
+        assert about["panel"]["feature_inheritance"]["interval"] == 4
+    else:
+        from workbench.figures.command import figure
+
+        (tmp_path / name).write_bytes(content)
+        with zipfile.ZipFile(tmp_path / name) as archive:
+            assert archive.testzip() is None and len(archive.namelist()) >= 4
+        assert figure(tmp_path / name, check=True) == 0
+
+
+def test_exported_tables_are_those_of_the_picture_on_the_screen(home):
+    """Neither a file nor the verdict beside the status belongs to another setting's run."""
+    view = DiffusionView(pipeline=tiny.pipeline())
+    one = accepted(view, start(view, SMALL))
+    other = accepted(view, start(view, SMALL | {"feature_inheritance": {"interval": 2}}))
+    first = list(view.run(one, silent))[-1]
+    assert first.details and "Feature inheritance" in first.details[0]
+    elsewhere = view.predict(other)
+    assert elsewhere.basis == "predicted" and not elsewhere.details
+    list(view.run(other, silent))
+    back = view.predict(one)
+    codes = {row["code"] for row in csv.DictReader(
+        io.StringIO(view.export("csv", one, back)[1].decode()))}  # fmt: skip
+    assert "FeatureInheritance(interval=4)" in codes
+    assert back.details == first.details
+
+
+def test_tables_of_a_recorded_answer(home):
+    view = DiffusionView()
+    values = accepted(view, start(view, None))
+    picture = view.predict(values)
+    frame = pd.read_csv(io.BytesIO(view.export("csv", values, picture)[1]))
+    assert set(frame["code"]) == set(view.recorded.points)
+
+
+def test_an_unknown_export_is_refused(finished):
+    view, values, *_ = finished
+    with pytest.raises(ValueError, match="no export of kind 'gif'"):
+        view.export("gif", values, view.predict(values))
+
+
+# -- the command ----------------------------------------------------------------------------
+
+
+def test_the_command_makes_the_panels_tables(home, finished, tiny_ships, tmp_path, capsys):
+    from workbench.study import Tables
+
+    view, values, *_ = finished
+    copied = tmp_path / "settings.json"
+    copied.write_text(json.dumps(SMALL))
+    assert command("diffusion", settings=copied, repeats=0, out=tmp_path / "out") == 0
+    out = capsys.readouterr().out
+    assert "quality.ssim" in out and f"Tables in {tmp_path / 'out'}" in out
+    written = Tables.load(tmp_path / "out").trials
+    shown = view.comparison.tables.trials
+    assert list(written["trial_id"]) == list(shown["trial_id"])
+    np.testing.assert_allclose(written["quality.ssim"], shown["quality.ssim"], rtol=1e-5)
+
+
+def test_the_command_takes_single_changes(home, tiny_ships, capsys):
+    changes = ["sampling.steps=8", "sampling.seeds=8", "feature_inheritance.interval=4",
+               "encoder_propagation.key_steps=uniform", "encoder_propagation.largest_group=2",
+               "fewer_steps.steps=4"]  # fmt: skip
+    assert command("diffusion", changes=changes, repeats=3) == 0
+    out = capsys.readouterr().out
+    assert "cost.latency" in out and "× the speed of Full sampling" in out
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (["sampling.steps=2"], "Steps must be between 6 and 200. You gave 2"),
+        (["sampling.steps"], "write group.knob=value"),
+        (["steps=8"], "write group.knob=value"),
+        (["sampling.step=8"], "has no knob 'step'"),
+        (["sampler.steps=8"], "There is no group 'sampler'"),
+        (["sampling.sampler=euler"], "Sampler"),
+        (["encoder_propagation.key_steps=custom", "encoder_propagation.custom_steps=[3]",
+          "sampling.steps=8", "sampling.seeds=8"], "Step 0 must run in full"),
+    ],
+)  # fmt: skip
+def test_bad_settings_end_the_command_with_one_line(tiny_ships, changes, words, capsys):
+    assert command("diffusion", changes=changes, repeats=0) == 2
+    captured = capsys.readouterr()
+    lines = [line for line in captured.err.splitlines() if line.strip() and "|" not in line]
+    assert len(lines) == 1 and words in lines[0]
+    assert "quality" not in captured.out
+
+
+def test_a_missing_settings_file_and_an_unknown_lab(tmp_path, capsys):
+    assert command("diffusion", settings=tmp_path / "none.json") == 2
+    assert "none.json" in capsys.readouterr().err
+    assert command("chemistry") == 2
+    assert capsys.readouterr().err == "There is no lab 'chemistry'; there is diffusion\n"
+
+
+# -- blind pairs ----------------------------------------------------------------------------
+
+
+def test_blind_pairs_start_from_the_recorded_pictures():
+    view = blind_pairs.BlindView()
+    for preset in view.presets:
+        values = accepted(view, start(view, preset.values))
+        picture = view.predict(values)
+        if picture is None:
+            continue
+        assert picture.basis == "recorded" and len(picture.contents["pairs"].pairs) == 8
+        assert picture.contents["pairs"].names[0] == "Full sampling"
+    assert view.predict(accepted(view, start(view, None))) is not None
+
+
+def test_blind_pairs_are_drawn_and_judged(home, tiny_ships):
+    panel = Panel(blind_pairs.BlindView(), quiet=0.0)
+    panel.load({"pairs": {"first_seed": 300, "rival": "Feature inheritance"}})
+    panel.run()
+    assert panel.wait(200)
+    assert panel.status["kind"] == "done", panel.status
+    content = panel.picture.contents["pairs"]
+    assert len(content.pairs) == 20 and content.names == ("Full sampling", "Feature inheritance")
+    assert len({pair.left for pair in content.pairs} if hasattr(content.pairs[0], "left") else
+               {pair for pair in content.pairs}) == 20  # fmt: skip
+    for _ in range(20):
+        panel._on_answer({"slot": "pairs", "side": "left"})
+    assert "%" in panel.answers["pairs"]["verdict"]
+    panel.close()
+
+
+@pytest.mark.parametrize(
+    ("answers", "words"),
+    [
+        (["second"] * 20, "you preferred it"),
+        (["first"] * 20, "you preferred full sampling"),
+        (["first", "second"] * 10, "do not tell the two apart"),
+        (["same"] * 20, "do not tell the two apart"),
+    ],
+)
+def test_the_verdict_of_blind_pairs(answers, words):
+    assert words in blind_pairs.BlindView().answered("pairs", answers)
+
+
+# -- recording ------------------------------------------------------------------------------
+
+
+def test_a_recorded_study_is_read_back(home, tmp_path):
+    subject = tiny.pipeline().with_sampling(sampler="ddim", steps=8, guidance=2.0)
+    methods = [FullSampling(), FeatureInheritance(interval=4), FewerSteps(steps=4)]
+    about = diffusion.study(tiny.pipeline(), steps=8, seeds=8)
+    found = compare(methods, about, repeats=3)
+    record.record(tmp_path, found, methods, subject)
+    back = recorded(str(tmp_path))
+    assert set(back.points) == {method.code() for method in methods}
+    for code, point in back.points.items():
+        rows = found.tables.trials[found.tables.trials["code"] == code]
+        assert point.ssim == pytest.approx(rows["quality.ssim"].mean())
+        assert point.seconds.value == pytest.approx(rows["cost.latency"].iloc[0])
+        image = found.outputs[point.method]["image"][:8, ..., 0]
+        assert np.abs(back.pictures[code] / 255 - image).max() <= 0.5 / 255 + 1e-6
+    assert back.drift.shape == (len(back.facts.blocks), 8)
+    assert back.knobs["FeatureInheritance(interval=4)"]["feature_inheritance"]["interval"] == 4
+    assert back.seeds == 8 and back.device
