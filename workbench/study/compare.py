@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import datetime
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from copy import copy
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from workbench.measure.cost import field_of
 from workbench.study.comparison import Comparison
+from workbench.study.costing import cost_column, with_memory, with_time
 from workbench.study.method import Method, digest
+from workbench.study.probing import jackknife, measured
 from workbench.study.progress import Report, part, silent
 from workbench.study.study import Outcome, Outputs, Probe, Study, as_outputs, join
 from workbench.study.tables import ARRAYS, SERIES, Column, Tables
 
 if TYPE_CHECKING:
-    from workbench.measure.timing import Timing
+    pass
 
-AGAIN = "the baseline again"
 FEWEST_ROUNDS = 3
 
 
@@ -93,10 +92,14 @@ def progressive(
         tables = rows if tables is None else tables.join(rows)
         yield Comparison(tables, baseline.name, {**kept, method.name: outputs})
         kept[method.name] = outputs
-    if repeats and tables is not None:
-        share = part(report, len(methods), len(methods) + 1)
-        timings = _timings(methods, study, artifacts, repeats, share)
-        yield Comparison(_with_time(tables, methods, study, timings), baseline.name, kept)
+    if tables is None or not repeats:
+        return
+    share = part(report, len(methods), len(methods) + 1)
+    ready = {m.name: _artifact(m, study, study.seeds[0], artifacts, share) for m in methods}
+    tables = with_time(tables, methods, study, ready, repeats, share)
+    yield Comparison(tables, baseline.name, kept)
+    if study.peak is not None:
+        yield Comparison(with_memory(tables, methods, study, share), baseline.name, kept)
 
 
 def distinct(methods: Sequence[Method]) -> list[Method]:
@@ -190,7 +193,7 @@ def _quality(
     columns: dict[str, Column] = {}
     curves = []
     for probe in study.probes:
-        value = _measured(probe, outcome)
+        value = measured(probe, outcome)
         meaning = Column(probe.unit, "measured", probe.better, probe.label, probe.tolerance)
         if probe.level == "series":
             curves.append(_series(ids, probe, value))
@@ -198,7 +201,7 @@ def _quality(
             trials[probe.column] = value
             columns[probe.column] = meaning
         else:
-            low, high = _jackknife(probe, outcome, float(value))
+            low, high = jackknife(probe, outcome, float(value))
             trials[probe.column] = float(value)
             trials[f"{probe.column}.low"], trials[f"{probe.column}.high"] = low, high
             spread = (f"{probe.column}.low", f"{probe.column}.high")
@@ -216,12 +219,6 @@ def trial_id(study: Study, method: Method, seed: int) -> str:
     return digest({"study": study.fingerprint, "method": method.identity(), "seed": seed})
 
 
-def cost_column(name: str, basis: Literal["measured", "modelled"]) -> Column:
-    """The meaning of a `cost.*` column."""
-    about = field_of(name)
-    return Column(about.unit, basis, about.better, about.long_name)
-
-
 def _series(ids: list[str], probe: Probe, values: np.ndarray) -> Any:
     import pandas as pd
 
@@ -235,130 +232,3 @@ def _series(ids: list[str], probe: Probe, values: np.ndarray) -> Any:
             "y": values.reshape(-1),
         }
     )
-
-
-def _measured(probe: Probe, outcome: Outcome) -> np.ndarray:
-    """What the probe says, of the shape its level asks for.
-
-    Raises:
-        ValueError: naming the probe; a single number for all seeds, spread over them, would pass
-            for eight measurements that agree perfectly.
-    """
-    value = np.asarray(probe.measure(outcome), dtype=float)
-    count = len(outcome.seeds)
-    fits = {
-        "trial": value.shape == (count,),
-        "series": value.ndim == 2 and value.shape[0] == count,
-        "population": value.shape == (),
-    }
-    if fits[probe.level]:
-        return value
-    wanted = {
-        "trial": f"one number per seed, shape ({count},)",
-        "series": f"one row per seed, shape ({count}, points)",
-        "population": "one number for all seeds",
-    }
-    raise ValueError(
-        f"probe {probe.name!r} at level {probe.level!r} must give {wanted[probe.level]}. "
-        f"It gave shape {value.shape}"
-    )
-
-
-def _jackknife(probe: Probe, outcome: Outcome, value: float) -> tuple[float, float]:
-    """95 % interval of a population probe by leaving out one seed at a time (Tukey 1958).
-
-    Drawing seeds with replacement would count a picture beside itself, which diversity and kernel
-    distances take for a real pair. Valid for smooth measures; a median or a maximum is none.
-    """
-    from scipy.special import stdtrit
-
-    count = len(outcome.seeds)
-    if count < 4:
-        return float("nan"), float("nan")
-    every = np.arange(count)
-    left_out = [float(_measured(probe, _taken(outcome, every[every != i]))) for i in range(count)]
-    error = np.sqrt((count - 1) * np.var(left_out))
-    half = float(stdtrit(count - 1, 0.975) * error)
-    return value - half, value + half
-
-
-def _taken(outcome: Outcome, chosen: np.ndarray) -> Outcome:
-    pick = {name: array[chosen] for name, array in outcome.outputs.items()}
-    reference = {name: array[chosen] for name, array in outcome.reference.items()}
-    return Outcome(
-        outcome.method,
-        outcome.subject,
-        tuple(outcome.seeds[i] for i in chosen),
-        outcome.draw,
-        pick,
-        reference,
-        outcome.artifact,
-    )
-
-
-def _timings(
-    methods: Sequence[Method],
-    study: Study,
-    artifacts: Artifacts,
-    repeats: int,
-    report: Report,
-) -> dict[str, Timing]:
-    from workbench.measure import timing
-
-    seeds = study.seeds[: study.batch]
-    inputs = study.inputs(seeds)
-
-    def run(method: Method) -> Callable[[], Any]:
-        artifact = _artifact(method, study, seeds[0], artifacts, part(report, 0, 2))
-        return lambda: method.apply(artifact, inputs)
-
-    thunks = {method.name: run(method) for method in methods}
-    thunks[AGAIN] = thunks[methods[0].name]
-    return timing.interleaved(thunks, repeats=repeats, report=part(report, 1, 2))
-
-
-def _with_time(
-    tables: Tables, methods: Sequence[Method], study: Study, timings: dict[str, Timing]
-) -> Tables:
-    """Measured seconds per output, each round kept as a series."""
-    import pandas as pd
-
-    from workbench.measure import device
-
-    per_run = min(study.batch, len(study.seeds))
-    trials = tables.trials.copy()
-    rounds = []
-    for name in (*[method.name for method in methods], AGAIN):
-        owner = methods[0].name if name == AGAIN else name
-        rows = trials["method"] == owner
-        samples = np.asarray(timings[name].samples) / per_run
-        series = "cost.latency.again" if name == AGAIN else "cost.latency"
-        first = trials.loc[rows, "trial_id"].iloc[0]
-        rounds.append(
-            pd.DataFrame(
-                {
-                    "trial_id": first,
-                    "name": series,
-                    "axis": "round",
-                    "x": np.arange(len(samples)),
-                    "y": samples,
-                }
-            )
-        )
-        if name != AGAIN:
-            trials.loc[rows, "cost.latency"] = float(np.median(samples))
-            trials.loc[rows, "cost.latency_low"] = float(samples.min())
-            trials.loc[rows, "cost.latency_high"] = float(samples.max())
-            trials.loc[rows, "cost.compile"] = timings[name].compile
-    trials["device"] = device.label()
-    trials["date"] = datetime.date.today().isoformat()
-    filled = [frame for frame in (tables.series, *rounds) if len(frame)]
-    columns = dict(tables.columns)
-    columns["cost.compile"] = cost_column("cost.compile", "measured")
-    columns["cost.latency"] = Column(
-        **{
-            **cost_column("cost.latency", "measured").__dict__,
-            "spread": ("cost.latency_low", "cost.latency_high"),
-        }
-    )
-    return Tables(trials, pd.concat(filled, ignore_index=True), tables.arrays, columns)

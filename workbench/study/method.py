@@ -179,7 +179,7 @@ class Composed(Method):
     def _each(self, values: str) -> dict[str, Any]:
         """`settings` or `changed` of all links; a name that comes twice is counted."""
         names = [link.name for link in self.links]
-        found = {}
+        found: dict[str, Any] = {}
         for place, link in enumerate(self.links):
             nth = names[: place + 1].count(link.name)
             label = link.name if nth == 1 else f"{link.name} {nth}"

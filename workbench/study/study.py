@@ -80,6 +80,8 @@ class Study:
         data: fingerprint of whatever `inputs` draws from; when empty, the source of `inputs` and
             what it closes over stand for it.
         derive: more arrays made from a method's outputs once, for probes to share (features).
+        peak: bytes a method needs at its peak, measured in a fresh process, or None where it
+            cannot be told; left out where memory is not asked for.
     """
 
     name: str
@@ -90,6 +92,7 @@ class Study:
     batch: int = 1
     data: str = ""
     derive: Callable[[Outputs], Outputs] | None = None
+    peak: Callable[[Method], float | None] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "seeds", tuple(int(seed) for seed in self.seeds))

@@ -174,10 +174,10 @@ class Tables:
                 raise TableError(
                     f'Column "{name}" holds {value!r} in row {wrong[0]}; it must be a number'
                 )
-        for name in (method, seed):
-            empty = [] if name is None else frame.index[frame[name].isna()]
+        for key in (method, seed):
+            empty = [] if key is None else frame.index[frame[key].isna()]
             if len(empty):
-                raise TableError(f'Column "{name}" is empty in row {empty[0]}')
+                raise TableError(f'Column "{key}" is empty in row {empty[0]}')
         label = frame[method].astype(str) if method else pd.Series("runs", index=frame.index)
         numbered = frame[seed] if seed else label.groupby(label).cumcount()
         trials = pd.DataFrame({"method": label, "seed": numbered})

@@ -22,6 +22,8 @@ class Point:
         code: the call that makes the method; names the point.
         share: its multiply-accumulates against the baseline's.
         quality: mean of each quality with its interval, by column without prefix.
+        kept_bytes: features held between steps, modelled.
+        peak_bytes: measured in a fresh process; None where it was not.
         seconds: time per picture with its spread; None where not timed.
         basis: "measured" here and now, "recorded" earlier, or "predicted".
     """
@@ -33,6 +35,7 @@ class Point:
     seconds: Interval | None = None
     compile: float | None = None
     kept_bytes: float = 0.0
+    peak_bytes: float | None = None
     gmacs: float = 0.0
     basis: str = "measured"
 
@@ -68,6 +71,7 @@ def points_of(comparison: Comparison, basis: str = "measured") -> dict[str, Poin
             seconds=_seconds(first),
             compile=_known(first, "cost.compile"),
             kept_bytes=float(first.get("cost.cache_bytes", 0.0)),
+            peak_bytes=_known(first, "cost.peak_memory"),
             gmacs=float(first["cost.macs"]) / 1e9,
             basis=basis,
         )

@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
         asked = methods()
         subject = pipeline().with_sampling(**SETTING)
-        about = study(pipeline(), **SETTING, seeds=options.seeds)
+        about = study(pipeline(), **SETTING, seeds=options.seeds, memory=True)
         comparison = compare(asked, about, repeats=options.rounds, report=report)
     record(options.out, comparison, asked, subject)
     print(comparison.summary().to_string())

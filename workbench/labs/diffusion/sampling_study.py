@@ -11,6 +11,7 @@ import numpy as np
 
 from workbench import shipped
 from workbench.labs.diffusion.judge import judge_of
+from workbench.labs.diffusion.memory import peak
 from workbench.study.study import Outcome, Probe, Study
 
 if TYPE_CHECKING:
@@ -43,17 +44,26 @@ def study(
     steps: int = 50,
     guidance: float = 2.0,
     seeds: int | Iterable[int] = 16,
+    memory: bool = False,
 ) -> Study:
     """Pictures for seeds 0, 1, …, classes in turn, held against full sampling of the same seeds.
 
     Args:
         subject: a pipeline; the shipped one when None.
         seeds: how many, or which.
+        memory: whether peak memory is measured too, a fresh process for each method.
     """
     subject = subject or pipeline()
     subject = subject.with_sampling(sampler=sampler, steps=steps, guidance=guidance)
     chosen = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
     judge = judge_of(subject.folder)
+    settings = {
+        "folder": subject.folder,
+        "sampler": sampler,
+        "steps": steps,
+        "guidance": guidance,
+        "seeds": BATCH,
+    }
     return Study(
         name=f"{subject.name}, {steps} steps",
         subject=subject,
@@ -62,6 +72,7 @@ def study(
         probes=FIDELITY if judge is None else (*judge.probes, *FIDELITY),
         batch=min(BATCH, len(chosen)),
         derive=None if judge is None else judge.derived,
+        peak=partial(peak, settings=settings) if memory else None,
     )
 
 

@@ -17,6 +17,7 @@ COLUMNS = (
     Column("Diversity", number=True, optional=True),
     Column("GMACs", number=True),
     Column("Kept", number=True, optional=True),
+    Column("Peak", number=True),
     Column("Time", number=True),
 )
 
@@ -29,7 +30,7 @@ def scoreboard(scene: Scene, pictures: int) -> TableContent:
         title="What does each plan keep, and what does it cost?",
         subtitle=f"Means over {pictures} pictures, ± half a 95 % interval. PSNR in dB. Fine "
         "detail: power at high frequencies against the full run. Toy-FID: kernel distance to real "
-        "test pictures in a small classifier’s features, lower is better. Kept: between steps.",
+        "test pictures in a small classifier’s features, lower is better. Kept: between steps. Peak: memory of a process of its own.",
         keys=[method.code() for method in scene.methods],
     )
 
@@ -49,7 +50,7 @@ def _row(scene: Scene, index: int) -> list[Cell | str]:
         _quality(point, "diversity"),
     ]
     kept = numbers.memory(point.kept_bytes) if point.kept_bytes else "–"
-    return [name, *qualities, numbers.number(point.gmacs), kept, _time(point)]
+    return [name, *qualities, numbers.number(point.gmacs), kept, _peak(point), _time(point)]
 
 
 def _quality(point: Point, name: str, unit: str = "", spread: bool = False) -> Cell:
@@ -61,6 +62,12 @@ def _quality(point: Point, name: str, unit: str = "", spread: bool = False) -> C
     half = (known.high - known.low) / 2
     note = f"±{numbers.number(half, 2)}" if spread and half > 0 else ""
     return Cell(f"{numbers.number(known.value)}{unit}", note=note, strong=True)
+
+
+def _peak(point: Point) -> Cell:
+    if point.peak_bytes is None:
+        return Cell("–")
+    return Cell(numbers.memory(point.peak_bytes), strong=True)
 
 
 def _time(point: Point) -> Cell:

@@ -171,6 +171,7 @@ class DiffusionView(View):
             steps=knobs.steps,
             guidance=knobs.guidance,
             seeds=knobs.seeds,
+            memory=True,
         )
         methods = chosen(self.methods, values)
         context = self._context(values)

@@ -1,0 +1,50 @@
+"""Peak memory of one sampling run, above imports, in a process of its own."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from workbench.home import compile_cache
+from workbench.study.method import Method
+
+HERE = "workbench.labs.diffusion.memory"
+
+
+def peak(method: Method, settings: dict[str, Any]) -> float | None:
+    """High-water mark of loading the model and sampling one batch [bytes].
+
+    None for a method that lives in a notebook, which another process cannot import, and where the
+    process could not be measured.
+
+    Args:
+        settings: arguments of `study`, and `folder` of the model.
+    """
+    from workbench.measure.memory import FreshProcessError, peak_in_fresh_process
+
+    kind = type(method)
+    if kind.__module__ == "__main__":
+        return None
+    try:
+        found = peak_in_fresh_process(
+            f"{HERE}:run",
+            [kind.__module__, kind.__qualname__, method.knobs.model_dump(mode="json"), settings],
+            imports=[HERE, "workbench.diffusion.driver", "workbench.diffusion.pipeline"],
+            env={"JAX_COMPILATION_CACHE_DIR": str(compile_cache())},
+        )
+    except FreshProcessError:
+        return None
+    return float(found.above_imports)
+
+
+def run(module: str, name: str, knobs: dict[str, Any], settings: dict[str, Any]) -> None:
+    """Load the model and sample one batch with a method."""
+    import jax
+
+    from workbench.labs.diffusion.sampling_study import pipeline, study
+
+    kind: type[Method] = getattr(import_module(module), name)
+    method = kind(kind.Knobs.model_validate(knobs))
+    about = study(pipeline(settings.pop("folder") or None), **settings)
+    artifact = method.prepare(about.subject)
+    jax.block_until_ready(method.apply(artifact, about.inputs(about.seeds[: about.batch])))
