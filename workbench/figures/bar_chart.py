@@ -7,7 +7,7 @@ from typing import Any
 from workbench.figures import axes, layers, theme
 from workbench.figures.axes import Domain
 from workbench.figures.chart import Chart, Row, records, slots_of
-from workbench.figures.grammar import alt
+from workbench.figures.grammar import alt, unchecked
 from workbench.figures.numbers import number
 from workbench.figures.numbers import predicted as about
 from workbench.figures.palette import Palette
@@ -100,6 +100,7 @@ def _finding(title: str, live: Sequence[Row], unit: str) -> str:
 
 
 @functools.lru_cache(maxsize=32)
+@unchecked
 def _spec(x_title: str, unit: str, ends: Domain, count: int) -> dict[str, Any]:
     words = axes.axis(x_title, ends, unit=unit)
     gutter = 46

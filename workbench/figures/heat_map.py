@@ -7,7 +7,7 @@ from typing import Any
 
 from workbench.figures import layers, theme
 from workbench.figures.chart import Chart, ChartError, Row, records
-from workbench.figures.grammar import alt
+from workbench.figures.grammar import alt, unchecked
 from workbench.figures.numbers import number, setting
 from workbench.figures.palette import slot as shared_slot
 from workbench.figures.text import text_width
@@ -141,6 +141,7 @@ def _finding(title: str, live: Sequence[Row]) -> str:
 
 
 @functools.lru_cache(maxsize=32)
+@unchecked
 def _spec(
     x_title: str, y_title: str, value_title: str, count: int, shown: tuple[str, ...],
     levels: tuple[float, ...], planned: bool,

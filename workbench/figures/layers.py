@@ -128,7 +128,7 @@ def labels(x: alt.X, y: alt.Y, data: str = "labels") -> list[alt.Chart]:
 
 
 def finish(chart: Any, description: str, height: float, about: dict[str, Any]) -> dict[str, Any]:
-    """Returns the validated specification with the look, and what `chart.js` needs to know.
+    """Returns the specification with the look, and what `chart.js` needs to know.
 
     Args:
         chart: the layers.
@@ -136,7 +136,7 @@ def finish(chart: Any, description: str, height: float, about: dict[str, Any]) -
         height: of the plot, in px; the width is the reader's.
         about: `columns`, `speech`, `series`, `travel` and `empty` of the live view.
     """
-    spec = chart.properties(height=height, width=400).to_dict()
+    spec = chart.properties(height=height, width=400).to_dict(validate=False)
     spec.pop("datasets", None)
     spec["config"] = theme.config()
     spec["usermeta"] = {"workbench": {"data": "live", **about}}

@@ -8,7 +8,7 @@ from typing import Any
 from workbench.figures import axes, layers, placement
 from workbench.figures.axes import Domain
 from workbench.figures.chart import Chart, ChartError, Row, is_predicted, records, slots_of
-from workbench.figures.grammar import alt
+from workbench.figures.grammar import alt, unchecked
 from workbench.figures.numbers import number
 from workbench.figures.palette import Palette
 from workbench.figures.placement import Box, Label
@@ -247,6 +247,7 @@ def _finding(title: str, live: Sequence[Row], x_title: str, y_title: str) -> str
 
 
 @functools.lru_cache(maxsize=32)
+@unchecked
 def _spec(
     x_title: str, y_title: str, x_unit: str, y_unit: str, x_ends: Domain, y_ends: Domain,
     x_log: bool, y_log: bool, x_style: str, y_style: str, connect: bool, height: int,
