@@ -8,7 +8,7 @@ from jaxtyping import Float, UInt8
 
 
 class Augmentation(pydantic.BaseModel):
-    """How far an image may be moved; each amount is the standard deviation of a normal draw, cut at 2."""
+    """How far an image may be moved: standard deviations of normal draws, cut at 2."""
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 

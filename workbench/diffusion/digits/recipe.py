@@ -57,10 +57,10 @@ SCHEDULER = DDIM(
 )
 
 UNET_RECIPE = Recipe(
-    steps=3600,
+    steps=2400,
     batch_size=32,
     learning_rate=1e-3,
-    warmup=200,
+    warmup=100,
     schedule="cosine",
     final_fraction=0.02,
     betas=(0.9, 0.99),
@@ -96,11 +96,11 @@ class DiffusionTask:
     Weights are ``{"unet": nnx.State, "tokens": table}``.
     """
 
-    def __init__(self, recipe: Recipe = UNET_RECIPE, config: UNetConfig = UNET):
-        self.recipe, self.config = recipe, config
+    def __init__(self, recipe: Recipe = UNET_RECIPE, config: UNetConfig | None = None):
+        self.recipe, self.config = recipe, config or UNET
         self.data = digits(SIZE)
         self.fingerprint = _fingerprint(
-            self.data.fingerprint, config, SCHEDULER, UNET_AUGMENTATION, LABEL_DROPOUT, TOKENS
+            self.data.fingerprint, self.config, SCHEDULER, UNET_AUGMENTATION, LABEL_DROPOUT, TOKENS
         )
 
     @functools.cached_property

@@ -24,7 +24,7 @@ from workbench.diffusion.checkpoint import save_unet
 from workbench.diffusion.classifier import Classifier, save_classifier
 from workbench.diffusion.conditioning import ClassTokens
 from workbench.diffusion.digits import recipe as shipped
-from workbench.diffusion.digits.card import write_card
+from workbench.diffusion.digits.card import TRAINING, write_card, write_json
 from workbench.diffusion.schedulers import save_scheduler
 from workbench.diffusion.unet import UNet2DCondition
 from workbench.measure.device import describe
@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> None:
     if given.part == "classifier":
         recipe = shipped.CLASSIFIER_RECIPE.model_copy(update=changes)
         task: Any = shipped.ClassifierTask(recipe)
-        write: Callable[[Any, Path], None] = write_classifier
+        write: Callable[[Any, Any, Path], None] = write_classifier
     else:
         recipe = shipped.UNET_RECIPE.model_copy(update=changes)
         task = shipped.DiffusionTask(recipe)
@@ -64,7 +64,7 @@ def main(arguments: list[str] | None = None) -> None:
     }
     log = given.out / f"training-{given.part}.csv"
     learnt.history.to_csv(log, index=False, float_format="%.5g")
-    write_json(facts, given.out / f"training-{given.part}.json")
+    write_json(facts, given.out / TRAINING.format(part=given.part))
     write_card(given.out)
     print(json.dumps(facts, indent=2))
 
@@ -98,13 +98,14 @@ def _so_far(task: Task, recipe: Recipe, run: Path) -> Learnt:
 
 
 def _clock(minutes: float | None) -> Report:
-    """A progress bar that ends the run when its minutes, counted from its first report, are over."""
+    """A progress bar that ends the run so many minutes after its first report."""
     bar = Bar("training")
     began: list[float] = []
 
     def report(done: int, total: int, note: str = "") -> None:
         bar(done, total, note)
-        began.append(time.monotonic()) if not began else None
+        if not began:
+            began.append(time.monotonic())
         if minutes is not None and time.monotonic() > began[0] + 60 * minutes and done < total:
             raise OutOfTime
 
@@ -130,11 +131,6 @@ def write_classifier(task: Any, weights: Any, folder: Path) -> None:
     """The folder that `load_classifier` reads."""
     classifier = Classifier(nnx.merge(task.graph, weights), shipped.CLASSIFIER)
     save_classifier(classifier, folder / "classifier")
-
-
-def write_json(fields: dict[str, Any], file: Path) -> None:
-    """Indented JSON with a newline at its end."""
-    file.write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
 
 
 def _parser() -> argparse.ArgumentParser:
