@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from workbench.diffusion.costs import abstract_unet
 from workbench.diffusion.pipeline import Inputs, Pipeline
@@ -136,7 +136,7 @@ def _tiled(value: Array, times: int) -> Array:
     return jnp.tile(value, (times, *(1 for _ in value.shape[1:])))
 
 
-def _finish(trail: list[Float[Array, "K B H W C"]]) -> dict[str, np.ndarray]:
+def _finish(trail: list[Array]) -> dict[str, np.ndarray]:
     # On the host: as a program it would compile anew for every way a plan groups its steps.
     latents = np.moveaxis(np.concatenate([np.asarray(made) for made in trail]), 0, 1)
     return {"image": np.clip((latents[:, -1] + 1) / 2, 0, 1), "latents": latents}

@@ -47,7 +47,9 @@ def ssim(images: Images, reference: Images) -> Float[np.ndarray, " N"]:
     return np.array([structural_similarity(a, b, **settings) for a, b in pairs])
 
 
-def latent_error(latents: Latents, reference: Latents) -> Float[np.ndarray, "N S"]:
+def latent_error(
+    latents: Latents, reference: Float[np.ndarray, "N R H W C"]
+) -> Float[np.ndarray, "N S"]:
     """Relative error ||x_t - x*_t|| / ||x*_t|| after each step of the run.
 
     A run of another length is held against the full run at the same share of its way.

@@ -10,9 +10,10 @@ import numpy as np
 from jaxtyping import Float, Int
 
 Features = Float[np.ndarray, "N D"]
+Others = Float[np.ndarray, "M D"]
 
 
-def frechet_distance(features: Features, reference: Features) -> float:
+def frechet_distance(features: Features, reference: Others) -> float:
     """||m1 - m2||² + tr(S1 + S2 - 2 (S1 S2)^½), the Fréchet distance of two Gaussians.
 
     Heusel et al. 2017 with other features: a "toy-FID". Biased upward for few samples; for fewer
@@ -23,15 +24,15 @@ def frechet_distance(features: Features, reference: Features) -> float:
     """
     _require_two(features, reference)
     mean_gap = features.mean(0) - reference.mean(0)
-    first, second = np.cov(features, rowvar=False), np.cov(reference, rowvar=False)
+    first, second = (np.atleast_2d(np.cov(a, rowvar=False)) for a in (features, reference))
     # tr (S1 S2)^½ = sum of square roots of the eigenvalues of S1 S2, real and not negative.
-    eigenvalues = np.linalg.eigvals(np.atleast_2d(first @ second)).real
+    eigenvalues = np.linalg.eigvals(first @ second).real
     cross = np.sqrt(np.clip(eigenvalues, 0, None)).sum()
-    trace = np.trace(np.atleast_2d(first)) + np.trace(np.atleast_2d(second))
+    trace = np.trace(first) + np.trace(second)
     return float(mean_gap @ mean_gap + trace - 2 * cross)
 
 
-def kernel_distance(features: Features, reference: Features) -> float:
+def kernel_distance(features: Features, reference: Others) -> float:
     """Unbiased squared maximum mean discrepancy with the kernel (x·y / D + 1)³ (KID).
 
     Raises:
@@ -51,7 +52,7 @@ def kernel_distance(features: Features, reference: Features) -> float:
     return within(features) + within(reference) - 2 * float(kernel(features, reference).mean())
 
 
-def _require_two(features: Features, reference: Features) -> None:
+def _require_two(features: Features, reference: Others) -> None:
     fewest = min(len(features), len(reference))
     if fewest < 2:
         raise ValueError(f"a distance between sets needs 2 samples on each side. You gave {fewest}")

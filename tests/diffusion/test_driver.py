@@ -1,0 +1,233 @@
+"""The driver against a sampling loop written out by hand, and what it compiles."""
+
+import logging
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from workbench.diffusion import driver
+from workbench.diffusion.plan import Plan
+from workbench.diffusion.unet import Features
+from workbench.study import Cancelled
+
+SEEDS = (0, 1, 7)
+ENCODER = Plan.from_full_steps((0, 1, 4), 10, "decode", largest_group=8)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quickly_compiled():
+    """Programs of this file are many and small; what they compute does not depend on this."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+def by_hand(pipeline, inputs, parts):
+    """One step at a time, one pass at a time, updates in float64."""
+    schedule = pipeline.scheduler.plan(pipeline.steps)
+    noise = np.asarray(inputs.noise, np.float64)
+    x, clean, trail = noise, np.zeros_like(noise), []
+    kept: dict = {}
+    guidance = pipeline.guidance
+    contexts = {"asked": inputs.context} | ({"blank": inputs.blank} if guidance != 1 else {})
+    for i, action in enumerate(pipeline.plan.actions):
+        t, row = int(schedule.timesteps[i]), np.asarray(schedule.table[i], np.float64)
+        now, found = jnp.asarray(x, jnp.float32), {}
+        for name, context in contexts.items():
+            time = jnp.float32(t)
+            if action == "decode":
+                whole = parts.decode(Features(*kept[name]), time, context)
+            elif action == "shallow":
+                whole = parts.shallow(now, time, context, kept[name], pipeline.plan.branch)
+            elif "shallow" in pipeline.plan.actions:
+                whole, kept[name] = parts.full(now, time, context, pipeline.plan.branch)
+            else:
+                whole, kept[name] = parts.call(now, time, context), None
+                if "decode" in pipeline.plan.actions:
+                    kept[name] = parts.encode(now, time, context)
+            found[name] = np.asarray(whole, np.float64)
+        output = found["asked"]
+        if guidance != 1:
+            output = found["blank"] + guidance * (found["asked"] - found["blank"])
+        if t / 1000 < 0.5:
+            x = x + pipeline.plan.injection * noise
+        x0_x, x0_o, eps_x, eps_o, clip, k_x, k_x0, k_before, k_eps, k_noise = row
+        x0 = np.clip(x0_x * x + x0_o * output, -clip, clip)
+        eps = eps_x * x + eps_o * output
+        x = k_x * x + k_x0 * x0 + k_before * clean + k_eps * eps
+        if k_noise:
+            keys = [jax.random.fold_in(key, t) for key in inputs.keys]
+            x = x + k_noise * np.stack([jax.random.normal(key, x.shape[1:]) for key in keys])
+        clean = x0
+        trail.append(x)
+    return np.stack(trail, axis=1)
+
+
+BY_HAND = 2e-4
+"""Ten float32 updates against float64 ones: the first divide by sqrt(alpha bar) = 0.07."""
+
+
+def agree(found, wanted, tolerance=1e-5):
+    gap = np.linalg.norm(found - wanted) / np.linalg.norm(wanted)
+    assert gap < tolerance, gap
+
+
+def run(pipeline, plan=None, seeds=SEEDS):
+    pipeline = pipeline if plan is None else pipeline.with_plan(plan)
+    return driver.sample(pipeline, pipeline.inputs(seeds))["latents"]
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "dpm++", "ddpm"])
+def test_full_sampling_is_the_plain_loop(tiny, parts, sampler):
+    pipeline = tiny.with_sampling(sampler=sampler)
+    inputs = pipeline.inputs(SEEDS)
+    agree(driver.sample(pipeline, inputs)["latents"], by_hand(pipeline, inputs, parts), BY_HAND)
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "dpm++", "ddpm"])
+def test_encoder_propagation_is_the_plain_loop(tiny, parts, sampler):
+    pipeline = tiny.with_sampling(sampler=sampler).with_plan(ENCODER)
+    inputs = pipeline.inputs(SEEDS)
+    agree(driver.sample(pipeline, inputs)["latents"], by_hand(pipeline, inputs, parts), BY_HAND)
+
+
+@pytest.mark.parametrize("branch", [0, 2])
+def test_feature_inheritance_is_the_plain_loop(tiny, parts, branch):
+    plan = Plan.from_full_steps((0, 3, 4), 10, "shallow", branch=branch)
+    pipeline = tiny.with_plan(plan)
+    inputs = pipeline.inputs(SEEDS)
+    agree(driver.sample(pipeline, inputs)["latents"], by_hand(pipeline, inputs, parts), BY_HAND)
+
+
+def test_without_guidance_there_is_one_pass(unguided, parts):
+    pipeline = unguided.with_plan(Plan.from_full_steps((0, 2), 10, "decode", largest_group=4))
+    inputs = pipeline.inputs(SEEDS)
+    agree(driver.sample(pipeline, inputs)["latents"], by_hand(pipeline, inputs, parts), BY_HAND)
+
+
+def test_injection_adds_the_first_noise_in_the_late_half_only(tiny, parts):
+    plan = replace(ENCODER, injection=0.003)
+    pipeline = tiny.with_plan(plan)
+    inputs = pipeline.inputs(SEEDS)
+    found = driver.sample(pipeline, inputs)["latents"]
+    agree(found, by_hand(pipeline, inputs, parts), BY_HAND)
+    plain = run(tiny, ENCODER)
+    late = tiny.scheduler.plan(10).timesteps < 500
+    same = [np.array_equal(found[:, i], plain[:, i]) for i in range(10)]
+    assert same == [not value for value in late]
+
+
+@pytest.mark.parametrize(
+    ("sampler", "guided"),
+    [
+        ("ddim", True),
+        ("dpm++", True),
+        ("ddpm", False),
+        pytest.param("ddpm", True, marks=pytest.mark.slow),
+        pytest.param("dpm++", False, marks=pytest.mark.slow),
+    ],
+)
+def test_grouped_is_serial(tiny, sampler, guided):
+    """Decode steps never see the sample, so a batch of them is exact (Faster Diffusion §3.3)."""
+    pipeline = tiny.with_sampling(sampler=sampler, guidance=2.5 if guided else 1.0)
+    plan = replace(Plan.from_full_steps((0, 2), 10, "decode"), injection=0.003)
+    serial = run(pipeline, plan)
+    for largest in (2, 4, 8):
+        agree(run(pipeline, replace(plan, largest_group=largest)), serial)
+
+
+@pytest.mark.parametrize("reuse", ["decode", "shallow"])
+def test_nothing_reused_is_full_sampling(tiny, reuse):
+    plan = Plan.from_full_steps(range(10), 10, reuse)
+    assert np.array_equal(run(tiny, plan), run(tiny))
+
+
+def test_reuse_changes_the_picture(tiny):
+    """Else the agreements above would hold for a driver that ignores plans."""
+    full = run(tiny)
+    for plan in (ENCODER, Plan.from_full_steps((0, 5), 10, "shallow")):
+        assert np.linalg.norm(run(tiny, plan) - full) > 1e-3 * np.linalg.norm(full)
+
+
+def test_shapes_and_range(tiny):
+    found = driver.sample(tiny, tiny.inputs(SEEDS))
+    assert found["latents"].shape == (3, 10, 8, 8, 1)
+    assert found["image"].shape == (3, 8, 8, 1)
+    assert found["image"].min() >= 0 and found["image"].max() <= 1
+    wanted = np.clip((found["latents"][:, -1] + 1) / 2, 0, 1)
+    assert np.array_equal(found["image"], wanted)
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
+def test_a_seed_makes_its_picture_in_any_company(tiny, sampler):
+    pipeline = tiny.with_sampling(sampler=sampler)
+    together = run(pipeline, seeds=(0, 1, 7))
+    again = run(pipeline, seeds=(0, 1, 7))
+    assert np.array_equal(together, again)
+    agree(run(pipeline, seeds=(7, 3, 1))[[0, 2]], together[[2, 1]])
+    assert not np.allclose(together[0], together[1])
+
+
+def test_stop_between_two_pieces_leaves_the_driver_usable(tiny):
+    wanted, calls = run(tiny, ENCODER), []
+
+    def report(done, total, note="", preview=None):
+        calls.append((done, total, note))
+        if len(calls) == 3:
+            raise Cancelled
+
+    pipeline = tiny.with_plan(ENCODER)
+    with pytest.raises(Cancelled):
+        driver.sample(pipeline, pipeline.inputs(SEEDS), report)
+    assert len(calls) == 3
+    assert np.array_equal(run(tiny, ENCODER), wanted)
+
+
+def test_progress_rises_to_its_end(tiny):
+    calls = []
+    pipeline = tiny.with_plan(ENCODER)
+    driver.sample(pipeline, pipeline.inputs(SEEDS), lambda *given: calls.append(given))
+    done = [call[0] for call in calls]
+    assert done == sorted(set(done)) and done[0] == 0 and done[-1] == 10
+    assert {call[1] for call in calls} == {10}
+
+
+def sizes(pipeline):
+    work = driver.programs(pipeline.config)
+    names = ("encode", "decode", "full", "shallow")
+    return {name: getattr(work, name)._cache_size() for name in names}
+
+
+def test_moving_a_slider_compiles_nothing(tiny, caplog):
+    """Key steps, step count, guidance, injection and sampler are data."""
+    fifteen = tiny.with_sampling(steps=15)
+    run(fifteen)
+    run(fifteen, Plan.from_full_steps((0,), 15, "decode", largest_group=8))  # runs of 8, 4, 2, 1
+    run(fifteen, Plan.from_full_steps((0, 5), 15, "shallow"))
+    before = sizes(tiny)
+    assert before["decode"] >= 4
+    moved = [
+        (tiny, Plan.from_full_steps((0, 1, 9), 10, "decode", largest_group=8)),
+        (tiny, Plan.from_full_steps((0, 3), 12, "decode", largest_group=4)),
+        (tiny, Plan.from_full_steps((0, 2), 7, "decode", largest_group=8, injection=0.01)),
+        (tiny, Plan.from_full_steps((0, 2, 3), 11, "shallow")),
+        (tiny.with_sampling(guidance=3.5), ENCODER),
+        (tiny.with_sampling(sampler="dpm++"), ENCODER),
+        (replace(tiny, scheduler=tiny.scheduler.model_copy(update={"steps_offset": 0})), ENCODER),
+        (tiny, Plan.full(23)),
+    ]
+    with jax.log_compiles(), caplog.at_level(logging.WARNING):
+        for pipeline, plan in moved:
+            run(pipeline, plan)
+    assert sizes(tiny) == before
+    compiled = [r.getMessage() for r in caplog.records if r.getMessage().startswith("Compiling")]
+    assert compiled == []
+
+
+def test_the_encoder_compiles_once_for_all_group_sizes(tiny):
+    alone = replace(tiny, config=tiny.config.model_copy(update={"norm_eps": 2e-5}))
+    run(alone, Plan.from_full_steps((0,), 15, "decode", largest_group=8), seeds=(0, 1))
+    assert sizes(alone) == {"encode": 1, "decode": 4, "full": 0, "shallow": 0}

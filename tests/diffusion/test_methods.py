@@ -1,0 +1,201 @@
+"""Sampling methods: knobs to plans, what is said before anything runs, and code that comes back."""
+
+import pytest
+
+from workbench.diffusion import planned, step_lists
+from workbench.diffusion.encoder_propagation import EncoderPropagation
+from workbench.diffusion.feature_inheritance import FeatureInheritance
+from workbench.diffusion.full_sampling import FewerSteps, FullSampling
+from workbench.diffusion.plan import Plan
+from workbench.diffusion.planned import PlannedSampling
+from workbench.study import KnobError, MethodError
+
+STEP_0 = "Step 0 must run in full: there is nothing to reuse yet"
+
+
+@pytest.mark.parametrize(
+    ("method", "wanted"),
+    [
+        (EncoderPropagation(), step_lists.FASTER_DIFFUSION_50["paper"]),
+        (EncoderPropagation(key_steps="spread"), step_lists.FASTER_DIFFUSION_50["spread"]),
+        (EncoderPropagation(key_steps="uniform", interval=10), (0, 10, 20, 30, 40)),
+        (EncoderPropagation(key_steps="triangular"), (0, 2, 5, 9, 14, 20, 27, 35, 44)),
+        (EncoderPropagation(key_steps="custom", custom_steps=(9, 0, 4)), (0, 4, 9)),
+        (FeatureInheritance(interval=10), (0, 10, 20, 30, 40)),
+        (
+            FeatureInheritance(mode="centre-dense", interval=5, centre=10, power=1.5),
+            (0, 4, 7, 10, 14, 19, 24, 30, 36, 43),
+        ),
+        (FeatureInheritance(mode="custom", custom_steps=(0, 3)), (0, 3)),
+    ],
+    ids=repr,
+)
+def test_knobs_become_full_steps(method, wanted):
+    assert method.plan(50).full_steps == tuple(wanted)
+    reuse = "decode" if isinstance(method, EncoderPropagation) else "shallow"
+    assert set(method.plan(50).actions) == {"full", reuse}
+
+
+def test_knobs_reach_the_plan():
+    plan = EncoderPropagation(largest_group=3, injection=0.003).plan(50)
+    assert (plan.largest_group, plan.injection) == (3, 0.003)
+    assert FeatureInheritance(branch=2).plan(50).branch == 2
+    assert FullSampling().plan(20) == Plan.full(20)
+
+
+def problems(method, subject):
+    return [(p.level, p.field, p.message) for p in method.check(subject)]
+
+
+@pytest.mark.parametrize(
+    ("method", "field", "message"),
+    [
+        (EncoderPropagation(key_steps="custom", custom_steps=(1, 2)), "key_steps", STEP_0),
+        (FeatureInheritance(mode="custom", custom_steps=(3,)), "mode", STEP_0),
+        (
+            EncoderPropagation(key_steps="custom", custom_steps=(0, 10)),
+            "key_steps",
+            "Step 10 is outside this run of 10 steps (0–9)",
+        ),
+        (
+            FeatureInheritance(mode="custom", custom_steps=(0, 4, 4)),
+            "mode",
+            "A step is listed twice in (0, 4, 4)",
+        ),
+        (
+            FeatureInheritance(branch=4),
+            "branch",
+            "Branch must be between 0 and 3 for this UNet. You gave 4",
+        ),
+        (
+            FeatureInheritance(branch=11, interval=2),
+            "branch",
+            "Branch must be between 0 and 3 for this UNet. You gave 11",
+        ),
+        (
+            FeatureInheritance(mode="centre-dense", interval=2, centre=5, power=1.4),
+            "mode",
+            "No list of 5 steps around step 5 in a run of 10; choose a centre inside the run",
+        ),
+        (FewerSteps(steps=200), "", ""),
+    ],
+    ids=repr,
+)
+def test_a_plan_that_cannot_work_is_an_error_before_anything_runs(tiny, method, field, message):
+    subject = tiny
+    if isinstance(method, FewerSteps):  # more than the model was trained on
+        trained = tiny.scheduler.model_copy(update={"num_train_timesteps": 100})
+        subject = type(tiny)(**{**tiny.__dict__, "scheduler": trained})
+        message = "Steps must be between 1 and 100. You gave 200"
+    assert problems(method, subject) == [("error", field, message)]
+    with pytest.raises(MethodError) as caught:
+        method.prepare(subject)
+    assert str(caught.value) == f"{method.name}: {message}"
+
+
+def test_a_group_beyond_memory_names_one_that_fits(tiny, monkeypatch):
+    from workbench.diffusion.costs import plan_memory
+
+    method = EncoderPropagation(key_steps="uniform", interval=10, largest_group=8)
+    assert problems(method, tiny) == []
+    free = plan_memory(tiny, 5)
+    monkeypatch.setattr(planned, "available_bytes", lambda: free)
+    ((level, field, message),) = problems(method, tiny)
+    assert (level, field) == ("error", "largest_group")
+    assert message.startswith("Group of 8 needs about") and message.endswith("largest group to 4")
+    assert (
+        problems(EncoderPropagation(key_steps="uniform", interval=10, largest_group=4), tiny) == []
+    )
+    monkeypatch.setattr(planned, "available_bytes", lambda: None)
+    assert problems(method, tiny) == []
+
+
+def test_plans_that_gain_nothing_are_warned_about(tiny):
+    inert = "Every step runs in full: nothing is reused, so no time is saved"
+    assert problems(FeatureInheritance(interval=1), tiny) == [("warn", "mode", inert)]
+    uniform = EncoderPropagation(key_steps="uniform", interval=1)
+    assert problems(uniform, tiny) == [("warn", "key_steps", inert)]
+    ((level, _, message),) = problems(FewerSteps(steps=25), tiny)
+    assert level == "warn"
+    assert message == "This plan computes 150 % more than the baseline and will be slower"
+    assert problems(FewerSteps(steps=5), tiny) == []
+    assert problems(FullSampling(), tiny) == []
+
+
+def test_few_steps_are_warned_about(tiny):
+    short = tiny.with_sampling(steps=5)
+    method = EncoderPropagation(key_steps="uniform", interval=2)
+    ((level, field, message),) = problems(method, short)
+    assert (level, field) == ("warn", "key_steps")
+    assert "With 5 steps" in message and "fails at about 5" in message
+    assert problems(method, tiny) == []
+
+
+def test_plans_do_not_stack(tiny):
+    both = EncoderPropagation().then(FeatureInheritance())
+    ((level, _, message),) = problems(both, tiny)
+    assert level == "error" and "plans of one run do not stack" in message
+    after_fewer = FewerSteps(steps=6).then(FeatureInheritance(interval=2))
+    assert problems(after_fewer, tiny) == []
+    assert after_fewer.outline(tiny).plan.full_steps == (0, 2, 4)
+    assert after_fewer.prepare(tiny).steps == 6
+
+
+def test_prediction_is_the_counted_ratio(tiny):
+    from workbench.diffusion.costs import decode_cost, full_cost, shallow_cost
+
+    full, steps = full_cost(tiny.shape).macs, tiny.steps
+    whole = FullSampling().predict(tiny)
+    assert whole.macs == pytest.approx(2 * steps * full)
+    found = FeatureInheritance(interval=5).predict(tiny).ratio(whole)["macs"]
+    shallow = shallow_cost(tiny.shape, 0).macs
+    assert found == pytest.approx((2 * full + 8 * shallow) / (steps * full))
+    found = EncoderPropagation(key_steps="uniform", interval=5).predict(tiny).ratio(whole)["macs"]
+    assert found == pytest.approx((2 * full + 8 * decode_cost(tiny.shape).macs) / (steps * full))
+    assert FewerSteps(steps=5).predict(tiny).ratio(whole)["macs"] == pytest.approx(0.5)
+
+
+def test_largest_group_changes_neither_prediction_nor_plan_steps(tiny):
+    found = {EncoderPropagation(largest_group=n).predict(tiny).macs for n in (1, 2, 8)}
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        FullSampling(), FullSampling(steps=20), FewerSteps(steps=7), EncoderPropagation(),
+        EncoderPropagation(key_steps="custom", custom_steps=(0, 3, 9), injection=0.003),
+        FeatureInheritance(mode="centre-dense", centre=12.5, power=1.3),
+        FewerSteps().then(FeatureInheritance(branch=1)),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_code_makes_the_method_again(method):
+    again = eval(method.code())
+    assert again == method and hash(again) == hash(method)
+    assert again.settings == method.settings
+    assert repr(again) == method.code()
+
+
+def test_knobs_out_of_range_are_refused_by_name():
+    with pytest.raises(KnobError, match=r"Branch must be between 0 and 11. You gave 12"):
+        FeatureInheritance(branch=12)
+    with pytest.raises(KnobError, match="There is no knob 'key_step'"):
+        EncoderPropagation(key_step="paper")
+
+
+def test_a_users_own_plan_needs_a_name_and_a_rule(tiny):
+    class FirstHalf(PlannedSampling):
+        name = "First half"
+
+        def plan(self, steps):
+            return Plan.from_full_steps(range(steps // 2), steps, "shallow")
+
+    assert problems(FirstHalf(), tiny) == []
+    assert FirstHalf().prepare(tiny).plan.full_steps == (0, 1, 2, 3, 4)
+
+    class Nothing(PlannedSampling):
+        name = "Nothing"
+
+    with pytest.raises(TypeError, match=r"Nothing needs plan\(steps\)"):
+        Nothing().prepare(tiny)

@@ -1,0 +1,151 @@
+"""Pipelines: settings, inputs by seed, and folders that load or say what is wrong."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+
+from tests.diffusion.conftest import random_unet
+from workbench.checkpoints import CheckpointError
+from workbench.diffusion.checkpoint import save_unet
+from workbench.diffusion.conditioning import ClassTokens
+from workbench.diffusion.pipeline import Pipeline, flat_weights
+from workbench.diffusion.plan import Plan
+from workbench.diffusion.schedulers import DDIM, DDPM, DPMSolverPlusPlus, save_scheduler
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory, tiny_unet, tiny):
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    save_unet(tiny_unet, folder / "unet")
+    save_scheduler(DDIM(), folder / "scheduler")
+    tiny.tokens.save(folder / "class_tokens")
+    return folder
+
+
+@pytest.fixture
+def folder(saved, tmp_path):
+    return shutil.copytree(saved, tmp_path / "tiny")
+
+
+def test_a_saved_folder_is_the_same_pipeline(saved, tiny):
+    found = Pipeline.load(saved, steps=10)
+    assert (found.name, found.steps, found.guidance) == ("tiny", 10, 2.0)
+    assert found.config == tiny.config and found.scheduler == tiny.scheduler
+    for mine, theirs in zip(found.weights, tiny.weights, strict=True):
+        assert np.array_equal(mine, theirs)
+    mine, theirs = found.inputs((3, 14)), tiny.inputs((3, 14))
+    assert np.array_equal(mine.context, theirs.context)
+    assert np.array_equal(mine.noise, theirs.noise)
+    assert Pipeline.load(saved).fingerprint == Pipeline.load(saved).fingerprint
+
+
+def test_the_fingerprint_names_all_that_changes_a_picture(tiny):
+    changed = [
+        tiny.with_sampling(steps=11),
+        tiny.with_sampling(guidance=2.1),
+        tiny.with_sampling(sampler="dpm++"),
+        tiny.with_plan(Plan.from_full_steps((0,), 10, "decode")),
+        replace(tiny, weights_hash="other"),
+        tiny,
+    ]
+    assert len({pipeline.fingerprint for pipeline in changed}) == len(changed)
+    assert replace(tiny).fingerprint == tiny.fingerprint
+
+
+@pytest.mark.parametrize("part", [
+    "unet/diffusion_pytorch_model.safetensors", "unet/config.json",
+    "class_tokens/model.safetensors", "class_tokens/config.json",
+    "scheduler/scheduler_config.json",
+])  # fmt: skip
+def test_a_missing_part_is_named(folder, part):
+    (folder / part).unlink()
+    with pytest.raises((CheckpointError, ValueError)) as caught:
+        Pipeline.load(folder)
+    assert part.split("/")[0] in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "part", ["unet/diffusion_pytorch_model.safetensors", "class_tokens/model.safetensors"]
+)
+def test_a_truncated_file_is_named(folder, part):
+    content = (folder / part).read_bytes()
+    (folder / part).write_bytes(content[: len(content) - 100])
+    with pytest.raises(CheckpointError) as caught:
+        Pipeline.load(folder)
+    assert part in str(caught.value)
+
+
+def test_weights_that_are_no_numbers_are_refused(folder):
+    unet = random_unet(seed=0)
+    unet.conv_in.kernel[...] = np.full(unet.conv_in.kernel.shape, np.nan, np.float32)
+    save_unet(unet, folder / "unet")
+    with pytest.raises(CheckpointError, match=r"conv_in\.weight"):
+        Pipeline.load(folder)
+
+
+def test_tokens_of_another_width_are_refused(folder):
+    ClassTokens.create(10, 3, 12, jax.random.key(1)).save(folder / "class_tokens")
+    with pytest.raises(CheckpointError, match="tokens are 12 wide; the UNet's cross_attention_dim"):
+        Pipeline.load(folder)
+
+
+def test_a_unet_without_a_size_is_refused(folder):
+    file = folder / "unet" / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "sample_size": None}))
+    with pytest.raises(CheckpointError, match="no sample_size"):
+        Pipeline.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"steps": 0}, "Steps must be between 1 and 1000. You gave 0"),
+        ({"steps": 1001}, "Steps must be between 1 and 1000. You gave 1001"),
+        ({"guidance": -1.0}, "Guidance must be at least 0. You gave -1.0"),
+        ({"guidance": float("nan")}, "Guidance must be at least 0. You gave nan"),
+        ({"sampler": "euler"}, "Sampler must be one of ddim, ddpm, dpm++. You gave 'euler'"),
+    ],
+)
+def test_sampling_out_of_range_is_refused(tiny, settings, message):
+    with pytest.raises(ValueError) as caught:
+        tiny.with_sampling(**settings)
+    assert str(caught.value) == message
+
+
+def test_another_sampler_keeps_the_noising_process(tiny):
+    own = replace(tiny, scheduler=DDIM(beta_start=0.001, steps_offset=0))
+    for name, kind in (("ddpm", DDPM), ("dpm++", DPMSolverPlusPlus), ("ddim", DDIM)):
+        found = own.with_sampling(sampler=name)
+        assert type(found.scheduler) is kind and found.scheduler.beta_start == 0.001
+    assert own.with_sampling(sampler="ddim").scheduler is own.scheduler
+    reused = tiny.with_plan(Plan.from_full_steps((0,), 10, "decode"))
+    assert reused.with_sampling(guidance=3.0).plan.is_full
+
+
+def test_classes_take_turns_by_seed_unless_asked_for(tiny):
+    found = tiny.inputs((0, 9, 10, 25))
+    assert found.labels.tolist() == [0, 9, 0, 5]
+    asked = tiny.inputs((0, 9), labels=(3, 3))
+    assert asked.labels.tolist() == [3, 3]
+    assert np.array_equal(asked.context[0], asked.context[1])
+    assert np.array_equal(asked.noise, found.noise[:2])
+    assert found.noise.shape == (4, 8, 8, 1) and found.blank.shape == (4, 3, 8)
+    with pytest.raises(ValueError, match="labels: 10 is not a class"):
+        tiny.inputs((0,), labels=(10,))
+
+
+def test_weights_keep_the_order_of_the_module(tiny_unet, tiny):
+    assert len(tiny.weights) == len(flat_weights(tiny_unet))
+    assert sum(w.size for w in tiny.weights) == sum(
+        leaf.size for leaf in jax.tree.leaves(nnx.state(tiny_unet, nnx.Param))
+    )
+
+
+def test_one_pass_without_guidance(tiny, unguided):
+    assert (tiny.passes, unguided.passes) == (2, 1)
+    assert tiny.with_sampling(guidance=0.0).passes == 2
