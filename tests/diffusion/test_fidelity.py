@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.metrics import peak_signal_noise_ratio
 
@@ -21,6 +21,7 @@ def test_psnr_is_scikit_images():
     np.testing.assert_allclose(fidelity.psnr(first, second), wanted, rtol=1e-12)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**6), st.floats(1e-6, 0.5))
 def test_psnr_of_equal_pictures_is_99_and_falls_with_the_error(seed, error):
     first = pictures(seed, (1, 8, 8, 1))
@@ -73,6 +74,7 @@ def test_runs_of_another_length_are_held_against_the_same_share_of_the_way(steps
     assert fidelity.latent_error(full[:, matching], full).shape == (1, steps)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 7), st.integers(0, 7))
 def test_a_wave_shows_at_its_own_frequency(rows, columns):
     y, x = np.mgrid[:16, :16] / 16

@@ -1,7 +1,7 @@
 """Plans: what they refuse, and that their batches run every step once and in order."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.diffusion.plan import Plan, PlanError, split_run
@@ -13,6 +13,7 @@ actions = st.sampled_from(["decode", "shallow"]).flatmap(
 )
 
 
+@settings(deadline=None)
 @given(actions, st.integers(1, 20))
 def test_batches_run_every_step_once_and_in_order(later, largest):
     plan = Plan(("full", *later), largest_group=largest)
@@ -25,6 +26,7 @@ def test_batches_run_every_step_once_and_in_order(later, largest):
             assert len(run) == 1
 
 
+@settings(deadline=None)
 @given(st.integers(0, 200), st.integers(1, 40), st.integers(0, 1000))
 def test_a_run_is_split_into_powers_of_two_that_cover_it(length, largest, start):
     span = tuple(range(start, start + length))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import sqrtm
 from scipy.stats import binomtest
@@ -24,6 +24,7 @@ def test_frechet_distance_with_scipys_matrix_root():
     assert population.frechet_distance(a, b) == pytest.approx(wanted, rel=1e-9)
 
 
+@settings(deadline=None)
 @given(st.floats(0.2, 3), st.floats(-2, 2))
 def test_frechet_distance_of_a_scaled_and_shifted_copy_is_known(scale, shift):
     """Both Gaussians share their axes: d² = D shift² + (scale - 1)² tr S after centring."""
@@ -83,6 +84,7 @@ def test_diversity_by_brute_force():
     assert population.diversity(np.repeat(values[:1], 4, 0), np.zeros(4, int)) == 0
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from([np.float32, np.float64]))
 def test_nearest_distance_to_a_set_that_holds_the_picture_is_zero(seed, dtype):
     draw = np.random.default_rng(seed)
@@ -96,6 +98,7 @@ def test_nearest_distances_by_brute_force():
     np.testing.assert_allclose(population.nearest_distances(mine, others), wanted)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 60), st.integers(0, 60), st.integers(0, 60))
 def test_win_rate_holds_its_share_and_is_symmetric(wins, losses, ties):
     if wins + losses + ties == 0:
@@ -108,6 +111,7 @@ def test_win_rate_holds_its_share_and_is_symmetric(wins, losses, ties):
     np.testing.assert_allclose(mirrored, (1 - share, 1 - high, 1 - low), atol=1e-12)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 40), st.integers(0, 40))
 def test_win_rate_interval_is_scipys_wilson(wins, losses):
     if wins + losses == 0:

@@ -4,7 +4,7 @@ import math
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.diffusion import step_lists
@@ -41,6 +41,7 @@ def test_centre_dense_gives_a_list_for_every_published_pair():
         assert len(step_lists.centre_dense(50, interval, centre, power)) == math.ceil(50 / interval)
 
 
+@settings(deadline=None)
 @given(
     st.integers(1, 200),
     st.integers(1, 20),
@@ -64,6 +65,7 @@ def test_where_no_power_gives_a_list_it_says_so():
         step_lists.centre_dense(10, 2, 5, 1.4)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(step_lists.FASTER_DIFFUSION_50)), st.integers(1, 1000))
 def test_stretched_lists_stay_inside_the_run(name, steps):
     found = step_lists.published(name, steps)

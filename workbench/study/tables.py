@@ -215,4 +215,11 @@ def _read(file: Path) -> pd.DataFrame:
     """A table as written; names stay text where they look like numbers or like nothing."""
     import pandas as pd
 
-    return pd.read_csv(file, converters=dict.fromkeys(("trial_id", "method", "name"), str))
+    names = ("trial_id", "method", "name")
+    columns = pd.read_csv(file, nrows=0).columns
+    return pd.read_csv(
+        file,
+        dtype={name: str for name in names if name in columns},
+        keep_default_na=False,
+        na_values={name: [""] for name in columns if name not in names},
+    )

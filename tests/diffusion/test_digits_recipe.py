@@ -1,0 +1,91 @@
+"""The recipe of the shipped model: batches, timesteps, and a short training run of each part."""
+
+import json
+
+import jax
+import numpy as np
+
+from workbench.diffusion.classifier import load_classifier
+from workbench.diffusion.digits import recipe as shipped
+from workbench.diffusion.digits.augmentation import Augmentation
+from workbench.diffusion.digits.train import main
+from workbench.diffusion.pipeline import Pipeline
+from workbench.diffusion.unet import UNetConfig
+
+# One block with attention and one without: compiling an update costs by operations, not by widths.
+SMALL = UNetConfig(
+    sample_size=16,
+    in_channels=1,
+    out_channels=1,
+    block_out_channels=(8,),
+    down_block_types=("CrossAttnDownBlock2D",),
+    mid_block_type=None,
+    up_block_types=("UpBlock2D",),
+    layers_per_block=1,
+    attention_head_dim=2,
+    cross_attention_dim=8,
+    norm_num_groups=4,
+)
+
+
+def small_recipe(**changes):
+    fields = {"steps": 4, "batch_size": 8, "warmup": 1, "log_every": 2, "checkpoint_every": 2}
+    return shipped.UNET_RECIPE.model_copy(update={**fields, **changes})
+
+
+def test_augmentation_is_its_seed_and_step() -> None:
+    images = np.asarray(shipped.DiffusionTask().data.train.images[:4])
+    augmentation = Augmentation(turn=5, shift=1, stretch=0.05)
+    first = augmentation(images, 3, 7)
+    np.testing.assert_array_equal(first, augmentation(images, 3, 7))
+    assert np.abs(first - augmentation(images, 3, 8)).max() > 0.05
+    assert first.min() >= 0 and first.max() <= 1
+
+
+def test_augmentation_of_nothing_changes_nothing() -> None:
+    images = np.asarray(shipped.DiffusionTask().data.train.images[:4])
+    still = Augmentation(turn=0, shift=0, stretch=0)(images, 0, 0)
+    np.testing.assert_allclose(still, images.astype(np.float32) / 255, atol=1e-5)
+
+
+def test_batches_hold_training_digits_in_the_range_of_the_noise() -> None:
+    task = shipped.DiffusionTask(small_recipe(), SMALL)
+    batch = task.batch(0)
+    assert batch["images"].shape == (8, 16, 16, 1)
+    assert -1 <= batch["images"].min() < -0.9 < 0.9 < batch["images"].max() <= 1
+
+
+def test_timesteps_cover_every_noise_level() -> None:
+    t = np.sort(np.asarray(shipped.even_timesteps(jax.random.key(2), 10, 1000)))
+    assert t.min() >= 0 and t.max() < 1000
+    np.testing.assert_allclose(np.diff(t), 100, atol=1)
+
+
+def test_the_command_goes_on_where_it_stopped_and_writes_a_folder(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(shipped, "UNET", SMALL)
+    monkeypatch.setattr(shipped, "UNET_RECIPE", small_recipe(steps=40))
+    out = tmp_path / "out"
+    command = ["--out", str(out), "--runs", str(tmp_path / "runs")]
+    main([*command, "--minutes", "0"])
+    stopped = json.loads((out / "training-unet.json").read_text())["steps"]
+    assert 1 <= stopped < 40
+    main(command)
+    facts = json.loads((out / "training-unet.json").read_text())
+    assert facts["steps"] == 40
+    pipeline = Pipeline.load(out, steps=3)
+    assert pipeline.config == SMALL
+    assert pipeline.scheduler == shipped.SCHEDULER
+    assert pipeline.tokens.classes == 10
+    card = (out / "card.md").read_text()
+    assert "8×8 originals" in card and "40 of 40 updates" in card
+
+
+def test_the_command_trains_the_classifier(tmp_path, monkeypatch) -> None:
+    short = shipped.CLASSIFIER_RECIPE.model_copy(update={"warmup": 1, "batch_size": 8})
+    monkeypatch.setattr(shipped, "CLASSIFIER_RECIPE", short)
+    out, runs = tmp_path / "out", tmp_path / "runs"
+    main(["--out", str(out), "--runs", str(runs), "--part", "classifier", "--steps", "3"])
+    assert load_classifier(out / "classifier").config == shipped.CLASSIFIER
+    facts = json.loads((out / "training-classifier.json").read_text())
+    assert facts["steps"] == 3
+    assert 0 <= facts["test_accuracy"] <= 1
