@@ -78,8 +78,7 @@ def test_points_fill_one_method_after_another(finished):
 
 
 def test_a_measured_point_loads_its_settings(finished):
-    view, values, *_ = finished
-    over = view.load("FeatureInheritance(interval=4)")
+    over = finished[0].load("FeatureInheritance(interval=4)")
     assert over["feature_inheritance"]["interval"] == 4
     assert over["sampling"] == {"look": "Feature inheritance"}
 
@@ -107,7 +106,9 @@ def test_a_users_method_runs_beside_the_others(home):
     settings = SMALL | {"sampling": SMALL["sampling"] | {"look": "Every other"}}
     *_, last = view.run(accepted(view, start(view, settings)), silent)
     (row,) = [row for row in rows(last) if row["key"] == "EveryOther()"]
-    assert not row["predicted"] and np.isfinite(row["y"]) and row["slot"] == view.slots[row["method"]]
+    assert (
+        not row["predicted"] and np.isfinite(row["y"]) and row["slot"] == view.slots[row["method"]]
+    )
     assert [line.label for line in last.contents["grid"].rows] == [*METHODS, "Every other"]
 
 
@@ -118,10 +119,21 @@ def test_copied_code_gives_the_same_table(home, finished, tiny_ships):
     exec(compile(text.replace("compare(methods, study)", "compare(methods, study, repeats=0)"),
                  "copied", "exec"), scope)  # fmt: skip
     copied = scope["comparison"].tables.trials
-    shown = view.comparison.tables.trials
+    shown = view.comparison(values).tables.trials
     columns = ["trial_id", "method", "seed", *[c for c in shown if c.startswith("quality.")]]
     pd.testing.assert_frame_equal(copied[columns], shown[columns], rtol=1e-5)
     assert text.splitlines()[-1] == "comparison"
+
+
+def test_copied_code_names_ones_own_model(home, tmp_path):
+    own = diffusion.pipeline(tiny.write(tmp_path / "own"))
+    view = DiffusionView(pipeline=own)
+    values = accepted(view, start(view, SMALL))
+    scope: dict = {}
+    text = view.code(values)
+    exec(compile(text.split("comparison = ")[0], "copied", "exec"), scope)
+    assert scope["study"].subject.folder == own.folder
+    assert scope["study"].subject.weights_hash == own.weights_hash
 
 
 @pytest.mark.parametrize("kind", ["svg", "png", "pdf", "html", "csv", "json", "zip"])
@@ -146,7 +158,7 @@ def test_every_export_opens(finished, kind, tmp_path):
         assert 'src="http' not in text and 'href="http' not in text and "import(" not in text[:2000]
     elif kind == "csv":
         frame = pd.read_csv(io.BytesIO(content))
-        shown = view.comparison.tables.trials
+        shown = view.comparison(values).tables.trials
         assert list(frame["trial_id"]) == list(shown["trial_id"])
         np.testing.assert_allclose(frame["quality.ssim"], shown["quality.ssim"], rtol=1e-6)
     elif kind == "json":
@@ -206,7 +218,7 @@ def test_the_command_makes_the_panels_tables(home, finished, tiny_ships, tmp_pat
     out = capsys.readouterr().out
     assert "quality.ssim" in out and f"Tables in {tmp_path / 'out'}" in out
     written = Tables.load(tmp_path / "out").trials
-    shown = view.comparison.tables.trials
+    shown = view.comparison(values).tables.trials
     assert list(written["trial_id"]) == list(shown["trial_id"])
     np.testing.assert_allclose(written["quality.ssim"], shown["quality.ssim"], rtol=1e-5)
 
@@ -271,8 +283,7 @@ def test_blind_pairs_are_drawn_and_judged(home, tiny_ships):
     assert panel.status["kind"] == "done", panel.status
     content = panel.picture.contents["pairs"]
     assert len(content.pairs) == 20 and content.names == ("Full sampling", "Feature inheritance")
-    assert len({pair.left for pair in content.pairs} if hasattr(content.pairs[0], "left") else
-               {pair for pair in content.pairs}) == 20  # fmt: skip
+    assert len(set(content.pairs)) == 20
     for _ in range(20):
         panel._on_answer({"slot": "pairs", "side": "left"})
     assert "%" in panel.answers["pairs"]["verdict"]

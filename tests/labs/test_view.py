@@ -130,7 +130,7 @@ def test_foreseen_operations_are_the_counted_ones(view):
     subject = pipeline().with_sampling(sampler="ddim", steps=20, guidance=2.0)
     values = settings(view, sampling={"steps": 20}, encoder_propagation={"key_steps": "triangular"})
     for method in chosen(view.methods, values):
-        point = foresight.foresee(method, sampling(values), view.shipped, {})
+        point = view._foresight(values).foresee(method)
         counted = plan_cost(method.outline(subject))
         assert point.gmacs * 1e9 == pytest.approx(counted.macs, rel=1e-6), method
         assert point.kept_bytes == pytest.approx(counted.cache_bytes), method

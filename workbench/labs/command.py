@@ -58,7 +58,8 @@ def compare(
 
             found = run(methods, study, repeats=repeats, memory=Store(), report=report)
     except (ValueError, KeyError, OSError) as error:
-        print(error.args[0] if error.args else error, file=sys.stderr)
+        words = error.args[0] if isinstance(error, KeyError) else error
+        print(words, file=sys.stderr)
         return 2
     print(found.summary().to_string(index=False, float_format=lambda value: f"{value:.4g}"))
     for method in found.others:

@@ -389,6 +389,8 @@ class Panel(anywidget.AnyWidget):
         if isinstance(content, PairsContent):
             given = self.answers.get(slot, {}).get("sides", [])
             sides, told = self._sides.answer(slot, content, given, str(message["side"]))
-            verdict = self.view.answered(slot, told) or blind.sentence(told, content.names)
-            shown = {"sides": sides, "verdict": verdict if told else ""}
+            verdict = ""
+            if told:  # only once every pair is judged
+                verdict = self.view.answered(slot, told) or blind.sentence(told, content.names)
+            shown = {"sides": sides, "verdict": verdict}
             self._set("answers", {**self.answers, slot: shown})

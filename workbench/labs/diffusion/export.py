@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from workbench.panels.view import Export, Values
 
 if TYPE_CHECKING:
     from workbench.labs.diffusion.view import DiffusionView
+    from workbench.study.comparison import Comparison
 
 MENU = (
     Export("zip", "Figure and data", ".zip"),
@@ -26,8 +28,12 @@ MENU = (
 NAME = "diffusion-acceleration"
 
 
-def code(methods: Sequence[MethodClass], values: Values) -> str:
-    """Python that makes the panel's table without the panel."""
+def code(methods: Sequence[MethodClass], values: Values, folder: str = "") -> str:
+    """Python that makes the panel's table without the panel.
+
+    Args:
+        folder: of the model, where it is not the shipped one.
+    """
     knobs = sampling(values)
     listed = chosen(methods, values)
     homes: dict[str, list[str]] = {}
@@ -37,13 +43,14 @@ def code(methods: Sequence[MethodClass], values: Values) -> str:
         f"from {home} import {', '.join(sorted(names))}" for home, names in sorted(homes.items())
     ]
     calls = [f"    {method.code()}," for method in listed]
+    model = f"diffusion.pipeline({folder!r}), " if folder else ""
     return "\n".join(
         [
             "from workbench import compare",
             *imports,
             "from workbench.labs import diffusion",
             "",
-            f"study = diffusion.study(sampler={knobs.sampler!r}, steps={knobs.steps}, "
+            f"study = diffusion.study({model}sampler={knobs.sampler!r}, steps={knobs.steps}, "
             f"guidance={knobs.guidance!r}, seeds={knobs.seeds})",
             "methods = [",
             *calls,
@@ -74,22 +81,30 @@ def write(kind: str, view: DiffusionView, values: Values) -> tuple[str, bytes]:
     from workbench.figures.record import versions
 
     chart = view.charts["time_quality"]
-    comparison = view.comparison or (view.recorded.comparison if view.recorded else None)
-    if comparison is None:
-        raise ValueError("Nothing has been measured yet. Run the panel first")
     if kind == "csv":
+        comparison = _measured(view, values)
         return f"{NAME}.csv", comparison.tables.trials.to_csv(index=False).encode()
     if kind == "json":
         import json
 
-        about = {**settings(view, values), "versions": versions()}
+        drawn_and_run = {**versions(), "jax": version("jax"), "flax": version("flax")}
+        about = {**settings(view, values), "versions": drawn_and_run}
         return f"{NAME}.json", json.dumps(about, indent=1, ensure_ascii=False).encode()
     if kind not in [entry.kind for entry in MENU]:
         raise ValueError(f"There is no export of kind {kind!r}")
     with tempfile.TemporaryDirectory() as place:
         file = Path(place) / f"{NAME}.{kind}"
         if kind == "zip":
+            comparison = _measured(view, values)
             export.export_figure(chart, comparison.tables, settings(view, values), file)
         else:
             export.write(chart, file)
         return file.name, file.read_bytes()
+
+
+def _measured(view: DiffusionView, values: Values) -> Comparison:
+    """The run behind the picture of these settings, never another setting's."""
+    comparison = view.comparison(values)
+    if comparison is None:
+        raise ValueError("These settings have not been measured yet. Run them first")
+    return comparison

@@ -100,7 +100,7 @@ class DiffusionView(View):
         self.live_pictures: dict[str, dict[str, np.ndarray]] = {}
         self.live_knobs: dict[str, dict[str, dict[str, Any]]] = {}
         self.live_drift: dict[str, np.ndarray] = {}
-        self.comparison: Comparison | None = None
+        self.comparisons: dict[tuple[str, ...], Comparison] = {}
         self.charts: dict[str, Chart] = {}
         self.seed = 0
         self.values_shown: Values = {}
@@ -179,7 +179,7 @@ class DiffusionView(View):
         for comparison in progressive(
             methods, about, repeats=ROUNDS, memory=Store(), report=report
         ):
-            self.comparison = comparison
+            self.comparisons[self._asked(values)] = comparison
             self.measured.setdefault(context, {}).update(points_of(comparison))
             self._remember(methods)
             self.live_pictures.setdefault(context, {}).update(_pictures(comparison))
@@ -199,6 +199,18 @@ class DiffusionView(View):
     def _context(self, values: Values) -> str:
         knobs = sampling(values)
         return f"{knobs.sampler} {knobs.steps} {knobs.guidance:g} {knobs.seeds}"
+
+    def _asked(self, values: Values) -> tuple[str, ...]:
+        """Names a run: the sampler's settings and every method's."""
+        codes = (method.code() for method in chosen(self.methods, values))
+        return (self._context(values), *codes)
+
+    def comparison(self, values: Values) -> Comparison | None:
+        """The run of these settings, else the recorded study where it has them, else None."""
+        ran = self.comparisons.get(self._asked(values))
+        if ran is None and self.recorded is not None and self._foresight(values).as_recorded:
+            return self.recorded.comparison
+        return ran
 
     def _foresight(self, values: Values) -> Foresight:
         live = self.measured.get(self._context(values), {})
@@ -250,7 +262,7 @@ class DiffusionView(View):
             contents=contents,
             claim=claim(scene, self._setting_words(values)),
             basis=basis,
-            details=self._details(scene),
+            details=self._details(scene, values),
             when=shipped.date if shipped else "",
             device=shipped.device if shipped else device_label(),
         )
@@ -271,13 +283,11 @@ class DiffusionView(View):
         model = "Digits UNet, 16 × 16" if self.pipeline is None else self.pipeline.name
         return f"{model}, {sampler}"
 
-    def _details(self, scene: Scene) -> list[str]:
-        if self.comparison is None:
+    def _details(self, scene: Scene, values: Values) -> list[str]:
+        ran = self.comparisons.get(self._asked(values))
+        if ran is None or scene.look.name not in ran.tables.methods:
             return []
-        lines = []
-        if scene.look.name in self.comparison.tables.methods:
-            lines.append(self.comparison.verdict(scene.look.name).sentence)
-        return lines
+        return [ran.verdict(scene.look.name).sentence]
 
     # -- choices ----------------------------------------------------------------------------
 
@@ -322,7 +332,8 @@ class DiffusionView(View):
 
     def code(self, values: Values) -> str:
         """Five lines that make the same table."""
-        return export.code(self.methods, values)
+        folder = "" if self.pipeline is None else self.pipeline.folder
+        return export.code(self.methods, values, folder)
 
     def export(self, kind: str, values: Values, picture: Picture) -> tuple[str, bytes]:
         """A file of the figure menu."""
