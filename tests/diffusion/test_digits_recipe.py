@@ -3,7 +3,9 @@
 import json
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from workbench.diffusion.classifier import load_classifier
 from workbench.diffusion.digits import recipe as shipped
@@ -61,6 +63,17 @@ def test_timesteps_cover_every_noise_level() -> None:
     np.testing.assert_allclose(np.diff(t), 100, atol=1)
 
 
+def test_the_loss_of_fresh_weights_is_about_one_and_tokens_matter() -> None:
+    task = shipped.DiffusionTask(small_recipe(), SMALL)
+    params, key = task.init(jax.random.key(0)), jax.random.key(1)
+    batch = jax.tree.map(jnp.asarray, task.batch(0))
+    loss_of = jax.jit(lambda params: task.loss(params, batch, key)[0])
+    loss = float(loss_of(params))
+    assert 0.3 < loss < 3
+    assert float(loss_of({**params, "tokens": -params["tokens"]})) != loss
+
+
+@pytest.mark.slow  # compiles two updates
 def test_the_command_goes_on_where_it_stopped_and_writes_a_folder(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(shipped, "UNET", SMALL)
     monkeypatch.setattr(shipped, "UNET_RECIPE", small_recipe(steps=40))
@@ -80,6 +93,7 @@ def test_the_command_goes_on_where_it_stopped_and_writes_a_folder(tmp_path, monk
     assert "8×8 originals" in card and "40 of 40 updates" in card
 
 
+@pytest.mark.slow
 def test_the_command_trains_the_classifier(tmp_path, monkeypatch) -> None:
     short = shipped.CLASSIFIER_RECIPE.model_copy(update={"warmup": 1, "batch_size": 8})
     monkeypatch.setattr(shipped, "CLASSIFIER_RECIPE", short)
