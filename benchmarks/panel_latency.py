@@ -40,7 +40,9 @@ panel"""
 WATCH = """() => {
   const panel = document.querySelector(".jp-OutputArea-output .wb-panel");
   window.moved = { key: 0, first: 0, last: 0 };
-  const seen = () => requestAnimationFrame(() => {
+  const drawn = ({ type, attributeName }) =>
+    type !== "attributes" || !attributeName.startsWith("data-");
+  const seen = (records) => records.some(drawn) && requestAnimationFrame(() => {
     const channel = new MessageChannel();
     channel.port1.onmessage = () => {
       const now = performance.now();
