@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench import shipped
-from workbench.labs.diffusion.judge import judge_of
+from workbench.labs.diffusion.judge import Judge, judge_of
 from workbench.labs.diffusion.memory import peak
-from workbench.study.study import Outcome, Probe, Study
+from workbench.study.study import Outcome, Outputs, Probe, Study
 
 if TYPE_CHECKING:
     from workbench.diffusion.pipeline import Pipeline
@@ -71,9 +71,22 @@ def study(
         seeds=chosen,
         probes=FIDELITY if judge is None else (*judge.probes, *FIDELITY),
         batch=min(BATCH, len(chosen)),
-        derive=None if judge is None else judge.derived,
+        derive=partial(_derived, judge),
         peak=partial(peak, settings=settings) if memory else None,
     )
+
+
+def _derived(judge: Judge | None, outputs: Outputs) -> Outputs:
+    """What the judge sees in pictures that are numbers throughout.
+
+    Raises:
+        ValueError: where they are not, for every quality would be made up.
+    """
+    sound = np.isfinite(outputs["image"]).all(axis=(1, 2, 3))
+    if not sound.all():
+        bad = f"{(~sound).sum()} of {len(sound)} pictures are not finite (NaN or infinite)"
+        raise ValueError(f"{bad}: the model, or sampling with these settings, diverges")
+    return {} if judge is None else judge.derived(outputs)
 
 
 def _against_full(measure: str, outcome: Outcome, name: str = "image") -> np.ndarray:

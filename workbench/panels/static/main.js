@@ -5,22 +5,44 @@ const WB_KINDS = {
   table: tableSlot, html: wordsSlot, empty: emptySlot, pairs: pairsSlot,
 };
 
+const LOST = ["dead", "terminating", "restarting", "autorestarting"];
+
+// A kernel that restarts comes back without the panel's Python half: for this view it is gone.
 function kernelWatch(model, changed) {
   let live = true;
+  let lost = false;
+  let heard = null;
   const manager = model.widget_manager;
+  function heed(_, status) {
+    if (!LOST.includes(status)) return;
+    lost = true;
+    look();
+  }
   function look() {
-    let now = true;
+    let now = !lost;
     if (manager && "kernel" in manager) {
       const kernel = manager.kernel;
-      now = Boolean(kernel) && !["dead", "terminating"].includes(kernel.status);
+      if (kernel && kernel !== heard && kernel.statusChanged) {
+        if (heard) heard.statusChanged.disconnect(heed);
+        kernel.statusChanged.connect(heed);
+        heard = kernel;
+      }
+      now = now && Boolean(kernel) && !LOST.includes(kernel.status);
     }
     if (now !== live) {
       live = now;
       changed();
     }
   }
+  window.setTimeout(look, 0);
   const timer = window.setInterval(look, 2000);
-  return { alive: () => live, destroy: () => window.clearInterval(timer) };
+  return {
+    alive: () => live,
+    destroy: () => {
+      window.clearInterval(timer);
+      if (heard) heard.statusChanged.disconnect(heed);
+    },
+  };
 }
 
 function render({ model, el }) {

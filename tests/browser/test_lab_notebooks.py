@@ -1,0 +1,112 @@
+"""The shipped notebooks, run as a newcomer runs them, and how they look."""
+
+import pytest
+
+from tests.browser.panel_in_lab import (
+    ask,
+    box,
+    drawn,
+    marks,
+    slider,
+    state,
+    until_changed,
+    until_state,
+    words,
+)
+
+LOADED = "sorted({'jax', 'flax', 'optax'} & set(__import__('sys').modules))"
+OVERFLOWING = """() => {
+  const panel = document.querySelector('.wb-panel').getBoundingClientRect();
+  return [...document.querySelectorAll('.wb-panel *')].filter((e) => {
+    const box = e.getBoundingClientRect();
+    return box.width && !e.closest('.wb-spoken, .wb-chart-spoken, .wb-table-frame')
+      && (box.right > panel.right + 1 || box.left < panel.left - 1);
+  }).map((e) => e.outerHTML.slice(0, 100));
+}"""
+
+
+def test_start_shows_its_picture_before_any_model(lab_page):
+    lab = lab_page("start.ipynb")
+    lab.run_all()
+    drawn(lab)
+    assert ask(lab, LOADED) == "[]"
+    assert lab.output_errors() == [] and state(lab) == "idle"
+    assert words(lab).startswith("Shipped result, measured 20")
+    assert len(marks(lab)) > 8
+    assert lab.output("[data-slot=drift] svg.marks path").count() > 50
+    assert lab.output("[data-slot=arithmetic] svg.marks path").count() > 5
+    lab.page.wait_for_function(
+        "() => [...document.querySelectorAll('.wb-thumb img, .wb-split img[alt=Full]')]"
+        ".every((image) => image.naturalWidth === 16)"
+    )
+    assert lab.output(".wb-thumb img").count() == 32
+    assert lab.output(".wb-claim, [class*=claim]").count()
+    assert ask(lab, LOADED) == "[]"
+    assert lab.output("button.wb-pill").count() == 3
+
+    # A preset is another recorded answer: other marks, no run, still no model.
+    before = marks(lab)
+    lab.output("button.wb-pill").nth(2).click()
+    until_changed(lab, before)
+    assert until_state(lab, "idle", timeout=5) == "idle"
+    assert ask(lab, LOADED) == "[]"
+
+
+def test_sliders_change_the_picture_at_once_and_then_run(lab_page):
+    lab = lab_page("start.ipynb")
+    lab.run_all()
+    drawn(lab)
+    before = marks(lab)
+    knob = slider(lab, "Interval").last
+    knob.press("ArrowRight")
+    by_key = until_changed(lab, before, timeout=10)
+    until_state(lab, "predicted", "running", "compiling", timeout=10)
+    assert box(lab, "Interval").last.input_value() == "6"
+    knob.scroll_into_view_if_needed()
+    place = knob.bounding_box()
+    lab.page.mouse.move(place["x"] + place["width"] * 0.4, place["y"] + place["height"] / 2)
+    lab.page.mouse.down()
+    lab.page.mouse.move(
+        place["x"] + place["width"] * 0.8, place["y"] + place["height"] / 2, steps=5
+    )
+    by_mouse = until_changed(lab, by_key, timeout=10)  # while the button is still held
+    lab.page.mouse.up()
+    assert int(box(lab, "Interval").last.input_value()) > 10
+    assert until_state(lab, "running", "compiling", timeout=60)
+    lab.page.keyboard.press("Escape")
+    until_state(lab, "stopped", "done", timeout=120)
+    assert len({str(before), str(by_key), str(by_mouse)}) == 3
+    assert lab.output_errors() == []
+
+
+def test_diffusion_notebook_runs_through(lab_page):
+    lab = lab_page("diffusion.ipynb")
+    lab.run_all(timeout=400)
+    drawn(lab)
+    assert lab.output_errors() == []
+    panels = lab.output(".wb-panel")
+    assert panels.count() == 3
+    own = panels.nth(1)
+    assert own.get_by_role("group", name="Full, then shallow").count() == 1
+    assert lab.output("table").filter(has_text="Encoder propagation").count()
+    pairs = panels.nth(2)
+    pairs.get_by_role("group", name="Blind comparison; arrow keys choose").wait_for()
+    lab.screenshot("diffusion-notebook")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_how_it_looks(lab_page, theme):
+    lab = lab_page("start.ipynb")
+    lab.theme(theme)
+    lab.run_all()
+    drawn(lab)
+    for width in (1440, 1024):
+        lab.page.set_viewport_size({"width": width, "height": 900})
+        lab.page.wait_for_timeout(400)
+        lab.screenshot(f"start-{theme}-{width}")
+        lab.page.set_viewport_size({"width": width, "height": 1900})
+        lab.page.wait_for_timeout(800)
+        assert lab.page.evaluate(OVERFLOWING) == []
+        picture = lab.screenshot(f"start-panel-{theme}-{width}", ".wb-panel")
+        assert picture.stat().st_size > 50_000
+    assert lab.errors == []
