@@ -1,4 +1,4 @@
-"""Class tokens: a learned table that stands where a text encoder stands in a text-to-image model."""
+"""Class tokens: a learned table that stands where a text encoder stands elsewhere."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class ClassTokens:
 
     @classmethod
     def create(cls, classes: int, length: int, width: int, key: Array) -> ClassTokens:
-        """A fresh table of standard normal entries, which is the scale attention projections expect."""
+        """A fresh table of standard normal entries, the scale attention expects."""
         return cls(jax.random.normal(key, (classes + 1, length, width), jnp.float32))
 
     @classmethod
@@ -76,7 +76,7 @@ class ClassTokens:
         """Read a table.
 
         Raises:
-            CheckpointError: missing, truncated, of another shape than its config says, or not finite.
+            CheckpointError: missing, truncated, not finite, or not of its config's shape.
         """
         folder = Path(folder)
         try:
