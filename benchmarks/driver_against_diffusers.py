@@ -4,7 +4,7 @@ The peer is torch with `UNet2DConditionModel` and `DDIMScheduler` in inference m
 that works here (plain, channels last, compiled); the fastest counts. Both read one folder in
 diffusers' layout, start from the same noise, and the samples they end with are compared.
 
-python benchmarks/driver_against_diffusers.py [--tiny] [--repeats N] [--only digits|small]
+python benchmarks/driver_against_diffusers.py [--tiny] [--repeats N] [--only NAME] [--form FORM]
 
 Needs torch and diffusers beside jax: `make test-parity` makes `.venv-parity`, which runs this where
 this Python has no torch.
@@ -37,7 +37,11 @@ def main() -> int:
     """Both shapes: time by turns, what they end with, memory in fresh processes."""
     if find_spec("torch") is None and PARITY.exists() and Path(sys.executable) != PARITY:
         return subprocess.run([str(PARITY), __file__, *sys.argv[1:]], check=False).returncode
-    more = [("--repeats", {"type": int}), ("--only", {"choices": ("digits", "small")})]
+    more = [
+        ("--repeats", {"type": int}),
+        ("--only", {"choices": ("digits", "small")}),
+        ("--form", {"choices": FORMS, "help": "diffusers in this form, without the search"}),
+    ]
     bench, options = Benchmark.from_command(__file__, "Full sampling beside diffusers", more=more)
     peer = find_spec("torch") is not None and find_spec("diffusers") is not None
     if not peer:
@@ -48,7 +52,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             write(case, folder)
-            form = fastest_form(folder, about, bench.tiny) if peer else None
+            form = (options.form or fastest_form(folder, about, bench.tiny)) if peer else None
             compare(bench, case, folder, form, options.repeats or REPEATS[case.name])
             if not bench.tiny:
                 memory(bench, case, folder, form)
