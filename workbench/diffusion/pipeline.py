@@ -69,7 +69,7 @@ class Pipeline:
     folder: str = ""
 
     @classmethod
-    def load(cls, folder: str | Path, *, steps: int = 50, guidance: float = 2.0) -> Pipeline:
+    def load(cls, folder: str | Path, *, steps: int = 50, guidance: float = 1.5) -> Pipeline:
         """Read a folder in diffusers' layout with class tokens where a text encoder would stand.
 
         Raises:

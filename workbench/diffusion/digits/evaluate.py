@@ -78,9 +78,9 @@ def _batches(count: int, seed: int) -> Iterator[tuple[int, ...]]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m workbench.diffusion.digits.evaluate")
     parser.add_argument("--samples", type=int, default=1000)
-    parser.add_argument("--sampler", default="ddim", help="ddim, ddpm or dpm++")
-    parser.add_argument("--steps", type=int, default=50)
-    parser.add_argument("--guidance", type=float, default=2.0)
+    parser.add_argument("--sampler", default="dpm++", help="ddim, ddpm or dpm++")
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--guidance", type=float, default=1.5)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, help="model to judge; the shipped one by default")
     parser.add_argument("--out", type=Path, help="JSON written; evaluation.json beside the weights")

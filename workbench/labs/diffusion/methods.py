@@ -41,7 +41,7 @@ class Sampling(Knobs):
         source="Faster Diffusion and DeepCache report 50",
     )
     guidance: float = knob(
-        2.0,
+        1.5,
         ge=1.0,
         le=10.0,
         step=0.1,

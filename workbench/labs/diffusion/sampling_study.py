@@ -42,7 +42,7 @@ def study(
     *,
     sampler: str = "ddim",
     steps: int = 50,
-    guidance: float = 2.0,
+    guidance: float = 1.5,
     seeds: int | Iterable[int] = 16,
     memory: bool = False,
 ) -> Study:
