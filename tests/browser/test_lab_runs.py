@@ -225,7 +225,7 @@ def test_stop_keeps_the_picture_and_a_later_run_works(lab_page, cell):
     until_state(lab, "predicted")
     slider(lab, "Guidance").press("ArrowRight")
     lab.page.wait_for_function(
-        "() => Number(document.querySelector('.wb-bar')?.getAttribute('aria-valuenow')) > 4",
+        "() => Number(document.querySelector('.wb-bar')?.getAttribute('aria-valuenow')) > 22",
         timeout=200_000,
     )
     lab.page.keyboard.press("Escape")
