@@ -1,8 +1,8 @@
 """Full sampling under this driver beside diffusers' loop: same weights, sampler and threads.
 
 The peer is torch with `UNet2DConditionModel` and `DDIMScheduler` in inference mode, in every form
-that works here (plain, channels last, compiled); the fastest counts. Both read one folder in
-diffusers' layout, start from the same noise, and the samples they end with are compared.
+that works here (plain, channels last, compiled, one thread or all); the fastest counts. Both read
+one folder in diffusers' layout and start from the same noise; what they end with is compared.
 
 python benchmarks/driver_against_diffusers.py [--tiny] [--repeats N] [--only NAME] [--form FORM]
 
@@ -28,7 +28,15 @@ from record import FOLDER, ROOT, Benchmark, Figure
 PARITY = ROOT / ".venv-parity" / "bin" / "python"
 NO_TORCH = "skipped: diffusers' side, for torch and diffusers are not here (make test-parity)"
 REPEATS = {"digits": 9, "small": 5, "tiny": 2}
-FORMS = ("plain", "channels last", "compiled", "compiled, channels last")
+FORMS = (
+    "channels last",
+    "channels last, one thread",
+    "plain",
+    "compiled",
+    "compiled, channels last",
+    "compiled, channels last, one thread",
+)
+"""One thread too: on cores that other programs share, two that wait for each other are slower."""
 LARGEST_ERROR = 1e-2
 MEMORY_STEPS = 3
 
@@ -100,7 +108,8 @@ def theirs(folder: Path, form: str, steps: int | None = None) -> Callable[[], An
 
     from workbench.measure.device import threads_available
 
-    torch.set_num_threads(threads_available())
+    threads = 1 if "one thread" in form else threads_available()
+    torch.set_num_threads(threads)
     settings = json.loads((folder / "settings.json").read_text())
     guidance, wanted = settings["guidance"], steps or settings["steps"]
     kind = torch.channels_last if "channels last" in form else torch.contiguous_format
@@ -112,6 +121,7 @@ def theirs(folder: Path, form: str, steps: int | None = None) -> Callable[[], An
     noise, context = torch.from_numpy(given["noise"]), torch.from_numpy(given["context"])
 
     def loop() -> Any:
+        torch.set_num_threads(threads)  # loops of other forms ran since
         scheduler.set_timesteps(wanted)
         x = noise
         with torch.inference_mode():
