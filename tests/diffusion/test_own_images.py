@@ -37,7 +37,7 @@ def test_a_folder_becomes_a_model_that_samples(photos, tmp_path):
 
 @pytest.mark.parametrize(
     ("change", "said"),
-    [(["--size", "10"], "multiple of 4"), (["--size", "64"], "pixels")],
+    [(["--size", "10"], "multiple of 4"), (["--size", "64"], "smaller than size=64")],
 )
 def test_what_cannot_be_trained_on_is_one_line(photos, capsys, change, said):
     assert own_images.main([str(photos), *change]) == 2

@@ -82,7 +82,7 @@ def _derived(judge: Judge | None, outputs: Outputs) -> Outputs:
     Raises:
         ValueError: where they are not, for every quality would be made up.
     """
-    sound = np.isfinite(outputs["image"]).all(axis=(1, 2, 3))
+    sound = np.asarray(np.isfinite(outputs["image"]).all(axis=(1, 2, 3)))
     if not sound.all():
         bad = f"{(~sound).sum()} of {len(sound)} pictures are not finite (NaN or infinite)"
         raise ValueError(f"{bad}: the model, or sampling with these settings, diverges")
