@@ -83,8 +83,9 @@ def progressive(
     reference: Outputs = {}
     kept: dict[str, Outputs] = {}
     tables: Tables | None = None
+    stages = len(methods) + (1 if study.peak is None else 2)
     for index, method in enumerate(methods):
-        share = part(report, index, len(methods) + 1)
+        share = part(report, index, stages)
         outputs = _outputs(method, study, artifacts, memory, share)
         reference = outputs if method is baseline else reference
         first = artifacts.get(_artifact_key(method, study.seeds[0]))
@@ -94,11 +95,12 @@ def progressive(
         kept[method.name] = outputs
     if tables is None or not repeats:
         return
-    share = part(report, len(methods), len(methods) + 1)
+    share = part(report, len(methods), stages)
     ready = {m.name: _artifact(m, study, study.seeds[0], artifacts, share) for m in methods}
     tables = with_time(tables, methods, study, ready, repeats, share)
     yield Comparison(tables, baseline.name, kept)
     if study.peak is not None:
+        share = part(report, len(methods) + 1, stages)
         yield Comparison(with_memory(tables, methods, study, share), baseline.name, kept)
 
 
