@@ -21,7 +21,7 @@ def time_quality(
     points = {**scene.others, **scene.points}
     rows = [_row(scene, point, knobs) for point in points.values() if point.seconds is not None]
     times = [float(row["seconds"]) for row in rows]
-    lowest = min((row["ssim"] for row in rows), default=0.0)
+    lowest = min((float(row["ssim"]) for row in rows if row["ssim"] == row["ssim"]), default=0.0)
     return pareto(
         rows,
         x="seconds",
@@ -31,7 +31,7 @@ def time_quality(
         x_title="Seconds per picture (median, whiskers: range)",
         y_title="SSIM to the full run",
         x_domain=(0.0, _rounded_up(1.1 * max(times, default=1.0))),
-        y_domain=(max(0.0, min(0.6, int(lowest * 10) / 10)), 1.02),
+        y_domain=_quality_ends(lowest),
         order="share",
         current=scene.look.code(),
         pins=dict(pins),
@@ -45,6 +45,12 @@ def _rounded_up(value: float) -> float:
     """The next of 1, 2, 3, 4, 5, 6, 8 times a power of ten: an axis end that rarely moves."""
     unit = 10.0 ** math.floor(math.log10(value))
     return next(k * unit for k in (1, 2, 3, 4, 5, 6, 8, 10) if k * unit >= value)
+
+
+def _quality_ends(lowest: float) -> tuple[float, float]:
+    """From below the worst point to just over 1, in steps that rarely move."""
+    room = next(r for r in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0) if r >= 1.05 * (1 - lowest))
+    return 1 - room, 1 + 0.06 * room
 
 
 def _row(scene: Scene, point: Point, knobs: Mapping[str, Any]) -> dict[str, Any]:
