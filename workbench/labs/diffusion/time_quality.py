@@ -42,9 +42,9 @@ def time_quality(
 
 
 def _rounded_up(value: float) -> float:
-    """The next of 1, 2, 3, 4, 5, 6, 8 times a power of ten: an axis end that rarely moves."""
+    """The next of 1, 1.5, 2, 2.5, 3, … times a power of ten: an axis end that rarely moves."""
     unit = 10.0 ** math.floor(math.log10(value))
-    return next(k * unit for k in (1, 2, 3, 4, 5, 6, 8, 10) if k * unit >= value)
+    return next(k * unit for k in (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10) if k * unit >= value)
 
 
 def _quality_ends(lowest: float) -> tuple[float, float]:
