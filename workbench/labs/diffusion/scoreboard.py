@@ -30,8 +30,8 @@ def scoreboard(scene: Scene, pictures: int) -> TableContent:
         title="What does each plan keep, and what does it cost?",
         subtitle=f"Means over {pictures} pictures, ± half a 95 % interval. PSNR in dB. Fine "
         "detail: power at high frequencies against the full run. Toy-FID: kernel distance to real "
-        "test pictures of the class in a small classifier’s features, lower is better. Kept: held between "
-        "steps. Peak: memory above imports, in a process of its own.",
+        "test pictures of the class in a small classifier’s features, lower is better. Kept: "
+        "held between steps. Peak: memory above imports, in a process of its own.",
         keys=[method.code() for method in scene.methods],
     )
 
