@@ -34,7 +34,7 @@ def folder(saved, tmp_path):
 
 def test_a_saved_folder_is_the_same_pipeline(saved, tiny):
     found = Pipeline.load(saved, steps=10)
-    assert (found.name, found.steps, found.guidance) == ("tiny", 10, 2.0)
+    assert (found.name, found.steps, found.guidance) == ("tiny", 10, 1.5)
     assert found.config == tiny.config and found.scheduler == tiny.scheduler
     for mine, theirs in zip(found.weights, tiny.weights, strict=True):
         assert np.array_equal(mine, theirs)
@@ -133,7 +133,8 @@ def test_classes_take_turns_by_seed_unless_asked_for(tiny):
     asked = tiny.inputs((0, 9), labels=(3, 3))
     assert asked.labels.tolist() == [3, 3]
     assert np.array_equal(asked.context[0], asked.context[1])
-    assert np.array_equal(asked.noise, found.noise[:2])
+    # The same draws; vectors of another length may round the last bit otherwise.
+    np.testing.assert_allclose(asked.noise, found.noise[:2], rtol=1e-5, atol=1e-6)
     assert found.noise.shape == (4, 8, 8, 1) and found.blank.shape == (4, 3, 8)
     with pytest.raises(ValueError, match="labels: 10 is not a class"):
         tiny.inputs((0,), labels=(10,))
