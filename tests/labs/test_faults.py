@@ -164,6 +164,7 @@ def test_a_model_whose_pictures_are_not_finite(workbench_home):
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.slow
 def test_a_kill_costs_no_finished_group(tmp_path):
     home = tmp_path / "home"
     with process(home, 24) as first:
@@ -180,6 +181,7 @@ def test_a_kill_costs_no_finished_group(tmp_path):
     assert json.loads(fresh[-1]) == json.loads(lines[-1])
 
 
+@pytest.mark.slow
 def test_two_notebooks_on_one_store(tmp_path):
     home = tmp_path / "home"
     both = [process(home, 16) for _ in range(2)]
