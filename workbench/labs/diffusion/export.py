@@ -51,7 +51,7 @@ def code(methods: Sequence[MethodClass], values: Values, folder: str = "") -> st
             "from workbench.labs import diffusion",
             "",
             f"study = diffusion.study({model}sampler={knobs.sampler!r}, steps={knobs.steps}, "
-            f"guidance={knobs.guidance!r}, seeds={knobs.seeds})",
+            f"guidance={knobs.guidance!r}, seeds={knobs.seeds}{', memory=True' * knobs.memory})",
             "methods = [",
             *calls,
             "]",

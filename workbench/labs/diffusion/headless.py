@@ -18,6 +18,10 @@ def study_and_methods(values: Values) -> tuple[Study, list[Method]]:
     """What the panel would run with these settings."""
     knobs = sampling(values)
     about = study(
-        sampler=knobs.sampler, steps=knobs.steps, guidance=knobs.guidance, seeds=knobs.seeds
+        sampler=knobs.sampler,
+        steps=knobs.steps,
+        guidance=knobs.guidance,
+        seeds=knobs.seeds,
+        memory=knobs.memory,
     )
     return about, chosen(DEFAULT, values)

@@ -56,6 +56,11 @@ class Sampling(Knobs):
         step=8,
         help="Pictures per method, eight at a time; more narrow the intervals.",
     )
+    memory: bool = knob(
+        False,
+        label="Measure memory",
+        help="Measures peak memory too, each method in a process of its own: some seconds each.",
+    )
     look: str = ""
 
 

@@ -153,6 +153,8 @@ class DiffusionView(View):
         scene = self._scene(values)
         points = [scene.point(method) for method in scene.methods]
         known = all(point is not None and point.basis != "predicted" for point in points)
+        if sampling(values).memory:
+            known = known and all(point is not None and point.peak_bytes for point in points)
         fresh = bool(self.measured.get(self._context(values)))
         basis: Basis = "predicted" if not known else "measured" if fresh else "recorded"
         return self._picture(scene, values, basis)
@@ -171,7 +173,7 @@ class DiffusionView(View):
             steps=knobs.steps,
             guidance=knobs.guidance,
             seeds=knobs.seeds,
-            memory=True,
+            memory=knobs.memory,
         )
         methods = chosen(self.methods, values)
         context = self._context(values)
