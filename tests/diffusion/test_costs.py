@@ -95,5 +95,6 @@ def test_plans_of_a_pipeline_scale_with_steps_and_passes(tiny, unguided):
 
 
 def test_group_memory_grows_with_the_group(tiny):
-    one = costs.plan_memory(tiny, 1)
-    assert costs.plan_memory(tiny, 8) == 8 * one > 8 * 8 * costs.feature_bytes(tiny.shape)
+    known = costs.unit_costs(tiny.shape)
+    one = known.group_bytes(1, tiny.passes, 8)
+    assert known.group_bytes(8, tiny.passes, 8) == 8 * one > 8 * 8 * known.feature_bytes

@@ -94,11 +94,11 @@ def test_a_plan_that_cannot_work_is_an_error_before_anything_runs(tiny, method, 
 
 
 def test_a_group_beyond_memory_names_one_that_fits(tiny, monkeypatch):
-    from workbench.diffusion.costs import plan_memory
+    from workbench.diffusion.costs import unit_costs
 
     method = EncoderPropagation(key_steps="uniform", interval=10, largest_group=8)
     assert problems(method, tiny) == []
-    free = plan_memory(tiny, 5)
+    free = unit_costs(tiny.shape).group_bytes(5, tiny.passes, 8)
     monkeypatch.setattr(planned, "available_bytes", lambda: free)
     ((level, field, message),) = problems(method, tiny)
     assert (level, field) == ("error", "largest_group")

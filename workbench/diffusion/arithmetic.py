@@ -32,6 +32,7 @@ class UnitCosts:
         shallow: DeepCache's partial pass, by branch.
         feature_bytes: all encoder features and the middle block's output.
         branch_bytes: the hidden state kept for shallow steps, by branch.
+        widest_bytes: the largest hidden state of the decoder.
     """
 
     full: PartCost
@@ -39,6 +40,15 @@ class UnitCosts:
     shallow: tuple[PartCost, ...]
     feature_bytes: int
     branch_bytes: tuple[int, ...]
+    widest_bytes: int
+
+    def group_bytes(self, group: int, passes: int, batch: int) -> int:
+        """Bytes a decoder pass over `group` steps as one batch needs at about its peak.
+
+        All features tiled to the group, and the widest decoder layer's input, output and two
+        convolution temporaries of the same size (our estimate; XLA's own figure needs a compile).
+        """
+        return (self.feature_bytes + 4 * self.widest_bytes) * group * batch * passes
 
     def steps(self, plan: Plan) -> list[PartCost]:
         """Cost of each step of a plan."""
@@ -69,4 +79,5 @@ class UnitCosts:
             tuple(PartCost(**part) for part in record["shallow"]),
             record["feature_bytes"],
             tuple(record["branch_bytes"]),
+            record["widest_bytes"],
         )

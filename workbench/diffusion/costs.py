@@ -141,6 +141,7 @@ def unit_costs(shape: UNetShape) -> UnitCosts:
         tuple(shallow_cost(shape, branch) for branch in branches),
         feature_bytes(shape),
         tuple(_bytes(_node_shapes(shape, (name,))[name]) for name in kept),
+        max(_bytes(value) for value in _node_shapes(shape, unet.program.up_layers).values()),
     )
 
 
@@ -154,15 +155,3 @@ def plan_cost(pipeline: Pipeline) -> Cost:
         cache_bytes=float(costs.kept_bytes(plan) * pipeline.passes),
         basis="modelled",
     )
-
-
-def plan_memory(pipeline: Pipeline, group: int, batch: int = 8) -> int:
-    """Bytes a batched decoder pass over `group` steps needs at about its peak.
-
-    All features tiled to the group, and the widest decoder layer's input, output and two
-    convolution temporaries of the same size (our estimate; XLA's own figure needs a compile).
-    """
-    shape = pipeline.shape
-    layers = _node_shapes(shape, abstract_unet(shape.config).program.up_layers)
-    widest = max(_bytes(value) for value in layers.values())
-    return (feature_bytes(shape) + 4 * widest) * group * batch * pipeline.passes

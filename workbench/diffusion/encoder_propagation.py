@@ -7,18 +7,14 @@ the current latent, so the decoder passes of a whole group run at once, exactly.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from workbench.diffusion import step_lists
 from workbench.diffusion.plan import Plan
 from workbench.diffusion.planned import PlannedSampling
 from workbench.study.knobs import Knobs as BaseKnobs
 from workbench.study.knobs import knob
-from workbench.study.method import Problem
 from workbench.study.paper import Paper
-
-if TYPE_CHECKING:
-    from workbench.diffusion.pipeline import Pipeline
 
 FASTER_DIFFUSION = Paper(
     key="li2024faster",
@@ -30,8 +26,6 @@ FASTER_DIFFUSION = Paper(
     venue="NeurIPS 2024",
     claim="Propagating the encoder over 50 DDIM steps keeps quality and cuts time by 41 %.",
 )
-
-FEWEST_STEPS = 6
 
 
 class EncoderPropagation(PlannedSampling):
@@ -117,13 +111,3 @@ class EncoderPropagation(PlannedSampling):
         if chosen == "custom":
             return tuple(sorted(self.knobs.custom_steps))
         return step_lists.published(chosen, steps)
-
-    def check(self, subject: Pipeline) -> list[Problem]:
-        problems = super().check(subject)
-        if subject.steps < FEWEST_STEPS:
-            text = (
-                f"With {subject.steps} steps neighbouring steps differ too much to share features; "
-                "the paper says the method fails at about 5"
-            )
-            problems.append(Problem("warn", "key_steps", text))
-        return problems

@@ -75,6 +75,11 @@ class Plan:
         """
         return tuple(run for span in self._spans() for run in split_run(span, self.largest_group))
 
+    @property
+    def longest(self) -> int:
+        """Steps in the largest batch."""
+        return max(len(run) for run in self.batches)
+
     def after(self, run: tuple[int, ...]) -> Action | None:
         """What the step after a run does; None at the end."""
         return self.actions[run[-1] + 1] if run[-1] + 1 < self.steps else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from workbench.diffusion.arithmetic import UnitCosts
 from workbench.diffusion.plan import Plan, PlanError
 from workbench.measure.cost import Cost
 from workbench.measure.memory import available_bytes
@@ -12,6 +13,9 @@ from workbench.study.progress import Report, silent
 
 if TYPE_CHECKING:
     from workbench.diffusion.pipeline import Inputs, Pipeline
+
+BATCH = 8
+FEWEST_STEPS = 6
 
 
 class PlannedSampling(Method):
@@ -57,50 +61,59 @@ class PlannedSampling(Method):
             planned = self.outline(subject)
         except (PlanError, ValueError) as error:
             return [Problem("error", self.plan_field, str(error))]
-        # A branch that is not there has no cost to look at.
-        return _branch(planned) or [*_memory(planned), *self._gain(subject, planned)]
+        from workbench.diffusion.costs import unit_costs
+
+        baseline = self.slot == 0 and planned.steps == subject.steps
+        costs = unit_costs(subject.shape)
+        found = plan_problems(planned.plan, subject.steps, costs, subject.passes, self.plan_field)
+        return [] if baseline else found
 
     plan_field = ""
 
-    def _gain(self, subject: Pipeline, planned: Pipeline) -> list[Problem]:
-        """Plans that save nothing are said so before they run."""
-        from workbench.diffusion.costs import plan_cost
 
-        before, after = plan_cost(subject).macs or 0, plan_cost(planned).macs or 0
-        if planned.plan.is_full and planned.steps == subject.steps:
-            if self.slot == 0:
-                return []
-            text = "Every step runs in full: nothing is reused, so no time is saved"
-            return [Problem("warn", self.plan_field, text)]
-        if after > before:
-            share = 100 * (after / before - 1)
-            text = f"This plan computes {share:.0f} % more than the baseline and will be slower"
-            return [Problem("warn", self.plan_field, text)]
+def plan_problems(
+    plan: Plan, steps: int, costs: UnitCosts, passes: int, field: str = "", batch: int = BATCH
+) -> list[Problem]:
+    """Plans that cannot run on a model, or are foreseen to save nothing. Loads nothing heavy.
+
+    Args:
+        steps: of the run without a plan.
+        passes: UNet passes a step, two with guidance.
+        field: the knob that makes the plan.
+        batch: pictures sampled together.
+    """
+    deepest = len(costs.shallow) - 1
+    if plan.branch > deepest:
+        text = f"Branch must be between 0 and {deepest} for this UNet. You gave {plan.branch}"
+        return [Problem("error", "branch", text)]
+    share = costs.run(plan).macs / costs.run(Plan.full(steps)).macs
+    found = _memory(plan, costs, passes, batch)
+    if plan.is_full and plan.steps == steps:
+        text = "Every step runs in full: nothing is reused, so no time is saved"
+        found.append(Problem("warn", field, text))
+    elif share > 1:
+        more = f"{100 * (share - 1):.0f} %"
+        text = f"This plan computes {more} more than the baseline and will be slower"
+        found.append(Problem("warn", field, text))
+    if "decode" in plan.actions and plan.steps < FEWEST_STEPS:
+        text = (
+            f"With {plan.steps} steps neighbouring steps differ too much to share features; "
+            "Faster Diffusion says it fails at about 5"
+        )
+        found.append(Problem("warn", field, text))
+    return found
+
+
+def _memory(plan: Plan, costs: UnitCosts, passes: int, batch: int) -> list[Problem]:
+    group, free = plan.longest, available_bytes()
+    needed = costs.group_bytes(group, passes, batch)
+    if group == 1 or free is None or needed <= free:
         return []
-
-
-def _branch(planned: Pipeline) -> list[Problem]:
-    from workbench.diffusion.unet.program import program
-
-    deepest = len(program(planned.config).up_layers) - 1
-    if planned.plan.branch <= deepest:
-        return []
-    text = f"Branch must be between 0 and {deepest} for this UNet. You gave {planned.plan.branch}"
-    return [Problem("error", "branch", text)]
-
-
-def _memory(planned: Pipeline) -> list[Problem]:
-    from workbench.diffusion.costs import plan_memory
-
-    longest = max(len(run) for run in planned.plan.batches)
-    needed, free = plan_memory(planned, longest), available_bytes()
-    if longest == 1 or free is None or needed <= free:
-        return []
-    fits = longest
-    while fits > 1 and plan_memory(planned, fits) > free:
+    fits = group
+    while fits > 1 and costs.group_bytes(fits, passes, batch) > free:
         fits //= 2
     text = (
-        f"Group of {longest} needs about {needed / 1e9:.1f} GB; {free / 1e9:.1f} GB are free. "
+        f"Group of {group} needs about {needed / 1e9:.1f} GB; {free / 1e9:.1f} GB are free. "
         f"Set the largest group to {fits}"
     )
     return [Problem("error", "largest_group", text)]

@@ -83,12 +83,10 @@ def with_time(
             trials.loc[rows, "cost.latency"] = float(np.median(samples))
             trials.loc[rows, "cost.latency_low"] = float(samples.min())
             trials.loc[rows, "cost.latency_high"] = float(samples.max())
-            trials.loc[rows, "cost.compile"] = timings[name].compile
     trials["device"] = device.label()
     trials["date"] = datetime.date.today().isoformat()
     filled = [frame for frame in (tables.series, *rounds) if len(frame)]
     columns = dict(tables.columns)
-    columns["cost.compile"] = cost_column("cost.compile", "measured")
     columns["cost.latency"] = Column(
         **{
             **cost_column("cost.latency", "measured").__dict__,

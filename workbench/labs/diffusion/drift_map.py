@@ -13,16 +13,21 @@ from workbench.labs.diffusion.facts import ModelFacts
 from workbench.labs.diffusion.scene import Scene
 
 
-def drift_map(scene: Scene, facts: ModelFacts, drift: np.ndarray | None) -> Chart:
+def drift_map(
+    scene: Scene, facts: ModelFacts, drift: np.ndarray | None, borrowed: str = ""
+) -> Chart:
     """Relative change of each block at each step of the full run, the plan drawn above.
 
-    A run with another number of steps shows the measured steps at the same share of the way.
+    Args:
+        drift: [blocks, steps], of another run where `borrowed` names it; its steps are then shown
+            at the same share of the way.
     """
     plan = scene.plans[scene.look.code()]
     rows = [] if drift is None else _rows(plan, facts, drift)
+    whose = f" (measured at {borrowed})" if borrowed else ""
     return heat(
         rows,
-        subtitle="Relative change since the step before · faded: reused from the last full step",
+        subtitle=f"Relative change since the step before{whose} · faded: reused from a full step",
         steps=plan.steps,
         blocks=[_word(block) for block in facts.blocks],
         plan=plan.full_steps,

@@ -26,6 +26,7 @@ class ModelFacts:
     blocks: tuple[str, ...]
     reused: Mapping[str, tuple[str, ...]]
     parameters: int
+    block_macs: Mapping[str, float]
 
     def record(self) -> dict[str, Any]:
         """As plain values for a file."""
@@ -34,6 +35,7 @@ class ModelFacts:
             "blocks": list(self.blocks),
             "reused": {kind: list(blocks) for kind, blocks in self.reused.items()},
             "parameters": self.parameters,
+            "block_macs": dict(self.block_macs),
         }
 
     @classmethod
@@ -41,17 +43,20 @@ class ModelFacts:
         """What `record` gave."""
         reused = {kind: tuple(blocks) for kind, blocks in record["reused"].items()}
         costs = UnitCosts.of_record(record["costs"])
-        return cls(costs, tuple(record["blocks"]), reused, record["parameters"])
+        blocks = tuple(record["blocks"])
+        return cls(costs, blocks, reused, record["parameters"], record["block_macs"])
 
     @classmethod
     def of_pipeline(cls, pipeline: Pipeline) -> Self:
         """Counted on the model's structure; nothing runs."""
-        from workbench.diffusion.costs import unit_costs
+        from workbench.diffusion.costs import block_costs, unit_costs
         from workbench.diffusion.unet.program import program
 
         parameters = sum(int(array.size) for array in pipeline.weights)
         blocks = tuple(program(pipeline.config).blocks)
-        return cls(unit_costs(pipeline.shape), blocks, _reused(pipeline.config), parameters)
+        costs, reused = unit_costs(pipeline.shape), _reused(pipeline.config)
+        by_block = block_costs(pipeline.shape)
+        return cls(costs, blocks, reused, parameters, {b: by_block[b] for b in blocks})
 
 
 def _reused(config: UNetConfig) -> dict[str, tuple[str, ...]]:

@@ -13,17 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from workbench.diffusion.arithmetic import UnitCosts
 from workbench.diffusion.plan import Plan
 from workbench.labs.diffusion.facts import ModelFacts
 from workbench.labs.diffusion.methods import BASELINE
 from workbench.labs.diffusion.points import Point
 from workbench.labs.diffusion.recorded import Recorded
-from workbench.panels.view import Problem
 from workbench.study.comparison import Interval
 from workbench.study.method import Method
-
-FEW_STEPS = 6
 
 
 def plan_of(method: Method, steps: int) -> Plan:
@@ -34,26 +30,6 @@ def plan_of(method: Method, steps: int) -> Plan:
     """
     own = getattr(method.knobs, "steps", None)
     return method.plan(own or steps)  # type: ignore[attr-defined]
-
-
-def warnings(method: Method, plan: Plan, steps: int, costs: UnitCosts, group: str) -> list[Problem]:
-    """Plans that cannot run on this model, or are foreseen to save nothing."""
-    field = getattr(method, "plan_field", "") or "steps"
-    deepest = len(costs.shallow) - 1
-    if plan.branch > deepest:
-        text = f"Branch must be between 0 and {deepest} for this UNet. You gave {plan.branch}"
-        return [Problem("error", "branch", text, group)]
-    share = costs.run(plan).macs / costs.run(Plan.full(steps)).macs
-    if share > 1:
-        text = f"This plan computes {100 * (share - 1):.0f} % more than the baseline: it is slower"
-        return [Problem("warn", field, text, group)]
-    if plan.is_full and plan.steps == steps:
-        text = "Every step runs in full: nothing is reused, so no time is saved"
-        return [Problem("warn", field, text, group)]
-    if not plan.is_full and steps < FEW_STEPS + 2:
-        text = f"With {steps} steps, neighbours differ too much to share features"
-        return [Problem("warn", field, text, group)]
-    return []
 
 
 @dataclass(frozen=True)

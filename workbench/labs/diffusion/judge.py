@@ -1,6 +1,6 @@
 """Judge: a classifier that lies beside a model, and the qualities only it can tell.
 
-A model folder with `classifier/` in it gets class agreement, diversity and toy-FID; one without is
+A model folder with `classifier/` in it gets class agreement, diversity and toy-KID; one without is
 compared by fidelity to its own full run alone.
 """
 
@@ -18,10 +18,13 @@ from workbench.study.study import Outcome, Outputs, Probe
 if TYPE_CHECKING:
     from workbench.diffusion.classifier import Classifier
 
+FEWEST = 2
+"""Pictures of a class below which neither variety nor a distance within it can be told."""
+
 
 @dataclass(frozen=True, eq=False)
 class Judge:
-    """A classifier, with features and classes of real test pictures for toy-FID."""
+    """A classifier, with features and classes of real test pictures for toy-KID."""
 
     classifier: Classifier
     real: np.ndarray
@@ -34,7 +37,7 @@ class Judge:
             "answer": np.asarray(self.classifier.predict(outputs["image"])),
         }
 
-    def toy_fid(self, outcome: Outcome) -> float:
+    def toy_kid(self, outcome: Outcome) -> float:
         """Kernel distance to the real test pictures, within each class, then the mean.
 
         Meant for few samples, unlike FID. Within classes, because classes that take turns are
@@ -43,21 +46,21 @@ class Judge:
         from workbench.diffusion.population import kernel_distance
 
         features, asked = outcome.outputs["features"], _asked(outcome)
-        counts = {label: int((asked == label).sum()) for label in np.unique(asked)}
+        if _fewest(asked) < FEWEST:
+            return float("nan")
         found = [
             kernel_distance(features[asked == label], self.real[self.labels == label])
-            for label, count in counts.items()
-            if count > 1
+            for label in np.unique(asked)
         ]
-        return float(np.mean(found)) if found else float("nan")
+        return float(np.mean(found))
 
     @property
     def probes(self) -> tuple[Probe, ...]:
-        """Class agreement first: it decides the verdict."""
-        name = "toy-FID (kernel distance in a class, classifier features)"
+        """What only a classifier can tell."""
+        name = "toy-KID (kernel distance in a class, classifier features)"
         return (
             Probe("agreement", _agrees, "%", "higher", 2.0, label="class agreement"),
-            Probe("toy_fid", self.toy_fid, "", "lower", level="population", label=name),
+            Probe("toy_kid", self.toy_kid, "", "lower", level="population", label=name),
             Probe(
                 "diversity", _diversity, "", "higher", level="population", label="class diversity"
             ),
@@ -95,4 +98,11 @@ def _agrees(outcome: Outcome) -> np.ndarray:
 def _diversity(outcome: Outcome) -> float:
     from workbench.diffusion.population import diversity
 
-    return diversity(outcome.outputs["features"], _asked(outcome))
+    asked = _asked(outcome)
+    if _fewest(asked) < FEWEST:
+        return float("nan")
+    return diversity(outcome.outputs["features"], asked)
+
+
+def _fewest(asked: np.ndarray) -> int:
+    return int(np.unique(asked, return_counts=True)[1].min())

@@ -50,7 +50,7 @@ class Sampling(Knobs):
         source="Classifier-free guidance, arXiv 2207.12598",
     )
     seeds: int = knob(
-        16,
+        32,
         ge=8,
         le=128,
         step=8,

@@ -23,7 +23,7 @@ def png(picture: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-def grid(scene: Scene, classes: int = 10) -> ImagesContent | None:
+def grid(scene: Scene) -> ImagesContent | None:
     """A row per method, a column per seed; None before the baseline's pictures are there."""
     if scene.baseline.code() not in scene.pictures:
         return None
@@ -36,7 +36,7 @@ def grid(scene: Scene, classes: int = 10) -> ImagesContent | None:
         thumbs = [
             Thumb(
                 png(picture),
-                f"seed {seed}, class {seed % classes}, {method.name}",
+                f"seed {seed}, {method.name}",
                 f"{method.name}|{seed}",
             )
             for seed, picture in enumerate(pictures[:SHOWN])
@@ -47,7 +47,7 @@ def grid(scene: Scene, classes: int = 10) -> ImagesContent | None:
         )
     return ImagesContent(
         title=f"Same seeds, {_words(len(rows))} plans",
-        subtitle="Columns are seeds, classes 0 to 7 in turn. Choose a picture to see it above.",
+        subtitle="Columns are seeds, classes in turn. Choose a picture to see it above.",
         columns=[str(seed) for seed in range(min(SHOWN, len(reference)))],
         rows=rows,
         chosen=f"{scene.look.name}|{scene.seed}",

@@ -33,7 +33,6 @@ class Point:
     share: float
     quality: Mapping[str, Interval] = field(default_factory=dict)
     seconds: Interval | None = None
-    compile: float | None = None
     kept_bytes: float = 0.0
     peak_bytes: float | None = None
     gmacs: float = 0.0
@@ -43,6 +42,16 @@ class Point:
     def ssim(self) -> float:
         """NaN where unknown."""
         return self.quality["ssim"].value if "ssim" in self.quality else float("nan")
+
+    def keeping(self, before: Point | None) -> Point:
+        """This point, with the time and memory known before where it has none yet."""
+        if before is None:
+            return self
+        return replace(
+            self,
+            seconds=self.seconds or before.seconds,
+            peak_bytes=self.peak_bytes or before.peak_bytes,
+        )
 
     def scaled(self, seconds: float) -> Point:
         """The same point as a prediction, its time multiplied."""
@@ -69,7 +78,6 @@ def points_of(comparison: Comparison, basis: str = "measured") -> dict[str, Poin
             share=float(first["cost.macs"] / base["cost.macs"]),
             quality=_qualities(comparison, rows),
             seconds=_seconds(first),
-            compile=_known(first, "cost.compile"),
             kept_bytes=float(first.get("cost.cache_bytes", 0.0)),
             peak_bytes=_known(first, "cost.peak_memory"),
             gmacs=float(first["cost.macs"]) / 1e9,

@@ -69,7 +69,7 @@ def study(
         subject=subject,
         inputs=subject.inputs,
         seeds=chosen,
-        probes=FIDELITY if judge is None else (*judge.probes, *FIDELITY),
+        probes=FIDELITY if judge is None else (*FIDELITY, *judge.probes),
         batch=min(BATCH, len(chosen)),
         derive=partial(_derived, judge),
         peak=partial(peak, settings=settings) if memory else None,

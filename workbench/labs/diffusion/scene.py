@@ -34,6 +34,7 @@ class Scene:
     plans: Mapping[str, Plan]
     look: Method
     steps: int
+    sampler: str = "ddim"
     seed: int = 0
     slots: Mapping[str, int] = field(default_factory=dict)
 
@@ -61,10 +62,10 @@ def series_name(name: str) -> str:
     return FullSampling.name if family == FewerSteps.name else family
 
 
-def short_label(point: Point, knobs: Mapping[str, Mapping[str, object]]) -> str:
+def short_label(point: Point, knobs: Mapping[str, Mapping[str, object]], steps: int) -> str:
     """The one number by which a point is told from its neighbours."""
     if point.method == FullSampling.name:
-        return "50"
+        return str(steps)
     settings = next(iter(knobs.values()), {})
     if "key_steps" in settings:
         name = str(settings["key_steps"])

@@ -13,7 +13,7 @@ COLUMNS = (
     Column("SSIM", number=True),
     Column("PSNR", number=True),
     Column("Fine detail", number=True, optional=True),
-    Column("Toy-FID", number=True),
+    Column("Toy-KID", number=True),
     Column("Diversity", number=True, optional=True),
     Column("GMACs", number=True),
     Column("Kept", number=True, optional=True),
@@ -29,7 +29,7 @@ def scoreboard(scene: Scene, pictures: int) -> TableContent:
         rows=[_row(scene, index) for index in range(len(scene.methods))],
         title="What does each plan keep, and what does it cost?",
         subtitle=f"Means over {pictures} pictures, ± half a 95 % interval. PSNR in dB. Fine "
-        "detail: power at high frequencies against the full run. Toy-FID: kernel distance to real "
+        "detail: power at high frequencies against the full run. Toy-KID: kernel distance to real "
         "test pictures of the class in a small classifier’s features, lower is better. Kept: "
         "held between steps. Peak: memory above imports, in a process of its own.",
         keys=[method.code() for method in scene.methods],
@@ -47,7 +47,7 @@ def _row(scene: Scene, index: int) -> list[Cell | str]:
         _quality(point, "ssim", spread=True),
         _quality(point, "psnr") if index else Cell("–"),
         _quality(point, "detail") if index else Cell("–"),
-        _quality(point, "toy_fid"),
+        _quality(point, "toy_kid"),
         _quality(point, "diversity"),
     ]
     kept = numbers.memory(point.kept_bytes) if point.kept_bytes else "–"

@@ -61,7 +61,7 @@ def _row(scene: Scene, point: Point, knobs: Mapping[str, Any]) -> dict[str, Any]
     return {
         "trial_id": point.code,
         "method": series_name(point.method),
-        "label": short_label(point, knobs.get(point.code, {})),
+        "label": short_label(point, knobs.get(point.code, {}), scene.steps),
         "seconds": seconds.value,
         "seconds.low": None if predicted else seconds.low,
         "seconds.high": None if predicted else seconds.high,

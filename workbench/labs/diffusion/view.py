@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.diffusion.plan import Plan, PlanError
+from workbench.diffusion.plan import PlanError
+from workbench.diffusion.planned import plan_problems
 from workbench.figures import palette
 from workbench.figures.chart import Chart
 from workbench.labs.diffusion import export
-from workbench.labs.diffusion.arithmetic_time import arithmetic_time
+from workbench.labs.diffusion.arithmetic_time import arithmetic_by_block, arithmetic_time
 from workbench.labs.diffusion.claims import claim
 from workbench.labs.diffusion.drift_map import drift_map
+from workbench.labs.diffusion.error_by_step import error_by_step
 from workbench.labs.diffusion.facts import ModelFacts
-from workbench.labs.diffusion.foresight import Foresight, device_label, plan_of, warnings
+from workbench.labs.diffusion.foresight import Foresight, device_label, plan_of
 from workbench.labs.diffusion.methods import (
     BASELINE,
     DEFAULT,
@@ -29,13 +31,14 @@ from workbench.labs.diffusion.methods import (
 )
 from workbench.labs.diffusion.pictures import grid, split
 from workbench.labs.diffusion.points import Point, points_of
+from workbench.labs.diffusion.presets import presets, study_line
 from workbench.labs.diffusion.recorded import Recorded, recorded
 from workbench.labs.diffusion.scene import Scene
 from workbench.labs.diffusion.scoreboard import scoreboard
 from workbench.labs.diffusion.time_quality import time_quality
 from workbench.panels.panel import Panel
 from workbench.panels.picture import Basis, ChartContent, Content, Picture
-from workbench.panels.view import Hints, KnobGroup, Preset, Problem, Slot, StepStrip, Values, View
+from workbench.panels.view import Hints, KnobGroup, Problem, Slot, StepStrip, Values, View
 from workbench.study.comparison import Comparison
 from workbench.study.method import Method
 from workbench.study.progress import Report
@@ -88,11 +91,12 @@ class DiffusionView(View):
             replace(group, method=self.slots.get(group.label)) for group in groups(self.methods)
         ]
         self.presets = presets(self.methods)
-        self.study_line = _study_line(self.facts, pipeline)
+        self.study_line = study_line(self.facts, pipeline)
         self.layout = (
             (Slot("time_quality", "chart", 1.45), Slot("split", "split", 1.0)),
             (Slot("grid", "images"),),
             (Slot("drift", "chart", 1.45), Slot("arithmetic", "chart", 1.0)),
+            (Slot("error", "chart", 1.45), Slot("blocks", "chart", 1.0)),
             (Slot("scoreboard", "table"),),
         )
         self.exports = export.MENU
@@ -100,6 +104,7 @@ class DiffusionView(View):
         self.live_pictures: dict[str, dict[str, np.ndarray]] = {}
         self.live_knobs: dict[str, dict[str, dict[str, Any]]] = {}
         self.live_drift: dict[str, np.ndarray] = {}
+        self.weighed: set[tuple[str, ...]] = set()
         self.comparisons: dict[tuple[str, ...], Comparison] = {}
         self.charts: dict[str, Chart] = {}
         self.seed = 0
@@ -119,7 +124,10 @@ class DiffusionView(View):
                 field = getattr(method, "plan_field", "")
                 found.append(Problem("error", field, str(error), group))
                 continue
-            found += warnings(method, plan, steps, self.facts.costs, group)
+            passes = 1 if sampling(values).guidance == 1 else 2
+            field = getattr(method, "plan_field", "") or "steps"
+            problems = plan_problems(plan, steps, self.facts.costs, passes, field)
+            found += [Problem(p.level, p.field, p.message, group) for p in problems]
         return found
 
     def hints(self, values: Values) -> Hints:
@@ -154,7 +162,8 @@ class DiffusionView(View):
         points = [scene.point(method) for method in scene.methods]
         known = all(point is not None and point.basis != "predicted" for point in points)
         if sampling(values).memory:
-            known = known and all(point is not None and point.peak_bytes for point in points)
+            weighed = all(point is not None and point.peak_bytes for point in points)
+            known = known and (weighed or self._asked(values) in self.weighed)
         fresh = bool(self.measured.get(self._context(values)))
         basis: Basis = "predicted" if not known else "measured" if fresh else "recorded"
         return self._picture(scene, values, basis)
@@ -182,10 +191,13 @@ class DiffusionView(View):
             methods, about, repeats=ROUNDS, memory=Store(), report=report
         ):
             self.comparisons[self._asked(values)] = comparison
-            self.measured.setdefault(context, {}).update(points_of(comparison))
+            known = self.measured.setdefault(context, {})
+            known |= {c: p.keeping(known.get(c)) for c, p in points_of(comparison).items()}
             self._remember(methods)
             self.live_pictures.setdefault(context, {}).update(_pictures(comparison))
             yield self._picture(self._scene(values), values, "measured")
+        if knobs.memory:
+            self.weighed.add(self._asked(values))
         if context not in self.live_drift and not self._foresight(values).as_recorded:
             subject: Any = about.subject
             inputs = about.inputs(about.seeds[: about.batch])
@@ -210,9 +222,10 @@ class DiffusionView(View):
     def comparison(self, values: Values) -> Comparison | None:
         """The run of these settings, else the recorded study where it has them, else None."""
         ran = self.comparisons.get(self._asked(values))
-        if ran is None and self.recorded is not None and self._foresight(values).as_recorded:
-            return self.recorded.comparison
-        return ran
+        if ran is not None or self.recorded is None or not self._foresight(values).as_recorded:
+            return ran
+        codes = {method.code() for method in chosen(self.methods, values)}
+        return self.recorded.comparison if codes <= set(self.recorded.points) else None
 
     def _foresight(self, values: Values) -> Foresight:
         live = self.measured.get(self._context(values), {})
@@ -233,21 +246,26 @@ class DiffusionView(View):
             plans={method.code(): plan_of(method, steps) for method in methods},
             look=self._look(values),
             steps=steps,
+            sampler=sampling(values).sampler,
             seed=self.seed,
             slots=self.slots,
         )
 
-    def _drift(self, values: Values) -> np.ndarray | None:
-        """Drift at this setting, else the recorded one."""
-        shipped = self.recorded.drift if self.recorded is not None else None
-        return self.live_drift.get(self._context(values), shipped)
+    def _drift(self, values: Values) -> tuple[np.ndarray | None, str]:
+        """Drift at this setting, else the recorded one, and what run it is of."""
+        context = self._context(values)
+        if context in self.live_drift or self.recorded is None:
+            return self.live_drift.get(context), ""
+        return self.recorded.drift, "" if self._foresight(values).as_recorded else "DDIM, 50 steps"
 
     def _picture(self, scene: Scene, values: Values, basis: Basis) -> Picture:
         here = any(point.basis == "measured" for point in scene.points.values())
         charts = {
             "time_quality": time_quality(scene, self._knobs, {}, self._subtitle(here)),
-            "drift": drift_map(scene, self.facts, self._drift(values)),
+            "drift": drift_map(scene, self.facts, *self._drift(values)),
             "arithmetic": arithmetic_time(scene),
+            "error": error_by_step(scene, self.comparison(values)),
+            "blocks": arithmetic_by_block(scene, self.facts),
         }
         self.charts = charts
         contents: dict[str, Content] = {
@@ -286,10 +304,14 @@ class DiffusionView(View):
         return f"{model}, {sampler}"
 
     def _details(self, scene: Scene, values: Values) -> list[str]:
-        ran = self.comparisons.get(self._asked(values))
-        if ran is None or scene.look.name not in ran.tables.methods:
+        """The verdict on the method looked at, and the noise floor under it."""
+        ran = self.comparison(values)
+        if ran is None or ran.noise is None:
             return []
-        return [ran.verdict(scene.look.name).sentence]
+        trials = ran.tables.trials
+        (name,) = trials["method"][trials["code"] == scene.look.code()].unique()
+        noise = f"Noise floor {100 * ran.noise:.1f} %"
+        return [ran.verdict(str(name)).sentence, noise]
 
     # -- choices ----------------------------------------------------------------------------
 
@@ -349,45 +371,12 @@ class DiffusionView(View):
         return "" if chart is None else svg(chart)
 
 
-def _study_line(facts: ModelFacts, pipeline: Pipeline | None) -> str:
-    size = f"{facts.parameters / 1e6:.1f} M parameters"
-    if pipeline is not None:
-        height, width, _ = pipeline.sample_shape
-        return f"{pipeline.name} · {size} · {height} × {width}"
-    return f"Shipped digits UNet · {size} · 16 × 16, enlarged from 8 × 8 scans"
-
-
 def _pictures(comparison: Comparison) -> dict[str, np.ndarray]:
     found = {}
     for method, outputs in comparison.outputs.items():
         code = str(comparison.tables.rows(method)["code"].iloc[0])
-        found[code] = np.rint(255 * outputs["image"][:8, ..., 0]).astype(np.uint8)
+        found[code] = np.rint(255 * outputs["image"][:8]).astype(np.uint8)
     return found
 
 
-def presets(methods: Sequence[MethodClass]) -> tuple[Preset, Preset, Preset]:
-    """Three starting points answered from recorded trials."""
-    names = [method.name for method in methods]
-
-    def look(name: str) -> dict[str, Any]:
-        return {"look": name if name in names else names[0], "seeds": 16}
-
-    propagation, inheritance = group_id(DEFAULT[0]), group_id(DEFAULT[1])
-    present = {group_id(method) for method in methods}
-    wanted = (
-        ("The paper’s nine key steps", DEFAULT[0].name, {propagation: {"key_steps": "paper"}}),
-        (
-            "Every second step keeps the encoder",
-            DEFAULT[0].name,
-            {propagation: {"key_steps": "uniform", "interval": 2}},
-        ),
-        ("A quarter of the time", DEFAULT[1].name, {inheritance: {"interval": 5}}),
-    )
-    one, two, three = (
-        Preset(label, {**{g: v for g, v in knobs.items() if g in present}, SAMPLING: look(name)})
-        for label, name, knobs in wanted
-    )
-    return one, two, three
-
-
-__all__ = ["DiffusionView", "Plan", "open", "presets"]
+__all__ = ["DiffusionView", "open"]

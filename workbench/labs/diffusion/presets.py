@@ -1,0 +1,47 @@
+"""What stands above the picture: the model in one line, and three places to start from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from workbench.labs.diffusion.facts import ModelFacts
+from workbench.labs.diffusion.methods import DEFAULT, SAMPLING, MethodClass, group_id
+from workbench.panels.view import Preset
+
+if TYPE_CHECKING:
+    from workbench.diffusion.pipeline import Pipeline
+
+
+def study_line(facts: ModelFacts, pipeline: Pipeline | None) -> str:
+    """Name, parameters and picture size of a model."""
+    size = f"{facts.parameters / 1e6:.1f} M parameters"
+    if pipeline is not None:
+        height, width, _ = pipeline.sample_shape
+        return f"{pipeline.name} · {size} · {height} × {width}"
+    return f"Shipped digits UNet · {size} · 16 × 16, enlarged from 8 × 8 scans"
+
+
+def presets(methods: Sequence[MethodClass]) -> tuple[Preset, Preset, Preset]:
+    """Three starting points answered from recorded trials."""
+    names = [method.name for method in methods]
+
+    def look(name: str) -> dict[str, Any]:
+        return {"look": name if name in names else names[0]}
+
+    propagation, inheritance = group_id(DEFAULT[0]), group_id(DEFAULT[1])
+    present = {group_id(method) for method in methods}
+    wanted = (
+        ("The paper’s nine key steps", DEFAULT[0].name, {propagation: {"key_steps": "paper"}}),
+        (
+            "Every second step keeps the encoder",
+            DEFAULT[0].name,
+            {propagation: {"key_steps": "uniform", "interval": 2}},
+        ),
+        ("A third of the time", DEFAULT[1].name, {inheritance: {"interval": 5}}),
+    )
+    one, two, three = (
+        Preset(label, {**{g: v for g, v in knobs.items() if g in present}, SAMPLING: look(name)})
+        for label, name, knobs in wanted
+    )
+    return one, two, three
