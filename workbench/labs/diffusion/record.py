@@ -25,7 +25,7 @@ from workbench.diffusion.feature_inheritance import FeatureInheritance
 from workbench.diffusion.full_sampling import FewerSteps, FullSampling
 from workbench.diffusion.pipeline import Pipeline
 from workbench.labs.diffusion.facts import ModelFacts
-from workbench.labs.diffusion.methods import BASELINE, DEFAULT, group_id
+from workbench.labs.diffusion.methods import BASELINE, DEFAULT, MethodClass, group_id
 from workbench.labs.diffusion.sampling_study import pipeline, study
 from workbench.measure import device
 from workbench.study.compare import compare, distinct
@@ -94,7 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         about = study(pipeline(), **SETTING, memory=True)
         subject: Any = about.subject
         # Twenty methods in processes of their own would take long; the form's own four are enough.
-        shown = {kind().code() for kind in (BASELINE, *DEFAULT)}
+        kinds: list[MethodClass] = [BASELINE, *DEFAULT]
+        shown = {kind().code() for kind in kinds}
         told: Any = about.peak
         about = replace(about, peak=lambda m: told(m) if m.code() in shown else None)
         comparison = compare(asked, about, repeats=options.rounds, report=report)
