@@ -103,13 +103,13 @@ def device_peak(device: Any = None) -> int | None:
 def available_bytes(device: Any = None) -> int | None:
     """Memory that new work can take now [B]; None where the system does not tell.
 
-    On CPU the machine's free and reclaimable memory, or what a container's limit leaves of it; on
-    an accelerator its limit less what is in use.
+    On CPU, and before jax is loaded, the machine's free and reclaimable memory, or what a
+    container's limit leaves of it; on an accelerator its limit less what is in use.
     """
-    import jax
-
-    device = jax.devices()[0] if device is None else device
-    if device.platform == "cpu":
+    jax = sys.modules.get("jax")
+    if device is None and jax is not None:
+        device = jax.devices()[0]
+    if device is None or device.platform == "cpu":
         left = (machine_available(), container_available())
         return min((size for size in left if size is not None), default=None)
     stats = device.memory_stats() or {}
