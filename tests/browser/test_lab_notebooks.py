@@ -59,7 +59,7 @@ def test_sliders_change_the_picture_at_once_and_then_run(lab_page):
     before = marks(lab)
     knob = slider(lab, "Interval").last
     knob.press("ArrowRight")
-    by_key = until_changed(lab, before, timeout=10)
+    by_key = until_changed(lab, before, timeout=40)
     until_state(lab, "predicted", "running", "compiling", timeout=10)
     assert box(lab, "Interval").last.input_value() == "6"
     knob.scroll_into_view_if_needed()
@@ -69,7 +69,7 @@ def test_sliders_change_the_picture_at_once_and_then_run(lab_page):
     lab.page.mouse.move(
         place["x"] + place["width"] * 0.8, place["y"] + place["height"] / 2, steps=5
     )
-    by_mouse = until_changed(lab, by_key, timeout=10)  # while the button is still held
+    by_mouse = until_changed(lab, by_key, timeout=40)  # while the button is still held
     lab.page.mouse.up()
     assert int(box(lab, "Interval").last.input_value()) > 10
     assert until_state(lab, "running", "compiling", timeout=60)
