@@ -6,13 +6,14 @@ PYTHON ?= python3
 IN = $(PYTHON) workbench/launch/environment.py
 FAST = -m "not slow and not browser and not parity and not bench"
 
-.PHONY: help lab test test-full test-browser test-parity bench bench-smoke lint clean-notebooks constraints
+.PHONY: help lab test test-full test-browser test-browser-full test-parity bench bench-smoke lint clean-notebooks constraints
 
 help:
 	@echo "make lab             JupyterLab on a copy of the notebooks"
 	@echo "make test            the fast tests (under 10 minutes on 2 cores)"
 	@echo "make test-full       the slow ones too"
 	@echo "make test-browser    drive JupyterLab with Chromium"
+	@echo "make test-browser-full  the long browser tests too"
 	@echo "make test-parity     against torch and diffusers, in an environment of its own"
 	@echo "make bench-smoke     each benchmark in a tiny form"
 	@echo "make bench           the benchmarks in full (hours)"
@@ -30,6 +31,9 @@ test-full:
 	@$(IN) test -m pytest -m "not browser and not parity" $(PYTEST_ARGS)
 
 test-browser:
+	@$(IN) test -m pytest -m "browser and not slow" $(PYTEST_ARGS)
+
+test-browser-full:
 	@$(IN) test -m pytest -m browser $(PYTEST_ARGS)
 
 test-parity:
