@@ -113,4 +113,4 @@ panel.close()
 def test_the_first_picture_is_drawn_outside_the_tree(python):
     kind, start, slots = run_outside(python, "-c", FIRST_PICTURE).split()
     assert (kind, start) == ("idle", "<svg")
-    assert int(slots) == 6
+    assert int(slots) == 8
