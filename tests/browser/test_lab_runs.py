@@ -23,6 +23,8 @@ from tests.browser.panel_in_lab import (
 from tests.browser.server import ROOT, private_environment
 from tests.labs import tiny
 
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
 CELL = """import os
 os.environ["WORKBENCH_HOME"] = {home!r}
 from workbench.labs import diffusion
