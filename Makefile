@@ -31,10 +31,12 @@ test-full:
 	@$(IN) test -m pytest -m "not browser and not parity" $(PYTEST_ARGS)
 
 test-browser:
-	@$(IN) test -m pytest -m "browser and not slow" $(PYTEST_ARGS)
+	@$(IN) test -m pytest -m "browser and not slow" tests/panels $(PYTEST_ARGS)
+	@$(IN) test -m pytest -m "browser and not slow" tests/browser $(PYTEST_ARGS)
 
 test-browser-full:
-	@$(IN) test -m pytest -m browser $(PYTEST_ARGS)
+	@$(IN) test -m pytest -m browser tests/panels $(PYTEST_ARGS)
+	@$(IN) test -m pytest -m browser tests/browser $(PYTEST_ARGS)
 
 test-parity:
 	@$(IN) parity -m pytest -m parity $(PYTEST_ARGS)

@@ -52,6 +52,7 @@ def test_start_shows_its_picture_before_any_model(lab_page):
     assert ask(lab, LOADED) == "[]"
 
 
+@pytest.mark.slow
 def test_sliders_change_the_picture_at_once_and_then_run(lab_page):
     lab = lab_page("start.ipynb")
     lab.run_all()
