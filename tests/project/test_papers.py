@@ -39,7 +39,7 @@ def test_commands_named_exist():
 
 
 def test_extras_named_exist():
-    named = set(re.findall(r"efficiency-workbench\[([a-z0-9]+)\]", README))
+    named = set(re.findall(r"\.\[([a-z0-9]+)\]", README))
     assert {"cuda13", "tpu"} <= named
     extras = set(PROJECT["optional-dependencies"])
     assert named - extras == set()
