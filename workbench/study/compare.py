@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from copy import copy
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -15,9 +15,6 @@ from workbench.study.probing import jackknife, measured
 from workbench.study.progress import Report, part, silent
 from workbench.study.study import Outcome, Outputs, Probe, Study, as_outputs, join
 from workbench.study.tables import ARRAYS, SERIES, Column, Tables
-
-if TYPE_CHECKING:
-    pass
 
 FEWEST_ROUNDS = 3
 
