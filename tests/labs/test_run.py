@@ -20,8 +20,8 @@ from workbench.labs.diffusion.recorded import recorded
 from workbench.labs.diffusion.view import DiffusionView
 from workbench.panels import Panel
 from workbench.panels.settings import accepted, start
+from workbench.progress import silent
 from workbench.study import Cancelled, compare
-from workbench.study.progress import silent
 
 SMALL = {
     "sampling": {"steps": 8, "seeds": 8, "look": "Feature inheritance"},

@@ -30,7 +30,7 @@ from workbench.diffusion.steps import (
 )
 from workbench.diffusion.unet.config import UNetConfig
 from workbench.diffusion.unet.program import OUTPUT
-from workbench.study.progress import Report, silent
+from workbench.progress import Report, silent
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from workbench.diffusion.steps import (
 )
 from workbench.diffusion.unet import Features
 from workbench.diffusion.unet.config import UNetConfig
-from workbench.study.progress import Report, silent
+from workbench.progress import Report, silent
 
 Weights = tuple[Array, ...]
 

@@ -8,8 +8,8 @@ from workbench.diffusion.arithmetic import UnitCosts
 from workbench.diffusion.plan import Plan, PlanError
 from workbench.measure.cost import Cost
 from workbench.measure.memory import available_bytes
+from workbench.progress import Report, silent
 from workbench.study.method import Method, Problem
-from workbench.study.progress import Report, silent
 
 if TYPE_CHECKING:
     from workbench.diffusion.pipeline import Inputs, Pipeline

@@ -10,7 +10,7 @@ from workbench.panels.picture import Picture
 from workbench.panels.settings import cache_key
 from workbench.panels.view import Values, View
 from workbench.panels.worker import Done, Event, Failed, Worker
-from workbench.study.progress import Report
+from workbench.progress import Report
 
 
 class Clerk:

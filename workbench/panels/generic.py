@@ -13,11 +13,11 @@ from workbench.figures import palette
 from workbench.figures.numbers import number
 from workbench.panels.picture import Cell, ChartContent, Column, HtmlContent, Picture, TableContent
 from workbench.panels.view import Export, KnobGroup, Preset, Problem, Slot, Values, View
+from workbench.progress import Report
 from workbench.study.compare import Memory, distinct, progressive
 from workbench.study.comparison import Comparison
 from workbench.study.knobs import describe
 from workbench.study.method import Composed, Method
-from workbench.study.progress import Report
 from workbench.study.study import Study
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ from workbench.panels.worker import (
     Worker,
     failure,
 )
-from workbench.study.progress import Report
+from workbench.progress import Report
 
 QUIET = 0.25
 """Seconds after the last move before a run starts."""
@@ -289,7 +289,7 @@ class Panel(anywidget.AnyWidget):
         fresh = set(picture.contents)
         self._raw = Picture(
             contents,
-            picture.claim or self._raw.claim,
+            picture.claim,
             picture.basis,
             picture.details,
             picture.when,

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from workbench.panels.picture import Mark, Picture
+from workbench.progress import Report
 from workbench.study.knobs import Knobs
-from workbench.study.progress import Report
 
 Values = Mapping[str, Knobs]
 """The settings of a panel: one validated `Knobs` per group id."""
@@ -46,7 +46,7 @@ class Slot:
     """A place in the picture; `weight` is its share of the row's width."""
 
     id: str
-    kind: Literal["chart", "split", "images", "figures", "table", "html", "pairs"]
+    kind: Literal["chart", "split", "images", "figures", "table", "pairs"]
     weight: float = 1.0
     height: int | None = None
 

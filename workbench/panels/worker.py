@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from workbench.study.progress import Cancelled, Report
+from workbench.progress import Cancelled, Report
 
 Job = Callable[[Report], Iterator[Any]]
 

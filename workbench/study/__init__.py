@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from workbench.progress import Cancelled, Report, silent
 from workbench.study.compare import compare
 from workbench.study.comparison import Comparison, Interval, Verdict
 from workbench.study.knobs import KnobError, Knobs, describe, knob
 from workbench.study.method import Method, MethodError, Problem, Subject
 from workbench.study.paper import Paper
-from workbench.study.progress import Cancelled, Report, silent
 from workbench.study.study import Outcome, Probe, Study
 from workbench.study.tables import Column, TableError, Tables
 

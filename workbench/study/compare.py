@@ -8,11 +8,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from workbench.progress import Report, part, silent
 from workbench.study.comparison import Comparison
 from workbench.study.costing import cost_column, with_memory, with_time
 from workbench.study.method import Method, digest
 from workbench.study.probing import jackknife, measured
-from workbench.study.progress import Report, part, silent
 from workbench.study.study import Outcome, Outputs, Probe, Study, as_outputs, join
 from workbench.study.tables import ARRAYS, SERIES, Column, Tables
 

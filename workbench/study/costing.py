@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from workbench.measure.cost import field_of
+from workbench.progress import Report
 from workbench.study.method import Method
-from workbench.study.progress import Report
 from workbench.study.study import Study
 from workbench.study.tables import Column, Tables
 

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from workbench.measure.cost import Cost
+from workbench.progress import Report, part, silent
 from workbench.study.knobs import Knobs as BaseKnobs
 from workbench.study.paper import Paper
-from workbench.study.progress import Report, part, silent
 from workbench.study.version import version_of
 
 Kind = Literal["plan", "transform", "model"]

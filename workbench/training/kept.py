@@ -10,10 +10,10 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
+from workbench.progress import Report
 from workbench.runs import AlreadyFinished, Identity, Run, Store, Writer, fingerprint
 from workbench.training.checkpoint import Checkpoints
 from workbench.training.loop import Result, Session, with_run
-from workbench.training.progress import Report
 from workbench.training.recipe import Recipe
 from workbench.training.state import State
 from workbench.training.task import Task

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import jax
 from jax.sharding import Mesh
 
+from workbench.progress import Bar, Report, Throttled
 from workbench.training.mesh import replicate, split_batch
-from workbench.training.progress import Bar, Report, Throttled
 from workbench.training.recipe import Recipe
 from workbench.training.state import FAULT, State, initial_state, make_update
 from workbench.training.task import PyTree, Task

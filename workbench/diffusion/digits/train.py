@@ -28,9 +28,9 @@ from workbench.diffusion.digits.card import TRAINING, write_card, write_json
 from workbench.diffusion.schedulers import save_scheduler
 from workbench.diffusion.unet import UNet2DCondition
 from workbench.measure.device import describe
+from workbench.progress import Bar, Report
 from workbench.runs import Run
 from workbench.training import Checkpoints, Recipe, Task, train
-from workbench.training.progress import Bar, Report
 from workbench.training.state import initial_state
 
 
@@ -102,7 +102,7 @@ def _clock(minutes: float | None) -> Report:
     bar = Bar("training")
     began: list[float] = []
 
-    def report(done: int, total: int, note: str = "") -> None:
+    def report(done: int, total: int, note: str = "", preview: Any = None) -> None:
         bar(done, total, note)
         if not began:
             began.append(time.monotonic())

@@ -19,8 +19,8 @@ from workbench.labs.diffusion.recorded import recorded
 from workbench.panels.panel import Panel
 from workbench.panels.picture import Pair, PairsContent, Picture
 from workbench.panels.view import KnobGroup, Preset, Slot, Values, View
+from workbench.progress import Report
 from workbench.study.knobs import Knobs, knob
-from workbench.study.progress import Report
 
 PAIRS = 20
 GROUP = "pairs"

@@ -39,9 +39,9 @@ from workbench.labs.diffusion.time_quality import time_quality
 from workbench.panels.panel import Panel
 from workbench.panels.picture import Basis, ChartContent, Content, Picture
 from workbench.panels.view import Hints, KnobGroup, Problem, Slot, StepStrip, Values, View
+from workbench.progress import Report
 from workbench.study.comparison import Comparison
 from workbench.study.method import Method
-from workbench.study.progress import Report
 
 if TYPE_CHECKING:
     from workbench.diffusion.pipeline import Pipeline
