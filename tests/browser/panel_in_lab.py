@@ -36,6 +36,7 @@ def marks(lab: LabPage) -> list[str]:
 
 def drawn(lab: LabPage, timeout: float = 60) -> None:
     """Wait until the first chart has marks."""
+    assert lab.output_errors() == []
     lab.output(f"{CHART} .mark-symbol path").first.wait_for(timeout=1000 * timeout)
 
 

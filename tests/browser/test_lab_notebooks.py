@@ -24,6 +24,12 @@ OVERFLOWING = """() => {
   }).map((e) => e.outerHTML.slice(0, 100));
 }"""
 
+# Words that are cut: by an ellipsis, by a hidden overflow, or by a frame that scrolls sideways.
+CUT = """() => [...document.querySelectorAll(
+    '.wb-status-line *, .wb-table-frame, .wb-fold, .wb-slot-title, .wb-select')]
+  .filter((e) => e.clientWidth && e.scrollWidth > e.clientWidth + 1)
+  .map((e) => `${e.className}: ${e.textContent.slice(0, 100)}`)"""
+
 
 def test_start_shows_its_picture_before_any_model(lab_page):
     lab = lab_page("start.ipynb")
@@ -105,9 +111,11 @@ def test_how_it_looks(lab_page, theme):
         lab.page.set_viewport_size({"width": width, "height": 900})
         lab.page.wait_for_timeout(400)
         lab.screenshot(f"start-{theme}-{width}")
-        lab.page.set_viewport_size({"width": width, "height": 1900})
+        tall = lab.output(".wb-panel").first.bounding_box()["height"]
+        lab.page.set_viewport_size({"width": width, "height": round(tall) + 400})
         lab.page.wait_for_timeout(800)
         assert lab.page.evaluate(OVERFLOWING) == []
+        assert lab.page.evaluate(CUT) == []
         picture = lab.screenshot(f"start-panel-{theme}-{width}", ".wb-panel")
         assert picture.stat().st_size > 50_000
     assert lab.errors == []

@@ -69,7 +69,7 @@ def test_presets_answer_from_recorded_trials(view, index, monkeypatch):
     assert view.recorded.date in panel.status["text"]
     assert panel.status["device"] == view.recorded.device
     assert panel.preset == index
-    assert {*CHARTS, "error", "blocks", "grid", "split", "scoreboard"} == set(
+    assert {*CHARTS, "error", "blocks", "grid", "split", "scoreboard", "verdicts"} == set(
         panel.picture.contents
     )
     look = chosen(view.methods, panel.values)[1:]
@@ -243,6 +243,35 @@ def test_every_recorded_point_loads_its_own_settings(view):
         assert sampling(values).look == point.method.split(",")[0]
         assert view._look(values).code() == code
     assert view.load("Nothing()") is None
+
+
+def test_each_method_has_its_verdict_where_it_was_measured(view):
+    def told(values):
+        rows = view.predict(values).contents["verdicts"].rows
+        return [(cells[0].text, cells[0].method, cells[1]) for cells in rows]
+
+    lines = told(settings(view))
+    assert [mark for _, mark, _ in lines] == [view.slots[method.name] for method in DEFAULT]
+    found, methods = view.recorded.comparison, chosen(view.methods, settings(view))[1:]
+    for (word, _, sentence), method in zip(lines, methods, strict=True):
+        trials = found.tables.trials
+        (name,) = trials["method"][trials["code"] == method.code()].unique()
+        assert sentence == found.verdict(name).sentence
+        assert word.lower() == found.verdict(name).word
+    moved = told(settings(view, feature_inheritance={"interval": 6}))
+    assert moved[0] == lines[0] and moved[2] == lines[2]
+    assert moved[1][0] == "Not decided" and "not measured with these settings" in moved[1][2]
+    assert {word for word, _, _ in told(settings(view, sampling={"steps": 20}))} == {"Not decided"}
+
+
+def test_the_status_line_is_short_and_the_claim_follows_the_method(view):
+    picture = view.predict(settings(view))
+    assert [detail.split()[:2] for detail in picture.details] == [["Noise", "floor"]]
+    panel = Panel(view)
+    assert panel.picture.claim is not None
+    panel.load({"sampling": {"look": "Fewer steps"}})
+    assert panel.picture.claim is None
+    panel.close()
 
 
 def test_a_thumbnail_goes_to_the_split_viewer(view):

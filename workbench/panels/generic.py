@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.figures import palette
 from workbench.figures.numbers import number
-from workbench.panels.picture import Cell, ChartContent, Column, HtmlContent, Picture, TableContent
+from workbench.panels.picture import Cell, ChartContent, Column, Picture, TableContent
+from workbench.panels.verdicts import verdicts
 from workbench.panels.view import Export, KnobGroup, Preset, Problem, Slot, Values, View
 from workbench.progress import Report
 from workbench.study.compare import Memory, distinct, progressive
@@ -66,7 +67,8 @@ class CompareView(View):
         ]
         self.presets = self._presets()
         self.layout = (
-            (Slot("tradeoff", "chart", 1.3), Slot("verdicts", "html", 1.0)),
+            (Slot("tradeoff", "chart"),),
+            (Slot("verdicts", "table", folds=False),),
             (Slot("summary", "table"),),
         )
         self.exports = (
@@ -140,13 +142,14 @@ class CompareView(View):
         if self.chart is not None:
             c = self.chart
             contents["tradeoff"] = ChartContent(c.title, c.subtitle, c.description, c.spec, c.rows)
-        sentences = [found.verdict(name).sentence for name in found.others]
-        contents["verdicts"] = HtmlContent("\n\n".join(sentences), title="Is it worth it?")
+        colours = self._colours(found)
+        contents["verdicts"] = verdicts([(colours[m], found.verdict(m)) for m in found.others])
         device = found.tables.trials.get("device")
         return Picture(contents, device="" if device is None else str(device.iloc[0]))
 
     def _tradeoff(self, found: Comparison) -> Chart | None:
         """The deciding quality against time, or against modelled arithmetic before times."""
+        from workbench.figures.axes import Axis
         from workbench.figures.charts import pareto
 
         columns = found.tables.columns

@@ -105,19 +105,24 @@ class FiguresContent:
 
 @dataclass(frozen=True)
 class Column:
-    """A table column; numbers go right, optional columns hide in narrow cells."""
+    """A table column; numbers go right, optional columns hide in narrow cells, sentences wrap."""
 
     label: str
     number: bool = False
     optional: bool = False
+    wrap: bool = False
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A table cell with a method's mark, weight, basis, or a bar of `share` in the method's hue."""
+    """A table cell with a method's mark, weight, basis, or a bar of `share` in the method's hue.
+
+    `verdict` is a glyph beside the text, which says it in words.
+    """
 
     text: str
     method: Mark = None
+    verdict: Verdict | None = None
     note: str = ""
     strong: bool = False
     basis: Basis = "measured"
@@ -133,16 +138,6 @@ class TableContent:
     title: str = ""
     subtitle: str = ""
     keys: Sequence[str] = ()
-
-
-@dataclass(frozen=True)
-class HtmlContent:
-    """Words: paragraphs of plain text (escaped by the panel), or preformatted code."""
-
-    text: str
-    title: str = ""
-    subtitle: str = ""
-    code: bool = False
 
 
 @dataclass(frozen=True)
@@ -181,7 +176,6 @@ Content = (
     | ImagesContent
     | FiguresContent
     | TableContent
-    | HtmlContent
     | EmptyContent
     | PairsContent
 )
@@ -230,6 +224,7 @@ class Picture:
 
     Args:
         contents: by slot id; a slot left out keeps what it showed, marked stale.
+        claim: of the method looked at; None where it makes none.
         basis: predicted (cost models), measured (run here now) or recorded (run earlier).
         details: parts of the status line, most important first.
         when: date of a recorded result, in words ("3 June").

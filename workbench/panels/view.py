@@ -43,12 +43,18 @@ class Preset:
 
 @dataclass(frozen=True)
 class Slot:
-    """A place in the picture; `weight` is its share of the row's width."""
+    """A place in the picture.
+
+    Args:
+        weight: its share of the row's width.
+        folds: whether its row starts folded in one-column cells; the first row never does.
+    """
 
     id: str
     kind: Literal["chart", "split", "images", "figures", "table", "pairs"]
     weight: float = 1.0
     height: int | None = None
+    folds: bool = True
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,6 @@ KINDS = {
     content.ImagesContent: "images",
     content.FiguresContent: "figures",
     content.TableContent: "table",
-    content.HtmlContent: "html",
     content.EmptyContent: "empty",
     content.PairsContent: "pairs",
 }

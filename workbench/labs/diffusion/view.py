@@ -37,6 +37,7 @@ from workbench.labs.diffusion.scene import Scene
 from workbench.labs.diffusion.scoreboard import scoreboard
 from workbench.labs.diffusion.time_quality import time_quality
 from workbench.panels.panel import Panel
+from workbench.labs.diffusion.worth import worth
 from workbench.panels.picture import Basis, ChartContent, Content, Picture
 from workbench.panels.view import Hints, KnobGroup, Problem, Slot, StepStrip, Values, View
 from workbench.progress import Report
@@ -95,6 +96,7 @@ class DiffusionView(View):
         self.layout = (
             (Slot("time_quality", "chart", 1.45), Slot("split", "split", 1.0)),
             (Slot("grid", "images"),),
+            (Slot("verdicts", "table", folds=False),),
             (Slot("drift", "chart", 1.45), Slot("arithmetic", "chart", 1.0)),
             (Slot("error", "chart", 1.45), Slot("blocks", "chart", 1.0)),
             (Slot("scoreboard", "table"),),
@@ -222,10 +224,13 @@ class DiffusionView(View):
     def comparison(self, values: Values) -> Comparison | None:
         """The run of these settings, else the recorded study where it has them, else None."""
         ran = self.comparisons.get(self._asked(values))
-        if ran is not None or self.recorded is None or not self._foresight(values).as_recorded:
+        if ran is not None:
             return ran
         codes = {method.code() for method in chosen(self.methods, values)}
-        return self.recorded.comparison if codes <= set(self.recorded.points) else None
+        return next(
+            (known for known in self._known(values) if codes <= set(known.tables.trials["code"])),
+            None,
+        )
 
     def _foresight(self, values: Values) -> Foresight:
         live = self.measured.get(self._context(values), {})
@@ -276,13 +281,14 @@ class DiffusionView(View):
             if content is not None:
                 contents[name] = content
         shipped = basis == "recorded" and self.recorded
+        contents["verdicts"] = worth(scene, self._known(values))
         count = self.recorded.seeds if self.recorded and not here else sampling(values).seeds
         contents["scoreboard"] = scoreboard(scene, count)
         return Picture(
             contents=contents,
             claim=claim(scene, self._setting_words(values)),
             basis=basis,
-            details=self._details(scene, values),
+            details=self._details(values),
             when=shipped.date if shipped else "",
             device=shipped.device if shipped else device_label(),
         )
@@ -303,15 +309,17 @@ class DiffusionView(View):
         model = "Digits UNet, 16 × 16" if self.pipeline is None else self.pipeline.name
         return f"{model}, {sampler}"
 
-    def _details(self, scene: Scene, values: Values) -> list[str]:
-        """The verdict on the method looked at, and the noise floor under it."""
+    def _known(self, values: Values) -> Iterator[Comparison]:
+        """The run of these settings, then the recorded study where it has their sampler."""
+        if self._asked(values) in self.comparisons:
+            yield self.comparisons[self._asked(values)]
+        if self.recorded is not None and self._foresight(values).as_recorded:
+            yield self.recorded.comparison
+
+    def _details(self, values: Values) -> list[str]:
+        """Below what difference in time nothing is decided."""
         ran = self.comparison(values)
-        if ran is None or ran.noise is None:
-            return []
-        trials = ran.tables.trials
-        (name,) = trials["method"][trials["code"] == scene.look.code()].unique()
-        noise = f"Noise floor {100 * ran.noise:.1f} %"
-        return [ran.verdict(str(name)).sentence, noise]
+        return [f"Noise floor {100 * ran.noise:.1f} %"] if ran and ran.noise is not None else []
 
     # -- choices ----------------------------------------------------------------------------
 

@@ -60,7 +60,8 @@ const WB_VERDICTS = {
   open: ["t3", "Not decided", "M5 8h6"],
 };
 
-function verdictGlyph(verdict, size = 14) {
+// `silent` where the text beside the glyph says the same.
+function verdictGlyph(verdict, size = 14, silent = false) {
   const [color, name, line] = WB_VERDICTS[verdict] || WB_VERDICTS.open;
   const svg = document.createElementNS(WB_SVG, "svg");
   svg.setAttribute("viewBox", "0 0 16 16");
@@ -68,7 +69,8 @@ function verdictGlyph(verdict, size = 14) {
   svg.setAttribute("height", size);
   svg.setAttribute("class", "wb-verdict");
   svg.setAttribute("role", "img");
-  svg.setAttribute("aria-label", name);
+  if (silent) svg.setAttribute("aria-hidden", "true");
+  else svg.setAttribute("aria-label", name);
   const hue = `var(--wb-${color})`;
   if (verdict === "part") {
     svg.append(

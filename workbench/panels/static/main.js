@@ -2,7 +2,7 @@
 
 const WB_KINDS = {
   chart: chartSlot, split: splitSlot, images: imagesSlot, figures: figuresSlot,
-  table: tableSlot, html: wordsSlot, empty: emptySlot, pairs: pairsSlot,
+  table: tableSlot, empty: emptySlot, pairs: pairsSlot,
 };
 
 const LOST = ["dead", "terminating", "restarting", "autorestarting"];

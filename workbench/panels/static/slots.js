@@ -10,7 +10,7 @@ function pictureGrid(ctx) {
     });
     const node = h("div", { class: `wb-picture-row wb-of-${row.length}` }, places);
     node.style.setProperty("--columns", row.map((slot) => `minmax(0, ${slot.weight}fr)`).join(" "));
-    if (index === 0) return node;
+    if (index === 0 || !row.some((slot) => slot.folds)) return node;
     return foldable(node, row, slots);
   });
   const node = h("div", { class: "wb-picture", role: "region", "aria-label": "Picture" }, rows);
@@ -128,9 +128,11 @@ function figuresSlot(ctx, slot, host) {
 function tableSlot(ctx, slot, host) {
   const frame = h("div", { class: "wb-table-frame", tabindex: "0", role: "region", "aria-label": "Table" });
   host.append(frame);
+  const cellClass = (column) =>
+    [column.number && "wb-right", column.optional && "opt", column.wrap && "wb-wrap"].filter(Boolean).join(" ");
   function cellOf(cell, column) {
     const part = typeof cell === "object" && cell !== null ? cell : { text: String(cell), basis: "measured" };
-    const node = h("td", { class: `${column.number ? "wb-right" : ""} ${column.optional ? "opt" : ""}` });
+    const node = h("td", { class: cellClass(column) });
     if (part.method !== null && part.method !== undefined) node.append(mark(part.method, 10), " ");
     if (part.share !== null && part.share !== undefined) {
       const bar = h("span", { class: "wb-share" }, h("span"));
@@ -138,6 +140,7 @@ function tableSlot(ctx, slot, host) {
       bar.style.setProperty("--hue", part.method == null ? "var(--wb-t2)" : `var(--wb-m${part.method})`);
       node.append(bar);
     }
+    if (part.verdict) node.append(verdictGlyph(part.verdict, 13, true), " ");
     if (part.basis === "predicted") node.append(ringGlyph(), " ≈ ");
     node.append(h(part.strong ? "b" : "span", { text: part.text }));
     if (part.note) node.append(h("span", { class: "wb-quiet", text: ` ${part.note}` }));
@@ -145,8 +148,8 @@ function tableSlot(ctx, slot, host) {
   }
   return {
     update(content) {
-      const head = h("tr", {}, content.columns.map((column) => h("th", { scope: "col",
-        class: `${column.number ? "wb-right" : ""} ${column.optional ? "opt" : ""}`, text: column.label })));
+      const head = h("tr", {}, content.columns.map((column) =>
+        h("th", { scope: "col", class: cellClass(column), text: column.label })));
       const rows = content.rows.map((cells, index) => {
         const line = h("tr", {}, cells.map((cell, at) => cellOf(cell, content.columns[at] || {})));
         const key = content.keys[index];
@@ -159,19 +162,6 @@ function tableSlot(ctx, slot, host) {
         return line;
       });
       frame.replaceChildren(h("table", { class: "wb-table" }, h("thead", {}, head), h("tbody", {}, rows)));
-    },
-    destroy() {},
-  };
-}
-
-function wordsSlot(ctx, slot, host) {
-  return {
-    update(content) {
-      if (content.code) {
-        host.replaceChildren(h("pre", { class: "wb-code", tabindex: "0", text: content.text }));
-      } else {
-        host.replaceChildren(...content.text.split(/\n\s*\n/).map((text) => h("p", { class: "wb-words", text })));
-      }
     },
     destroy() {},
   };
