@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import sqrtm
-from scipy.stats import binomtest
 
 from workbench.diffusion import population
 
@@ -96,26 +95,3 @@ def test_nearest_distances_by_brute_force():
     mine, others = features(0, 8, 30), features(1, 11, 30)
     wanted = [min(np.linalg.norm(x - y) for y in others) for x in mine]
     np.testing.assert_allclose(population.nearest_distances(mine, others), wanted)
-
-
-@settings(deadline=None)
-@given(st.integers(0, 60), st.integers(0, 60), st.integers(0, 60))
-def test_win_rate_holds_its_share_and_is_symmetric(wins, losses, ties):
-    if wins + losses + ties == 0:
-        with pytest.raises(ValueError, match="no pair was judged"):
-            population.win_rate(0, 0, 0)
-        return
-    share, low, high = population.win_rate(wins, losses, ties)
-    assert 0 <= low <= share <= high <= 1
-    mirrored = population.win_rate(losses, wins, ties)
-    np.testing.assert_allclose(mirrored, (1 - share, 1 - high, 1 - low), atol=1e-12)
-
-
-@settings(deadline=None)
-@given(st.integers(0, 40), st.integers(0, 40))
-def test_win_rate_interval_is_scipys_wilson(wins, losses):
-    if wins + losses == 0:
-        return
-    wanted = binomtest(wins, wins + losses).proportion_ci(method="wilson")
-    _, low, high = population.win_rate(wins, losses)
-    np.testing.assert_allclose((low, high), (wanted.low, wanted.high), atol=1e-6)

@@ -34,10 +34,10 @@ def test_stopped_and_failed_say_where() -> None:
 
 
 def test_win_rate_is_wilson_and_ties_count_half() -> None:
-    rate, low, high = blind.win_rate(["second"] * 15 + ["first"] * 5)
-    assert rate == 0.75
-    assert (low, high) == pytest.approx((0.5313, 0.8881), abs=1e-4)  # Wilson 1927, n = 20
-    assert blind.win_rate(["same"] * 4)[0] == 0.5
+    rate = blind.win_rate(["second"] * 15 + ["first"] * 5)
+    assert rate.value == 0.75
+    assert (rate.low, rate.high) == pytest.approx((0.5313, 0.8881), abs=1e-4)  # Wilson 1927, n = 20
+    assert blind.win_rate(["same"] * 4).value == 0.5
     assert "do not decide" in blind.sentence(["first", "second"] * 5, ("a", "b"))
     assert "looks worse" in blind.sentence(["first"] * 20, ("a", "b"))
 

@@ -7,12 +7,11 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import t
 
+from workbench.measure import intervals
 from workbench.study import Comparison, Interval, TableError, Tables
-from workbench.study.comparison import paired
 from workbench.study.tables import ARRAYS, SERIES, Column
-
-FLOATS = st.floats(-1e6, 1e6, allow_nan=False)
 
 
 def tables(quality, times=None, column=None, again=None):
@@ -34,38 +33,12 @@ def tables(quality, times=None, column=None, again=None):
     )
 
 
-def test_paired_intervals_cover_the_truth_19_times_in_20():
-    draw, runs = np.random.default_rng(0), 2000
-    for count in (3, 8, 30):
-        samples = draw.normal(0.7, 2.0, size=(runs, count))
-        found = [paired(sample) for sample in samples]
-        covered = np.mean([one.low <= 0.7 <= one.high for one in found])
-        assert abs(covered - 0.95) < 4 * math.sqrt(0.95 * 0.05 / runs), count
-
-
 def test_pairing_by_seed_removes_what_seeds_share():
     draw = np.random.default_rng(0)
     seeds = draw.normal(0, 10, 12)
     values = {"a": seeds, "b": seeds + 0.3 + draw.normal(0, 0.05, 12)}
     found = Comparison(tables(values), "a").difference("b", "quality.score")
     assert found.low < 0.3 < found.high and found.high - found.low < 0.2
-
-
-@settings(deadline=None)
-@given(st.lists(FLOATS, min_size=3, max_size=12), FLOATS)
-def test_a_shift_shifts_the_interval_and_the_mean_lies_inside(values, shift):
-    here, there = paired(np.array(values)), paired(np.array(values) + shift)
-    scale = 1e-9 * (1 + max(map(abs, values)) + abs(shift))
-    assert here.low - scale <= here.value <= here.high + scale
-    assert there.value == pytest.approx(here.value + shift, abs=scale)
-    assert there.high - there.low == pytest.approx(here.high - here.low, abs=1e3 * scale)
-
-
-@pytest.mark.parametrize("values", [[], [1.0], [1.0, 2.0], [1.0, 2.0, math.nan]])
-def test_too_few_values_have_no_interval(values):
-    found = paired(np.array(values))
-    assert not found.known and not found.above(-99) and not found.below(99)
-    assert found.count == np.isfinite(values).sum()
 
 
 def judged(change, better, tolerance, spread=0.01, times=(4.0, 1.0)):
@@ -191,3 +164,112 @@ def test_numbers_about_all_seeds_add_their_intervals():
         trials, pd.DataFrame(columns=SERIES), pd.DataFrame(columns=ARRAYS), {"quality.fid": meaning}
     )
     assert Comparison(made, "a").difference("b", "quality.fid") == Interval(2.0, -0.5, 5.0, 2)
+
+
+def shares(mine, base, **more):
+    """Yes and no by seed, in %."""
+    column = Column("%", better="higher", tolerance=2.0, share=True, **more)
+    values = {"a": 100.0 * np.array(base), "b": 100.0 * np.array(mine)}
+    seconds = {"a": np.linspace(4, 4.01, 5), "b": np.linspace(1, 1.01, 5)}
+    return Comparison(tables(values, seconds, column), "a")
+
+
+def test_a_share_on_which_all_seeds_agree_decides_only_with_seeds_enough():
+    few, many = (shares(np.ones(n), np.ones(n)) for n in (32, 400))
+    found = few.difference("b", "quality.score")
+    assert found.value == 0 and found.low < -10 and found.high > 10
+    assert few.verdict("b").word == "not decided"
+    assert many.verdict("b").word == "worth it"
+    one = few.value("b", "quality.score")
+    assert (one.value, one.high) == (100, 100) and 89 < one.low < 90  # Wilson, 32 of 32
+
+
+def test_a_share_is_paired_by_seed_and_leaves_unknown_seeds_out():
+    mine, base = np.ones(40), np.ones(40)
+    base[:3], mine[:1], mine[39] = 0, 0, np.nan
+    found = shares(mine, base).difference("b", "quality.score")
+    wanted = intervals.share_difference(mine[:39] == 1, base[:39] == 1)
+    assert found == wanted.times(100) and found.count == 39
+    assert "not a number for 1 of 40 seeds" in shares(mine, base).verdict("b").sentence
+
+
+def test_a_share_is_yes_or_no():
+    with pytest.raises(TableError, match=r"quality\.score is a share, so each seed has 0 or 100"):
+        shares([0.5, 1, 1], [1, 1, 1]).difference("b", "quality.score")
+
+
+def spread_of(features):
+    """Mean distance of two rows, as a diversity is."""
+    gaps = np.linalg.norm(features[:, None] - features[None], axis=-1)
+    return gaps.sum() / (len(features) * (len(features) - 1))
+
+
+def population(features, seeds=range(12)):
+    """Tables of a number about all seeds, with its values without each."""
+    frames = []
+    for method, values in features.items():
+        without = np.array([spread_of(np.delete(values, i, 0)) for i in range(len(values))])
+        one = intervals.jackknife(spread_of(values), without)
+        frames.append(pd.DataFrame({
+            "trial_id": [f"{method}-{s}" for s in seeds], "method": method, "seed": list(seeds),
+            "quality.d": one.value, "quality.d.low": one.low, "quality.d.high": one.high,
+            "quality.d.without": without,
+        }))  # fmt: skip
+    meaning = Column(better="higher", spread=("quality.d.low", "quality.d.high"))
+    empty = (pd.DataFrame(columns=SERIES), pd.DataFrame(columns=ARRAYS))
+    return Tables(pd.concat(frames, ignore_index=True), *empty, {"quality.d": meaning})
+
+
+def features(count=12):
+    draw = np.random.default_rng(3)
+    base = draw.normal(size=(count, 4))
+    return {"a": base, "b": 1.1 * base + 0.05 * draw.normal(size=(count, 4))}
+
+
+def by_hand(features):
+    """The jackknife of the difference: leave seed i out of both methods at once."""
+    n = len(features["a"])
+    gaps = []
+    for i in range(n):
+        kept = [j for j in range(n) if j != i]
+        gaps.append(spread_of(features["b"][kept]) - spread_of(features["a"][kept]))
+    centre = sum(gaps) / n
+    error = math.sqrt((n - 1) / n * sum((gap - centre) ** 2 for gap in gaps))
+    value, half = spread_of(features["b"]) - spread_of(features["a"]), t.ppf(0.975, n - 1) * error
+    return value, value - half, value + half
+
+
+def test_numbers_about_all_seeds_differ_by_the_jackknife_of_the_difference(tmp_path):
+    made = population(features())
+    back = Tables.load(made.save(tmp_path / "tables"))
+    for one in (made, back):
+        found = Comparison(one, "a").difference("b", "quality.d")
+        assert (found.value, found.low, found.high) == pytest.approx(by_hand(features()))
+        assert found.count == 12
+    plain = Tables(made.trials.drop(columns="quality.d.without"), made.series, made.arrays,
+                   made.columns)  # fmt: skip
+    added = Comparison(plain, "a").difference("b", "quality.d")
+    assert added.value == found.value
+    assert added.high - added.low > 5 * (found.high - found.low), "seeds are shared"
+
+
+def test_numbers_about_different_seeds_are_not_paired():
+    made = population(features())
+    trials = made.trials.copy()
+    trials.loc[trials["method"] == "b", "seed"] += 1
+    moved = Tables(trials, made.series, made.arrays, made.columns)
+    found = Comparison(moved, "a").difference("b", "quality.d")
+    mine, base = (Comparison(moved, "a").value(m, "quality.d") for m in "ba")
+    assert (found.low, found.high) == (mine.low - base.high, mine.high - base.low)
+
+
+def test_paired_numbers_about_all_seeds_cover_the_true_difference():
+    """Both methods see the same draws: the true change of the spread is a tenth of it."""
+    truth = 0.1 * spread_of(np.random.default_rng(9).normal(size=(3000, 4)))
+    covered = []
+    for run in range(120):
+        base = np.random.default_rng(run).normal(size=(12, 4))
+        found = Comparison(population({"a": base, "b": 1.1 * base}), "a")
+        found = found.difference("b", "quality.d")
+        covered.append(found.low <= truth <= found.high)
+    assert np.mean(covered) > 0.88

@@ -180,3 +180,14 @@ def test_a_probe_sees_the_inputs_of_the_seeds_it_is_given():
 def test_three_seeds_have_no_population_interval():
     value, low, high = population(range(3), gaps)
     assert np.isfinite(value) and np.isnan(low) and np.isnan(high)
+
+
+@pytest.mark.parametrize("level", ["trial", "population"])
+def test_a_share_that_is_no_yes_or_no_is_refused(level):
+    def half(outcome):
+        return 50.0 if level == "population" else np.full(len(outcome.seeds), 50.0)
+
+    probe = Probe("right", half, "%", level=level, share=True)
+    made = Study("shares", Signal(), inputs, tuple(range(4)), (probe,))
+    with pytest.raises(ValueError, match="'right' is a share, so it must give each seed 0 or 100"):
+        compare([Exact()], made, repeats=0)

@@ -76,22 +76,3 @@ def nearest_distances(
     squares = (pictures**2).sum(1)[:, None] + (others**2).sum(1)[None] - 2 * pictures @ others.T
     # The expanded square finds the neighbour; its rounding error would hide a copy.
     return np.linalg.norm(pictures - others[squares.argmin(axis=1)], axis=1)
-
-
-def win_rate(wins: int, losses: int, ties: int = 0) -> tuple[float, float, float]:
-    """Share of blind pairs won, ties counted half, with its Wilson 95 % interval.
-
-    Raises:
-        ValueError: where nothing was judged.
-    """
-    count = wins + losses + ties
-    if count == 0:
-        raise ValueError("no pair was judged; a win rate needs at least one")
-    share, z = (wins + 0.5 * ties) / count, 1.959964
-    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
-    half = z * np.sqrt(share * (1 - share) / count + z * z / (4 * count**2)) / (1 + z * z / count)
-    return (
-        share,
-        float(max(0.0, min(share, middle - half))),
-        float(min(1.0, max(share, middle + half))),
-    )

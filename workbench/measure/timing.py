@@ -10,12 +10,16 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from workbench.measure import intervals
 from workbench.measure.cost import Cost
+from workbench.progress import Report
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Thunk = Callable[[], Any]
-Report = Callable[..., None]
 
 MOST_CALLS_PER_SAMPLE = 10_000
 
@@ -179,49 +183,25 @@ def round_order(names: Sequence[str], turn: int) -> list[str]:
     return order[::-1] if turn % 2 else order
 
 
-def noise_floor(
-    thunk: Thunk,
-    *,
-    repeats: int = 9,
-    warmup: int = 1,
-    min_time: float = 0.0,
-    report: Report | None = None,
+def relative_noise(
+    first: Sequence[float] | np.ndarray, again: Sequence[float] | np.ndarray
 ) -> float:
-    """Relative difference that two equal candidates may show by chance (an A/A run).
+    """The noise floor: relative difference that equal work shows against itself (an A/A run).
 
-    Below it nothing may be called faster. See :func:`relative_noise`.
-    """
-    timed = interleaved(
-        {"A": thunk, "A again": thunk},
-        repeats=repeats,
-        warmup=warmup,
-        min_time=min_time,
-        report=report,
-    )
-    return relative_noise(timed["A"], timed["A again"])
-
-
-def relative_noise(first: Timing, again: Timing, *, resamples: int = 1000) -> float:
-    """Upper 95 % bound of |median paired ratio - 1| between two timings of the same work.
-
-    The rounds are resampled with replacement (a fixed seed, so the answer is reproducible).
+    The end farther from 0 of the 95 % interval of the mean log ratio, paired by round, which is
+    the statistic a speed-up is told by; below it nothing may be called faster. NaN for fewer than
+    three rounds.
 
     Raises:
         ValueError: where the two have different numbers of rounds (they are paired by round).
     """
-    import random
-
-    if len(first.samples) != len(again.samples):
+    if len(first) != len(again):
         raise ValueError(
-            f"{first.name!r} has {len(first.samples)} rounds and {again.name!r} "
-            f"{len(again.samples)}; time both in one call of interleaved()"
+            f"there are {len(first)} rounds and {len(again)} again; time both in one call of "
+            "interleaved()"
         )
-    logs = [math.log(a / b) for a, b in zip(first.samples, again.samples, strict=True)]
-    draw = random.Random(0)
-    medians = sorted(
-        abs(statistics.median(draw.choices(logs, k=len(logs)))) for _ in range(resamples)
-    )
-    return math.expm1(medians[math.ceil(0.95 * resamples) - 1])
+    floor = intervals.mean([math.log(b / a) for a, b in zip(first, again, strict=True)])
+    return math.expm1(max(abs(floor.low), abs(floor.high)))
 
 
 def load_average() -> float | None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
 
+from workbench.measure.intervals import Interval, share
 from workbench.panels.picture import PairsContent
 
 
@@ -51,31 +51,24 @@ class Sides:
         return sides, self.told(slot, sides) if complete else []
 
 
-def win_rate(answers: Sequence[str]) -> tuple[float, float, float]:
-    """Share won by the second method with its 95 % Wilson interval; "same" counts half a win.
+def win_rate(answers: Sequence[str]) -> Interval:
+    """Share won by the second method with its 95 % interval; "same" counts half a win.
 
     Args:
         answers: "first", "second" or "same", one per pair.
     """
-    count = len(answers)
-    if count == 0:
-        return 0.5, 0.0, 1.0
-    rate = (answers.count("second") + 0.5 * answers.count("same")) / count
-    z = 1.959963984540054
-    centre = (rate + z * z / (2 * count)) / (1 + z * z / count)
-    half = z * math.sqrt(rate * (1 - rate) / count + z * z / (4 * count**2)) / (1 + z * z / count)
-    return rate, max(0.0, centre - half), min(1.0, centre + half)
+    return share(answers.count("second") + 0.5 * answers.count("same"), len(answers))
 
 
 def sentence(answers: Sequence[str], names: tuple[str, str]) -> str:
     """The win rate in words, and whether it decides anything."""
-    rate, low, high = win_rate(answers)
+    rate = win_rate(answers)
     text = (
-        f"{names[1]} wins {100 * rate:.0f} % of {len(answers)} pairs against {names[0]} "
-        f"(95 % interval {100 * low:.0f}–{100 * high:.0f} %)."
+        f"{names[1]} wins {100 * rate.value:.0f} % of {rate.count} pairs against {names[0]} "
+        f"(95 % interval {100 * rate.low:.0f}–{100 * rate.high:.0f} %)."
     )
-    if low > 0.5:
+    if rate.above(0.5):
         return f"{text} It looks better."
-    if high < 0.5:
+    if rate.below(0.5):
         return f"{text} It looks worse."
     return f"{text} These pairs do not decide it."

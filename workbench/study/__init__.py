@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from workbench.measure.intervals import Interval
 from workbench.progress import Cancelled, Report, silent
 from workbench.study.compare import compare
-from workbench.study.comparison import Comparison, Interval, Verdict
+from workbench.study.comparison import Comparison, Verdict
 from workbench.study.knobs import KnobError, Knobs, describe, knob
 from workbench.study.method import Method, MethodError, Problem, Subject
 from workbench.study.paper import Paper

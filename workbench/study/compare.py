@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from copy import copy
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
 
+from workbench.measure.intervals import jackknife
 from workbench.progress import Report, part, silent
-from workbench.study.comparison import Comparison
+from workbench.study.comparison import Comparison, without
 from workbench.study.costing import cost_column, with_memory, with_time
 from workbench.study.method import Method, digest
-from workbench.study.probing import jackknife, measured
+from workbench.study.probing import measured, without_each
 from workbench.study.study import Outcome, Outputs, Probe, Study, as_outputs, join
 from workbench.study.tables import ARRAYS, SERIES, Column, Tables
 
@@ -193,18 +195,21 @@ def _quality(
     curves = []
     for probe in study.probes:
         value = measured(probe, outcome)
-        meaning = Column(probe.unit, "measured", probe.better, probe.label, probe.tolerance)
+        meaning = probe.meaning
         if probe.level == "series":
             curves.append(_series(ids, probe, value))
         elif probe.level == "trial":
             trials[probe.column] = value
             columns[probe.column] = meaning
         else:
-            low, high = jackknife(probe, outcome, float(value))
-            trials[probe.column] = float(value)
-            trials[f"{probe.column}.low"], trials[f"{probe.column}.high"] = low, high
-            spread = (f"{probe.column}.low", f"{probe.column}.high")
-            columns[probe.column] = Column(**{**meaning.__dict__, "spread": spread})
+            left_out = without_each(probe, outcome)
+            found, spread = (
+                jackknife(float(value), left_out),
+                (f"{probe.column}.low", f"{probe.column}.high"),
+            )
+            trials[probe.column], trials[without(probe.column)] = found.value, left_out
+            trials[spread[0]], trials[spread[1]] = found.low, found.high
+            columns[probe.column] = replace(meaning, spread=spread)
     modelled = method.predict(study.subject).as_columns()
     for name, value in modelled.items():
         trials[name] = value

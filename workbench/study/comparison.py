@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from workbench.measure import intervals, timing
+from workbench.measure.intervals import Interval
 from workbench.study.study import Outputs
 from workbench.study.tables import Column, TableError, Tables
 
@@ -19,45 +21,9 @@ Word = Literal["worth it", "not worth it", "trade-off", "not decided"]
 
 
 @dataclass(frozen=True)
-class Interval:
-    """An estimate with its 95 % interval; the ends are NaN where too few values speak."""
-
-    value: float
-    low: float
-    high: float
-    count: int
-
-    @property
-    def known(self) -> bool:
-        return bool(np.isfinite(self.low))
-
-    def above(self, threshold: float) -> bool:
-        return self.known and self.low > threshold
-
-    def below(self, threshold: float) -> bool:
-        return self.known and self.high < threshold
-
-
-@dataclass(frozen=True)
 class Verdict:
     word: Word
     sentence: str
-
-
-def paired(differences: np.ndarray) -> Interval:
-    """Mean of paired differences with Student's t interval (95 %, n - 1 degrees of freedom)."""
-    from scipy.special import stdtrit
-
-    values = np.asarray(differences, dtype=float)
-    values = values[np.isfinite(values)]
-    count = len(values)
-    if count == 0:
-        return Interval(float("nan"), float("nan"), float("nan"), 0)
-    mean = float(values.mean())
-    if count < 3:
-        return Interval(mean, float("nan"), float("nan"), count)
-    half = float(stdtrit(count - 1, 0.975) * values.std(ddof=1) / np.sqrt(count))
-    return Interval(mean, mean - half, mean + half, count)
 
 
 @dataclass(frozen=True)
@@ -86,25 +52,70 @@ class Comparison:
         columns = [name for name in self.tables.columns if name.startswith("quality.")]
         return [name for name in columns if self.tables.columns[name].better]
 
+    def value(self, method: str, column: str) -> Interval:
+        """One method's mean, share or number about all seeds, with its interval.
+
+        Raises:
+            TableError: as `difference`.
+        """
+        meaning, rows = self._meaning(column), self._once(method)
+        if self._population(column):
+            first = rows.iloc[0]
+            low, high = (float(first[end]) for end in meaning.spread)
+            return Interval(float(first[column]), low, high, len(rows))
+        values = rows[column].to_numpy(dtype=float)
+        if not meaning.share:
+            return intervals.mean(values)
+        answers = self._answers(column, values[np.isfinite(values)])
+        return intervals.share(answers.sum(), len(answers)).times(meaning.whole)
+
     def difference(self, method: str, column: str) -> Interval:
         """Method minus baseline over the seeds both have.
+
+        Means differ by Student's t, shares by Newcombe's interval; a number about all seeds by the
+        jackknife of the difference where the tables hold its values without each seed, else by both
+        intervals added, which is never too narrow.
 
         Raises:
             TableError: for a method or column there is not, or a seed that comes twice, which
                 would be counted as so many independent pairs.
         """
+        meaning = self._meaning(column)
+        if self._population(column):
+            return self._population_difference(method, column)
+        mine, base = self._pairs(method, column)
+        if not meaning.share:
+            return intervals.mean(mine - base)
+        known = np.isfinite(mine) & np.isfinite(base)
+        sides = (self._answers(column, side[known]) for side in (mine, base))
+        return intervals.share_difference(*sides).times(meaning.whole)
+
+    def _meaning(self, column: str) -> Column:
         if column not in self.tables.columns:
             known = ", ".join(self.tables.columns)
             raise TableError(f"no column {column!r} with a meaning; there are {known}")
-        if self.tables.columns[column].spread and column.startswith("quality."):
-            return self._population(method, column)
-        return paired(self._differences(method, column))
+        return self.tables.columns[column]
 
-    def _differences(self, method: str, column: str) -> np.ndarray:
-        """Method minus baseline, seed by seed; NaN where either is unknown."""
+    def _population(self, column: str) -> bool:
+        """Whether each row holds the same number about all seeds."""
+        return column.startswith("quality.") and bool(self.tables.columns[column].spread)
+
+    def _answers(self, column: str, values: np.ndarray) -> np.ndarray:
+        """Yes or no, from a column that declares to be a share."""
+        whole = self.tables.columns[column].whole
+        wrong = values[(values != 0) & (values != whole)]
+        if len(wrong):
+            raise TableError(
+                f"{column} is a share, so each seed has 0 or {whole:g}; there is {wrong[0]:g}"
+            )
+        return values == whole
+
+    def _pairs(self, method: str, column: str) -> tuple[np.ndarray, np.ndarray]:
+        """Method and baseline, seed by seed; NaN where unknown."""
         sides = [self._once(name)[["seed", column]] for name in (method, self.baseline)]
         both = sides[0].merge(sides[1], on="seed", suffixes=("", ".baseline"))
-        return (both[column] - both[f"{column}.baseline"]).to_numpy(dtype=float)
+        mine, base = (both[name].to_numpy(dtype=float) for name in (column, f"{column}.baseline"))
+        return mine, base
 
     def _once(self, method: str) -> pd.DataFrame:
         """The trials of a method that has one for each seed."""
@@ -119,17 +130,15 @@ class Comparison:
             )
         return rows
 
-    def _population(self, method: str, column: str) -> Interval:
-        """Difference of two numbers that each describe all seeds; their intervals are added."""
-        low, high = self.tables.columns[column].spread
-        mine, base = self._once(method).iloc[0], self._once(self.baseline).iloc[0]
-        value = float(mine[column] - base[column])
-        return Interval(
-            value,
-            float(mine[low] - base[high]),
-            float(mine[high] - base[low]),
-            len(self.tables.rows(method)),
-        )
+    def _population_difference(self, method: str, column: str) -> Interval:
+        mine, base = self.value(method, column), self.value(self.baseline, column)
+        value = mine.value - base.value
+        if without(column) in self.tables.trials:
+            left_out = np.subtract(*self._pairs(method, without(column)))
+            # Paired only where both numbers are about the same seeds.
+            if len(left_out) == mine.count == base.count and np.isfinite(left_out).all():
+                return intervals.jackknife(value, left_out)
+        return Interval(value, mine.low - base.high, mine.high - base.low, mine.count)
 
     def _rounds(self, method: str, name: str = "cost.latency") -> np.ndarray:
         return self.tables.curve(method, name).sort_values("x")["y"].to_numpy(dtype=float)
@@ -141,15 +150,14 @@ class Comparison:
         again = self._rounds(self.baseline, "cost.latency.again")
         if len(first) < 3 or len(first) != len(again):
             return None
-        floor = paired(np.log(again / first))
-        return float(np.expm1(max(abs(floor.low), abs(floor.high))))
+        return timing.relative_noise(first, again)
 
     def speedup(self, method: str) -> Interval:
         """Baseline time over method time, paired by round (geometric mean)."""
         mine, base = self._rounds(method), self._rounds(self.baseline)
         if len(mine) != len(base) or not len(mine):
             return Interval(float("nan"), float("nan"), float("nan"), 0)
-        logs = paired(np.log(base / mine))
+        logs = intervals.mean(np.log(base / mine))
         value, low, high = np.exp([logs.value, logs.low, logs.high])
         return Interval(float(value), float(low), float(high), logs.count)
 
@@ -163,9 +171,8 @@ class Comparison:
         rows = []
         for method in self.tables.methods:
             for column in self.qualities:
-                mean = float(self.tables.rows(method)[column].mean())
-                change = self.difference(method, column)
-                rows.append((method, column, mean, change.value, change.low, change.high))
+                here, change = self.value(method, column), self.difference(method, column)
+                rows.append((method, column, here.value, change.value, change.low, change.high))
             if len(self._rounds(method)):
                 gain = self.speedup(method)
                 middle = float(np.median(self._rounds(method)))
@@ -199,7 +206,7 @@ class Comparison:
         meaning = self.tables.columns[column]
         name = _name(column, meaning)
         change = self.difference(method, column)
-        missing = 0 if meaning.spread else len(self._differences(method, column)) - change.count
+        missing = 0 if meaning.spread else len(self._pairs(method, column)[0]) - change.count
         if missing:
             of = change.count + missing
             return "not decided", f"{name} is not a number for {missing} of {of} seeds"
@@ -223,6 +230,11 @@ class Comparison:
 
         lines = "".join(f"<p>{html.escape(self.verdict(m).sentence)}</p>" for m in self.others)
         return lines + self.summary().to_html(index=False, float_format=lambda v: f"{v:.4g}")
+
+
+def without(column: str) -> str:
+    """The column that holds, in the row of each seed, a number about all seeds but that one."""
+    return f"{column}.without"
 
 
 def _name(column: str, meaning: Column) -> str:

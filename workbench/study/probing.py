@@ -1,4 +1,4 @@
-"""Reading probes: one value per seed, a curve per seed, or one number with its interval."""
+"""Reading probes: one value per seed, a curve per seed, or one number about all of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def measured(probe: Probe, outcome: Outcome) -> np.ndarray:
 
     Raises:
         ValueError: naming the probe; a single number for all seeds, spread over them, would pass
-            for eight measurements that agree perfectly.
+            for eight measurements that agree perfectly. And for a share that is no yes or no.
     """
     value = np.asarray(probe.measure(outcome), dtype=float)
     count = len(outcome.seeds)
@@ -22,7 +22,7 @@ def measured(probe: Probe, outcome: Outcome) -> np.ndarray:
         "population": value.shape == (),
     }
     if fits[probe.level]:
-        return value
+        return _yes_or_no(probe, value) if probe.share else value
     wanted = {
         "trial": f"one number per seed, shape ({count},)",
         "series": f"one row per seed, shape ({count}, points)",
@@ -34,22 +34,23 @@ def measured(probe: Probe, outcome: Outcome) -> np.ndarray:
     )
 
 
-def jackknife(probe: Probe, outcome: Outcome, value: float) -> tuple[float, float]:
-    """95 % interval of a population probe by leaving out one seed at a time (Tukey 1958).
+def _yes_or_no(probe: Probe, value: np.ndarray) -> np.ndarray:
+    whole = probe.meaning.whole
+    if probe.level != "trial" or not np.isin(value, (0, whole)).all():
+        raise ValueError(
+            f"probe {probe.name!r} is a share, so it must give each seed 0 or {whole:g}. It gave "
+            f"{np.unique(value)[:4].tolist()} at level {probe.level!r}"
+        )
+    return value
 
-    Drawing seeds with replacement would count a picture beside itself, which diversity and kernel
-    distances take for a real pair. Valid for smooth measures; a median or a maximum is none.
-    """
-    from scipy.special import stdtrit
 
+def without_each(probe: Probe, outcome: Outcome) -> np.ndarray:
+    """A population probe without each seed in turn; NaN for fewer than four seeds."""
     count = len(outcome.seeds)
     if count < 4:
-        return float("nan"), float("nan")
+        return np.full(count, np.nan)
     every = np.arange(count)
-    left_out = [float(measured(probe, _taken(outcome, every[every != i]))) for i in range(count)]
-    error = np.sqrt((count - 1) * np.var(left_out))
-    half = float(stdtrit(count - 1, 0.975) * error)
-    return value - half, value + half
+    return np.array([float(measured(probe, _taken(outcome, every[every != i]))) for i in every])
 
 
 def _taken(outcome: Outcome, chosen: np.ndarray) -> Outcome:

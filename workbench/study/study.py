@@ -11,6 +11,7 @@ import numpy as np
 
 from workbench.runs import identity
 from workbench.study.method import Method, Subject, digest
+from workbench.study.tables import Column
 
 Outputs = dict[str, np.ndarray]
 Better = Literal["higher", "lower", ""]
@@ -54,6 +55,8 @@ class Probe:
         better: which direction is better; "" where neither is.
         tolerance: the largest loss that still counts as equal, in the probe's unit.
         axis: what a series runs over ("step", "layer").
+        share: whether each seed's value is a yes or a no, as 100 or 0 where the unit is %, else 1
+            or 0: its intervals are those of a share, never of no width where all seeds agree.
     """
 
     name: str
@@ -64,10 +67,18 @@ class Probe:
     level: Literal["trial", "series", "population"] = "trial"
     axis: str = ""
     label: str = ""
+    share: bool = False
 
     @property
     def column(self) -> str:
         return f"quality.{self.name}"
+
+    @property
+    def meaning(self) -> Column:
+        """What its column means in the tables."""
+        return Column(
+            self.unit, "measured", self.better, self.label, self.tolerance, share=self.share
+        )
 
 
 @dataclass(frozen=True)
@@ -109,7 +120,11 @@ class Study:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Names the inputs and the subject; seeds and probes may be added without losing work."""
+        """Names the inputs and the subject; seeds and probes may be added without losing work.
+
+        Raises:
+            TypeError: where `inputs` uses what has no content to compare and `data` is empty.
+        """
         data = self.data or _fingerprint_of(self.inputs)
         return digest({"subject": self.subject.fingerprint, "data": data, "study": self.name})
 
@@ -134,8 +149,11 @@ class Study:
 def _fingerprint_of(inputs: Callable[[tuple[int, ...]], Any]) -> str:
     try:
         return identity.digest(inputs)
-    except TypeError:
-        return ""  # it closes over something without content to compare; `data` names it
+    except TypeError as problem:
+        raise TypeError(
+            f"inputs of a study: {problem}; or give the study `data`, a text that changes when "
+            "the data does"
+        ) from None
 
 
 def as_outputs(value: Any) -> Outputs:

@@ -31,6 +31,7 @@ class Column:
     Args:
         basis: whether its numbers were measured or come from a model; "" for labels.
         spread: names of the columns holding the low and high end of its spread.
+        share: whether each value is a yes or a no, as `whole` or 0.
     """
 
     unit: str = ""
@@ -39,6 +40,12 @@ class Column:
     label: str = ""
     tolerance: float = 0.0
     spread: tuple[str, ...] = ()
+    share: bool = False
+
+    @property
+    def whole(self) -> float:
+        """What a share counts as all: 100 in %, else 1."""
+        return 100.0 if self.unit == "%" else 1.0
 
 
 @dataclass(frozen=True)

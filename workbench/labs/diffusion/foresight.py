@@ -18,7 +18,7 @@ from workbench.labs.diffusion.facts import ModelFacts
 from workbench.labs.diffusion.methods import BASELINE
 from workbench.labs.diffusion.points import Point
 from workbench.labs.diffusion.recorded import Recorded
-from workbench.study.comparison import Interval
+from workbench.measure.intervals import Interval
 from workbench.study.method import Method
 
 

@@ -59,7 +59,7 @@ class Judge:
         """What only a classifier can tell."""
         name = "toy-KID (kernel distance in a class, classifier features)"
         return (
-            Probe("agreement", _agrees, "%", "higher", 2.0, label="class agreement"),
+            Probe("agreement", _agrees, "%", "higher", 2.0, label="class agreement", share=True),
             Probe("toy_kid", self.toy_kid, "", "lower", level="population", label=name),
             Probe(
                 "diversity", _diversity, "", "higher", level="population", label="class diversity"

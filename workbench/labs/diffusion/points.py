@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from workbench.study.comparison import Comparison, Interval, paired
-
-if TYPE_CHECKING:
-    import pandas as pd
+from workbench.measure.intervals import Interval
+from workbench.study.comparison import Comparison
 
 
 @dataclass(frozen=True)
@@ -57,11 +55,7 @@ class Point:
         """The same point as a prediction, its time multiplied."""
         if self.seconds is None:
             return replace(self, basis="predicted")
-        known = self.seconds
-        scaled = Interval(
-            known.value * seconds, known.low * seconds, known.high * seconds, known.count
-        )
-        return replace(self, seconds=scaled, basis="predicted")
+        return replace(self, seconds=self.seconds.times(seconds), basis="predicted")
 
 
 def points_of(comparison: Comparison, basis: str = "measured") -> dict[str, Point]:
@@ -76,7 +70,7 @@ def points_of(comparison: Comparison, basis: str = "measured") -> dict[str, Poin
             code=str(first["code"]),
             method=method,
             share=float(first["cost.macs"] / base["cost.macs"]),
-            quality=_qualities(comparison, rows),
+            quality=_qualities(comparison, method),
             seconds=_seconds(first),
             kept_bytes=float(first.get("cost.cache_bytes", 0.0)),
             peak_bytes=_known(first, "cost.peak_memory"),
@@ -86,19 +80,9 @@ def points_of(comparison: Comparison, basis: str = "measured") -> dict[str, Poin
     return found
 
 
-def _qualities(comparison: Comparison, rows: pd.DataFrame) -> dict[str, Interval]:
-    found = {}
-    for column, meaning in comparison.tables.columns.items():
-        if not column.startswith("quality."):
-            continue
-        name = column.removeprefix("quality.")
-        if meaning.spread:
-            first = rows.iloc[0]
-            ends = [float(first[end]) for end in meaning.spread]
-            found[name] = Interval(float(first[column]), ends[0], ends[1], len(rows))
-        else:
-            found[name] = paired(rows[column].to_numpy(dtype=float))
-    return found
+def _qualities(comparison: Comparison, method: str) -> dict[str, Interval]:
+    columns = [name for name in comparison.tables.columns if name.startswith("quality.")]
+    return {c.removeprefix("quality."): comparison.value(method, c) for c in columns}
 
 
 def _seconds(first: Any) -> Interval | None:
