@@ -341,6 +341,17 @@ def test_blind_answers_are_unshuffled_and_end_in_a_sentence(make: Make) -> None:
     assert bench.panel.answers["blind"]["sides"] == []
 
 
+def test_answers_stay_with_the_pairs_they_were_given_to(make: Make) -> None:
+    bench = make()
+    bench.say("answer", slot="blind", side="left")
+    bench.move("encoder", "group", 8)
+    bench.until(lambda: bench.kind() == "done")
+    assert bench.panel.answers["blind"]["sides"] == ["left"]
+    pairs: Any = bench.panel.picture.contents["blind"]
+    bench.panel._show(Picture({"blind": replace(pairs, pairs=pairs.pairs[::-1])}))
+    assert bench.panel.answers == {}
+
+
 def test_the_bundle_is_widget_and_static_page(make: Make) -> None:
     bench = make(settings={"encoder": {"noise": 0.004}})
     data, _ = bench.panel._repr_mimebundle_()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from random import Random
+from typing import Any
 
 from workbench.measure.intervals import Interval, share
-from workbench.panels.picture import PairsContent
+from workbench.panels.picture import Content, PairsContent
 
 
 class Sides:
@@ -40,15 +41,28 @@ class Sides:
 
     def answer(
         self, slot: str, content: PairsContent, given: Sequence[str], side: str
-    ) -> tuple[list[str], list[str]]:
-        """All sides chosen so far, and what they mean once every pair has its answer.
+    ) -> dict[str, Any]:
+        """All sides chosen so far, and the verdict once every pair has its answer.
 
         Args:
             side: "left", "right" or "same"; "again" starts over.
         """
         sides = [] if side == "again" else [*given, side][: len(content.pairs)]
         complete = len(sides) == len(content.pairs)
-        return sides, self.told(slot, sides) if complete else []
+        verdict = sentence(self.told(slot, sides), content.names) if complete else ""
+        return {"sides": sides, "verdict": verdict}
+
+
+def kept(
+    answers: Mapping[str, Any], before: Mapping[str, Content], after: Mapping[str, Content]
+) -> dict[str, Any]:
+    """The answers whose pairs stay; new pairs are judged from the first one on.
+
+    Args:
+        before, after: contents of the picture on the screen and of the one that replaces it.
+    """
+    new = {slot for slot, content in after.items() if content != before.get(slot)}
+    return {slot: given for slot, given in answers.items() if slot not in new}
 
 
 def win_rate(answers: Sequence[str]) -> Interval:

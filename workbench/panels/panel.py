@@ -190,7 +190,8 @@ class Panel(anywidget.AnyWidget):
             return
         if picture is None:
             self._draw(set())
-            self._show_status(statusline.stale(verb, self._raw.device))
+            older = statusline.stale(verb, self._raw.device)
+            self._show_status(older if self._raw.contents else statusline.empty(verb))
         elif picture.basis == "recorded":
             self._show(picture)
             self._show_status(statusline.recorded(picture, verb))
@@ -286,6 +287,7 @@ class Panel(anywidget.AnyWidget):
     def _show(self, picture: Picture) -> None:
         """Send the slots that changed; a slot the picture leaves out goes stale."""
         contents = {**self._raw.contents, **picture.contents}
+        self._set("answers", blind.kept(self.answers, self._raw.contents, picture.contents))
         fresh = set(picture.contents)
         self._raw = Picture(
             contents,
@@ -388,9 +390,5 @@ class Panel(anywidget.AnyWidget):
         content = self._raw.contents.get(slot)
         if isinstance(content, PairsContent):
             given = self.answers.get(slot, {}).get("sides", [])
-            sides, told = self._sides.answer(slot, content, given, str(message["side"]))
-            verdict = ""
-            if told:  # only once every pair is judged
-                verdict = self.view.answered(slot, told) or blind.sentence(told, content.names)
-            shown = {"sides": sides, "verdict": verdict}
-            self._set("answers", {**self.answers, slot: shown})
+            answer = self._sides.answer(slot, content, given, str(message["side"]))
+            self._set("answers", {**self.answers, slot: answer})

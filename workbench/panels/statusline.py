@@ -52,6 +52,11 @@ def stale(verb: str, device: str = "") -> Status:
     return status("stale", "Settings changed since this picture", (), device, ("run", verb))
 
 
+def empty(verb: str) -> Status:
+    """Nothing is known before the first run."""
+    return status("empty", "Nothing to show yet", action=("run", verb))
+
+
 def done(picture: Picture, seconds: float, verb: str) -> Status:
     again = ("run", f"{verb} again")
     return status("done", f"Done in {duration(seconds)}", picture.details, picture.device, again)

@@ -172,10 +172,6 @@ class View(Protocol):
         """The one setting a pin is told apart by; the panel finds one when empty."""
         return ""
 
-    def answered(self, slot: str, answers: Sequence[str]) -> str:
-        """What a finished blind comparison says; answers are "first", "second", "same"."""
-        return ""
-
     def svg(self) -> str:
         """A static picture for places without widgets."""
         return ""

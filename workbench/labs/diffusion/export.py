@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from pprint import pformat
 from typing import TYPE_CHECKING, Any
 
-from workbench.labs.diffusion.methods import MethodClass, chosen, sampling
+from workbench.labs.diffusion.methods import DEFAULT, MethodClass, chosen, sampling
 from workbench.panels.view import Export, Values
 
 if TYPE_CHECKING:
@@ -36,18 +37,12 @@ def code(methods: Sequence[MethodClass], values: Values, folder: str = "") -> st
     """
     knobs = sampling(values)
     listed = chosen(methods, values)
-    homes: dict[str, list[str]] = {}
-    for method in listed:
-        homes.setdefault(type(method).__module__, []).append(type(method).__name__)
-    imports = [
-        f"from {home} import {', '.join(sorted(names))}" for home, names in sorted(homes.items())
-    ]
     calls = [f"    {method.code()}," for method in listed]
     model = f"diffusion.pipeline({folder!r}), " if folder else ""
     return "\n".join(
         [
             "from workbench import compare",
-            *imports,
+            *_imports([type(method) for method in listed]),
             "from workbench.labs import diffusion",
             "",
             f"study = diffusion.study({model}sampler={knobs.sampler!r}, steps={knobs.steps}, "
@@ -60,6 +55,27 @@ def code(methods: Sequence[MethodClass], values: Values, folder: str = "") -> st
             "",
         ]
     )
+
+
+def blind_code(
+    methods: Sequence[MethodClass], values: Mapping[str, Mapping[str, Any]], folder: str = ""
+) -> str:
+    """Python that opens the blind pairs of these settings."""
+    lines = ["from workbench.labs import diffusion", "", f"settings = {pformat(values, width=96)}"]
+    given = ["settings=settings"]
+    if folder:
+        given.append(f"pipeline=diffusion.pipeline({folder!r})")
+    if tuple(methods) != DEFAULT:
+        lines = [*_imports(methods), *lines]
+        given.append(f"methods=[{', '.join(method.__name__ for method in methods)}]")
+    return "\n".join([*lines, f"diffusion.blind({', '.join(given)})", ""])
+
+
+def _imports(classes: Sequence[MethodClass]) -> list[str]:
+    homes: dict[str, list[str]] = {}
+    for method in classes:
+        homes.setdefault(method.__module__, []).append(method.__name__)
+    return [f"from {home} import {', '.join(sorted(n))}" for home, n in sorted(homes.items())]
 
 
 def settings(view: DiffusionView, values: Values) -> dict[str, Any]:

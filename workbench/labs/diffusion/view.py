@@ -36,8 +36,8 @@ from workbench.labs.diffusion.recorded import Recorded, recorded
 from workbench.labs.diffusion.scene import Scene
 from workbench.labs.diffusion.scoreboard import scoreboard
 from workbench.labs.diffusion.time_quality import time_quality
-from workbench.panels.panel import Panel
 from workbench.labs.diffusion.worth import worth
+from workbench.panels.panel import Panel
 from workbench.panels.picture import Basis, ChartContent, Content, Picture
 from workbench.panels.view import Hints, KnobGroup, Problem, Slot, StepStrip, Values, View
 from workbench.progress import Report
@@ -95,8 +95,8 @@ class DiffusionView(View):
         self.study_line = study_line(self.facts, pipeline)
         self.layout = (
             (Slot("time_quality", "chart", 1.45), Slot("split", "split", 1.0)),
-            (Slot("grid", "images"),),
             (Slot("verdicts", "table", folds=False),),
+            (Slot("grid", "images"),),
             (Slot("drift", "chart", 1.45), Slot("arithmetic", "chart", 1.0)),
             (Slot("error", "chart", 1.45), Slot("blocks", "chart", 1.0)),
             (Slot("scoreboard", "table"),),
@@ -200,7 +200,7 @@ class DiffusionView(View):
             yield self._picture(self._scene(values), values, "measured")
         if knobs.memory:
             self.weighed.add(self._asked(values))
-        if context not in self.live_drift and not self._foresight(values).as_recorded:
+        if context not in self.live_drift and self.recorded_for(values) is None:
             subject: Any = about.subject
             inputs = about.inputs(about.seeds[: about.batch])
             self.live_drift[context] = drift(subject, inputs, report).relative
@@ -221,6 +221,10 @@ class DiffusionView(View):
         codes = (method.code() for method in chosen(self.methods, values))
         return (self._context(values), *codes)
 
+    def recorded_for(self, values: Values) -> Recorded | None:
+        """The shipped study, where it is of this model with these sampler settings."""
+        return self.recorded if self._foresight(values).as_recorded else None
+
     def comparison(self, values: Values) -> Comparison | None:
         """The run of these settings, else the recorded study where it has them, else None."""
         ran = self.comparisons.get(self._asked(values))
@@ -240,8 +244,9 @@ class DiffusionView(View):
         methods = chosen(self.methods, values)
         context, known = self._context(values), self._foresight(values)
         pictures = self.live_pictures.get(context, {})
-        if self.recorded is not None and known.as_recorded:
-            pictures = {**self.recorded.pictures, **pictures}
+        shipped = self.recorded_for(values)
+        if shipped is not None:
+            pictures = {**shipped.pictures, **pictures}
         steps = sampling(values).steps
         return Scene(
             methods=methods,
@@ -261,10 +266,11 @@ class DiffusionView(View):
         context = self._context(values)
         if context in self.live_drift or self.recorded is None:
             return self.live_drift.get(context), ""
-        return self.recorded.drift, "" if self._foresight(values).as_recorded else "DDIM, 50 steps"
+        return self.recorded.drift, "" if self.recorded_for(values) else "DDIM, 50 steps"
 
     def _picture(self, scene: Scene, values: Values, basis: Basis) -> Picture:
         here = any(point.basis == "measured" for point in scene.points.values())
+        known = list(self._known(values))
         charts = {
             "time_quality": time_quality(scene, self._knobs, {}, self._subtitle(here)),
             "drift": drift_map(scene, self.facts, *self._drift(values)),
@@ -280,8 +286,8 @@ class DiffusionView(View):
         for name, content in (("grid", grid(scene)), ("split", split(scene))):
             if content is not None:
                 contents[name] = content
+        contents["verdicts"] = worth(scene, known)
         shipped = basis == "recorded" and self.recorded
-        contents["verdicts"] = worth(scene, self._known(values))
         count = self.recorded.seeds if self.recorded and not here else sampling(values).seeds
         contents["scoreboard"] = scoreboard(scene, count)
         return Picture(
@@ -313,8 +319,9 @@ class DiffusionView(View):
         """The run of these settings, then the recorded study where it has their sampler."""
         if self._asked(values) in self.comparisons:
             yield self.comparisons[self._asked(values)]
-        if self.recorded is not None and self._foresight(values).as_recorded:
-            yield self.recorded.comparison
+        shipped = self.recorded_for(values)
+        if shipped is not None:
+            yield shipped.comparison
 
     def _details(self, values: Values) -> list[str]:
         """Below what difference in time nothing is decided."""

@@ -52,7 +52,7 @@ function slotPlace(ctx, slot, rowIndex) {
     h("div", { class: "wb-slot-names" }, title, subtitle), older);
   const node = h("section", { class: `wb-slot wb-slot-${slot.kind}`, "data-slot": slot.id }, head, host);
   let drawn = null; // { kind, update, destroy }
-  const waiting = h("div", { class: "wb-empty", text: "The picture is on its way" });
+  const waiting = h("div", { class: "wb-empty", text: "No picture yet" });
   host.append(waiting);
   const place = {
     node,

@@ -60,7 +60,7 @@ function statusLine(ctx) {
       action.dataset.id = act.id;
       setText(action, act.label);
       // Starting is the one thing to do when nothing else will start it: ink, not colour.
-      action.classList.toggle("wb-primary", ["stale", "stopped"].includes(status.kind));
+      action.classList.toggle("wb-primary", ["stale", "stopped", "empty"].includes(status.kind));
     }
     more.hidden = !status.trace;
     if ((status.trace || "") !== shownTrace) {
