@@ -12,6 +12,7 @@ from tests.contract import training_methods as mine
 from tests.diffusion.conftest import random_unet, tiny_pipeline
 from workbench import compare
 from workbench.figures import bars, export_figure, lines, pareto
+from workbench.figures.axes import Axis
 from workbench.figures.command import figure
 from workbench.panels import Panel
 from workbench.panels.generic import CompareView
@@ -135,7 +136,7 @@ def charts(comparison):
     quality = comparison.qualities[0]
     cost = next(n for n in ("cost.latency", "cost.seconds") if n in tables.columns)
     unit = tables.columns[cost].unit
-    yield pareto(tables.trials, x=cost, y=quality, x_title=f"Time [{unit}]")
+    yield pareto(tables.trials, Axis(cost, f"Time [{unit}]"), quality)
     means = tables.trials.groupby("method", sort=False)[cost].mean().reset_index()
     yield bars(means, measured=cost, title="Which takes how long?", subtitle=unit, unit=unit)
     curves = tables.series[tables.series["name"] != "cost.latency.again"]

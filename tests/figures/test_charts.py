@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from workbench.figures import bars, heat, lines, pareto
+from workbench.figures.axes import Axis
 from workbench.figures.chart import Chart, ChartError
 from workbench.figures.palette import Palette
 
@@ -19,8 +20,8 @@ TRIALS = [
 PALETTE = Palette({"Encoder": 1}, baseline="Full")
 
 
-def draw(rows=TRIALS, **more):
-    return pareto(rows, "time", "ssim", slots=PALETTE, **more)
+def draw(rows=TRIALS, x="time", y="ssim", **more):
+    return pareto(rows, x, y, slots=PALETTE, **more)
 
 
 FORMS = {
@@ -69,13 +70,46 @@ def test_keys_are_unique_and_predicted_twin_leads_to_measured():
 
 
 def test_new_rows_need_no_new_specification():
-    ends = {"x_domain": (0, 3), "y_domain": (0, 1)}
+    ends = {"x": Axis("time", domain=(0, 3)), "y": Axis("ssim", domain=(0, 1))}
     first = draw(**ends)
     mine = {"trial_id": "m", "method": "Mine", "time": 1.0, "ssim": 0.5}
     more = draw([*TRIALS, mine], current="m", pins={"m": "A"}, **ends)
     assert {**first.spec, "description": ""} == {**more.spec, "description": ""}
     assert [row["key"] for row in more.rows["live"] if row["current"]] == ["m"]
     assert {row["text"] for row in more.rows["labels"]} >= {"A", "Mine", "Full", "50"}
+
+
+def test_line_joins_only_the_best_of_a_method():
+    worse = {"trial_id": "f60", "method": "Full", "time": 2.1, "ssim": 0.99, "label": "60"}
+    live = draw([*TRIALS, worse]).rows["live"]
+    assert {row["key"] for row in live if row["joined"]} == {"f50", "f20", "e1"}
+    turned = draw([*TRIALS, worse], better="lower").rows["live"]
+    assert {row["key"] for row in turned if row["joined"]} == {"f20", "e1"}
+
+
+def test_settings_are_named_on_the_front_at_ends_and_where_one_stands():
+    families = {
+        "Full": [(1.0, 0.90), (1.5, 0.95), (2.0, 1.0)],
+        "Encoder": [(1.2, 0.6), (1.6, 0.7), (1.9, 0.8), (1.95, 0.5), (2.5, 0.65)],
+    }
+    rows = [
+        {"trial_id": name + str(k), "label": name + str(k), "method": name, "time": t, "ssim": q}
+        for name, line in families.items()
+        for k, (t, q) in enumerate(line)
+    ]
+    named = {row["text"] for row in draw(rows, current="Encoder4").rows["labels"]}
+    assert named >= {"Full0", "Full1", "Full2", "Encoder0", "Encoder2", "Encoder4"}
+    assert not named & {"Encoder1", "Encoder3"}
+
+
+def test_nines_are_drawn_where_they_stand_and_said_as_they_are():
+    chart = draw(y=Axis("ssim", "SSIM", scale="nines"))
+    live = {row["key"]: row for row in chart.rows["live"]}
+    assert live["f50"]["y"] == 0 and live["f50"]["quality"] == 1.0
+    assert live["f20"]["y"] < live["e1"]["y"] < 0
+    assert live["e1"]["told"] == "Encoder · 1.60 · 0.970"
+    shown = [column["field"] for column in chart.spec["usermeta"]["workbench"]["columns"]]
+    assert {"cost", "quality"} <= set(shown) and not {"x", "y"} & set(shown)
 
 
 def test_slot_belongs_to_the_name_not_the_order():
@@ -104,7 +138,7 @@ def test_missing_column_is_named_with_those_found():
 
 def test_empty_domain_is_refused():
     with pytest.raises(ChartError, match="from low to high"):
-        draw(x_domain=(2, 1))
+        draw(x={"column": "time", "domain": (2, 1)})
 
 
 def test_bars_write_predicted_and_measured_apart():
@@ -123,6 +157,16 @@ def test_heat_draws_the_plan_over_its_steps():
     assert reused == [(1.5, 2.5), (3.5, 5.5)]
 
 
+def test_heat_draws_a_number_beside_each_block():
+    rows = [{"step": 0, "block": name, "value": 1} for name in ("a", "b", "c")]
+    drawn = heat(rows, beside={"a": 20.0, "b": 80.0}, beside_title="operations", beside_unit="%")
+    bars = {row["block"]: row for row in drawn.rows["beside"] if "block" in row}
+    assert {name: row["text"] for name, row in bars.items()} == {"a": "20 %", "b": "80 %"}
+    assert bars["b"]["length"] == 4 * bars["a"]["length"] > 0
+    assert drawn.rows["beside"][-1] == {"title": "operations"}
+    assert heat(rows).rows["beside"] == []
+
+
 def test_heat_thresholds_must_rise():
     with pytest.raises(ChartError, match="7 rising values"):
         heat([{"step": 0, "block": "a", "value": 1}], thresholds=[3, 2, 1, 0, 0, 0, 0])
@@ -131,6 +175,21 @@ def test_heat_thresholds_must_rise():
 def test_lines_of_many_series_carry_no_names():
     rows = [{"method": f"m{k}", "x": x, "y": k} for k in range(9) for x in (1, 2)]
     assert lines(rows).rows["labels"] == []
+
+
+def test_lines_are_held_against_a_level_that_is_inside():
+    rows = [{"method": "a", "x": x, "y": 3 + x, "low": 2 + x, "high": 5 + x} for x in (0, 1)]
+    chart = lines(rows, level=1.0)
+    assert chart.rows["level"] == [{"y": 1.0}]
+    scales = [part["encoding"]["y"].get("scale") for part in chart.spec["layer"][2:]]
+    low, high = next(scale for scale in scales if scale)["domain"]
+    assert low <= 1 and high >= 6
+
+
+def test_every_tick_of_the_vertical_axis_is_drawn():
+    chart = lines([{"method": "a", "x": x, "y": y} for x, y in ((0, 0.6), (1, 2.9))], height=60)
+    svg = chart._repr_html_()
+    assert all(f">{tick}<" in svg for tick in ("0.5", "1.0", "1.5", "2.0", "2.5", "3.0"))
 
 
 def test_chart_shows_itself_where_there_are_no_widgets():

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from workbench.figures import command, export, pareto, record
+from workbench.figures.axes import Axis
 from workbench.figures.chart import ChartError
 
 ROWS = [
@@ -19,7 +20,8 @@ ROWS = [
 
 @pytest.fixture(scope="module")
 def chart():
-    return pareto(ROWS, "t", "q", slots={"Full": 0, "Mine": 4}, x_domain=(0, 3), pins={"a": "A"})
+    time = Axis("t", "Time", "s", domain=(0, 3))
+    return pareto(ROWS, time, "q", slots={"Full": 0, "Mine": 4}, pins={"a": "A"})
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +116,8 @@ def test_other_versions_decide_nothing(folder, capsys):
         ("[versions]", "[other]", 'part "versions" is missing'),
         ('file = "rows.csv"', 'file = "../rows.csv"', "names only files beside it"),
         ('title = "What', "title = What", "cannot be read"),
-        ("connect = true", "konnect = true", "arguments do not fit pareto"),
+        ("height = 208", "hight = 208", "arguments do not fit pareto"),
+        ('column = "t"', 'kolumn = "t"', "arguments do not fit pareto"),
     ],
 )
 def test_broken_record_is_told_in_words(folder, capsys, old, new, said):

@@ -69,7 +69,7 @@ def test_presets_answer_from_recorded_trials(view, index, monkeypatch):
     assert view.recorded.date in panel.status["text"]
     assert panel.status["device"] == view.recorded.device
     assert panel.preset == index
-    assert {*CHARTS, "error", "blocks", "grid", "split", "scoreboard", "verdicts"} == set(
+    assert {*CHARTS, "error", "spectrum", "grid", "split", "scoreboard", "verdicts"} == set(
         panel.picture.contents
     )
     look = chosen(view.methods, panel.values)[1:]
@@ -116,7 +116,7 @@ def test_a_setting_nobody_ran_is_foreseen_hollow(view):
     five = row_of(picture, "FeatureInheritance()")
     ten = row_of(picture, "FeatureInheritance(interval=10)")
     assert not five["predicted"] and not ten["predicted"]
-    assert ten["order"] < row["order"] < five["order"]
+    assert ten["x"] < row["x"] < five["x"]
     known = [r["y"] for r in rows(picture) if r["method"] == "Feature inheritance"]
     assert min(known) <= row["y"] <= max(known)
     table = picture.contents["scoreboard"].rows

@@ -5,6 +5,7 @@ import math
 import random
 
 from workbench.figures import bars, heat, lines, pareto, stylesheet
+from workbench.figures.axes import Axis
 from workbench.panels import assets
 
 SLOTS = {
@@ -44,13 +45,9 @@ def trials(shift=0.0):
 def draw_pareto(shift=0.0, rows=None):
     return pareto(
         trials(shift) if rows is None else rows,
-        "seconds",
-        "ssim",
+        Axis("seconds", "Seconds per image (median of 7)", domain=(0, 2.4)),
+        Axis("ssim", "SSIM to the full run", domain=(0.6, 1.0)),
         title="How much time does each plan save, and at what loss?",
-        x_title="Seconds per image (median of 7)",
-        y_title="SSIM to the full run",
-        x_domain=(0, 2.4),
-        y_domain=(0.6, 1.0),
         current="Encoder propagation 2",
         pins={"Full sampling 4": "A", "Full sampling 2": "B"},
         names={"Full sampling": "Full, fewer steps"},
@@ -94,10 +91,10 @@ def draw_lines():
                 rows.append({**rows[-1], "predicted": True, "low": None, "high": None})
     return lines(
         rows,
+        Axis("x", "Training data (MB)"),
+        Axis("y", "Bits per byte"),
         title="Which model learns more from the same bytes?",
         subtitle="Hollow: forecast · band: 95 %",
-        x_title="Training data (MB)",
-        y_title="Bits per byte",
         slots={**SLOTS, "Mine": 4},
         extrapolated=20,
     )

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from workbench.figures import axes, layers, theme
-from workbench.figures.axes import Domain
+from workbench.figures.axes import Axis, Domain
 from workbench.figures.chart import Chart, Row, records, slots_of
 from workbench.figures.grammar import alt, unchecked
 from workbench.figures.numbers import number
@@ -102,7 +102,7 @@ def _finding(title: str, live: Sequence[Row], unit: str) -> str:
 @functools.lru_cache(maxsize=32)
 @unchecked
 def _spec(x_title: str, unit: str, ends: Domain, count: int) -> dict[str, Any]:
-    words = axes.axis(x_title, ends, unit=unit)
+    words = Axis("zero", x_title, unit, ends).ticks()
     gutter = 46
     x = alt.X(
         "zero:Q",

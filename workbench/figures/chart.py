@@ -124,10 +124,10 @@ def plain(value: Any) -> Any:
     return None if type(value).__name__ in ("NAType", "NaTType") else str(value)
 
 
-def is_predicted(row: Row, predicted: str) -> bool:
-    """Tells whether a row is predicted: by its own flag, else by `basis`."""
-    if row.get(predicted) is not None:
-        return bool(row[predicted])
+def is_predicted(row: Row) -> bool:
+    """Tells whether a row is predicted: by its flag `predicted`, else by `basis`."""
+    if row.get("predicted") is not None:
+        return bool(row["predicted"])
     return row.get("basis") in ("modelled", "predicted")
 
 

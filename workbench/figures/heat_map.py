@@ -1,7 +1,7 @@
 """Steps across, blocks down, one stepped ramp; the plan drawn above its steps."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -17,6 +17,15 @@ ROW = 17
 
 PLAN = "plan"
 
+THIN = 6
+"""Height of the strip that stands for a reused cell, px."""
+
+BAR = 30
+"""Length of the longest bar beside the rows, px."""
+
+MARGIN = BAR + 46
+"""Room for bars and their numbers, px."""
+
 
 def heat(
     rows: Any,
@@ -25,7 +34,7 @@ def heat(
     value: str = "value",
     *,
     title: str = "Where do features move, and what does the plan skip?",
-    subtitle: str = "Relative change since the step before · faded: reused from the key step",
+    subtitle: str = "Relative change since the step before · thin: reused from the key step",
     description: str = "",
     x_title: str = "Sampling step",
     y_title: str = "Block",
@@ -35,6 +44,9 @@ def heat(
     plan: Sequence[int] = (),
     reused: str = "reused",
     thresholds: Sequence[float] = (),
+    beside: Mapping[str, float] | None = None,
+    beside_title: str = "",
+    beside_unit: str = "",
     method: str = "",
     slot: int | None = None,
 ) -> Chart:
@@ -48,8 +60,10 @@ def heat(
         steps: number of steps; one more than the largest when 0.
         blocks: names from top to bottom; order of appearance when empty.
         plan: key steps, drawn above: filled where a step runs in full, hollow until the next.
-        reused: column telling that a cell is not computed; such cells are faded.
+        reused: column telling that a cell is not computed; such cells are thin.
         thresholds: 7 rising values between the 8 shades; from the rows when empty.
+        beside: a counted number of each block, drawn as a bar right of its row.
+        beside_title, beside_unit: what those bars show, and the sign behind each number.
         method: name of the plan's method, which gives its colour.
         slot: the plan's colour where the name does not decide.
 
@@ -67,7 +81,7 @@ def heat(
     keys = sorted({int(step) for step in plan if 0 <= int(step) < count})
     arguments |= {
         "blocks": names, "steps": count, "thresholds": list(levels), "slot": number_slot,
-        "plan": keys,
+        "plan": keys, "beside": dict(beside or {}),
     }  # fmt: skip
     live = [
         {
@@ -80,22 +94,39 @@ def heat(
     spans = _plan_rows(keys, count, number_slot)
     shown = ([PLAN] if keys else []) + names
     said = description or _finding(title, live)
-    spec = _spec(x_title, y_title, value_title, count, tuple(shown), levels, bool(keys))
+    bars = _beside_rows(beside or {}, names, beside_title, beside_unit)
+    spec = _spec(x_title, y_title, value_title, count, tuple(shown), levels, bool(keys), bool(bars))
     return Chart(
         form="heat",
         title=title,
         subtitle=subtitle,
         description=said,
         spec={**spec, "description": said},
-        rows={"live": live, "plan": spans, "legend": _legend(levels, live)},
+        rows={"live": live, "plan": spans, "legend": _legend(levels, live), "beside": bars},
         arguments=arguments,
         source=found,
     )
 
 
+def _beside_rows(
+    given: Mapping[str, float], names: Sequence[str], title: str, unit: str
+) -> list[Row]:
+    known = [(name, float(given[name])) for name in names if given.get(name) is not None]
+    most = max((value for _, value in known), default=0.0)
+    rows: list[Row] = [
+        {
+            "block": name,
+            "length": BAR * value / most if most else 0.0,
+            "text": f"{number(value, 2)} {unit}".strip(),
+        }
+        for name, value in known
+    ]
+    return [*rows, {"title": title}] if rows else []
+
+
 def _plan_rows(keys: Sequence[int], count: int, slot: int) -> list[Row]:
     spans: list[Row] = []
-    for key, following in zip(keys, [*keys[1:], count], strict=True):
+    for key, following in zip(keys, [*keys, count][1:], strict=True):
         if following > key + 1:
             spans.append({"block": PLAN, "slot": slot, "left": key + 0.5, "right": following - 0.5,
                           "full": False})  # fmt: skip
@@ -140,17 +171,50 @@ def _finding(title: str, live: Sequence[Row]) -> str:
     )
 
 
+def _beside(middle: str, planned: bool) -> list[alt.Chart]:
+    """Bars and numbers right of the rows, their title on the plan's row or above the plot."""
+    rows = alt.Chart(layers.source("beside"))
+    start = f"width - {MARGIN - 10}"
+    bars = (
+        rows.transform_filter("isValid(datum.length)")
+        .mark_rect(
+            stroke=theme.var("t2"), strokeWidth=1.2, fill=theme.var("paper"),
+            x=layers.expr(start), x2=layers.expr(f"{start} + datum.length"),
+            y=layers.expr(f"{middle} - 4"), y2=layers.expr(f"{middle} + 4"),
+        )
+        .properties(name="beside")
+    )  # fmt: skip
+    words: dict[str, Any] = {"align": "left", "baseline": "middle", "fontSize": 11}
+    numbers = (
+        rows.transform_filter("isValid(datum.length)")
+        .mark_text(**words, x=layers.expr(f"{start} + datum.length + 5"), y=layers.expr(middle))
+        .encode(text="text:N")
+        .properties(name="beside_numbers")
+    )
+    place = f"scale('y', '{PLAN}') + {ROW / 2}" if planned else "-8"
+    title = (
+        rows.transform_filter("isValid(datum.title)")
+        .mark_text(**words, clip=False, x=layers.expr(start), y=layers.expr(place))
+        .encode(text="title:N")
+        .properties(name="beside_title")
+    )
+    return [bars, numbers, title]
+
+
 @functools.lru_cache(maxsize=32)
 @unchecked
 def _spec(
     x_title: str, y_title: str, value_title: str, count: int, shown: tuple[str, ...],
-    levels: tuple[float, ...], planned: bool,
+    levels: tuple[float, ...], planned: bool, margin: bool,
 ) -> dict[str, Any]:  # fmt: skip
     height = ROW * len(shown) + (2 if planned else 0)
     every = next(step for step in (1, 2, 5, 10, 20, 50, 100, 200, 500, 10**9) if count / step <= 11)
     x = alt.X(
         "left:Q",
-        scale=alt.Scale(domain=[-0.5, count - 0.5], nice=False, zero=False),
+        scale=alt.Scale(
+            domain=[-0.5, count - 0.5], nice=False, zero=False,
+            range=[0, {"expr": f"width - {MARGIN if margin else 0}"}],
+        ),
         axis=alt.Axis(
             title=x_title, values=list(range(0, count, every)), domain=False, ticks=False,
             grid=False, labelOverlap="greedy", labelFlush=False,
@@ -166,16 +230,27 @@ def _spec(
         domain=list(levels),
         range=[theme.var(f"area{k}") for k in range(8)],
     )
+    shaded = {"x": x, "x2": "right:Q", "fill": alt.Fill("value:Q", scale=shade, legend=None)}
+    looks: dict[str, Any] = {"stroke": theme.var("paper"), "strokeWidth": 1}
+    live = alt.Chart(layers.source("live"))
     cells = (
-        alt.Chart(layers.source("live"), name="cells")
-        .mark_rect(stroke=theme.var("paper"), strokeWidth=1)
-        .encode(
-            x=x, x2="right:Q", y=y,
-            fill=alt.Fill("value:Q", scale=shade, legend=None),
-            fillOpacity=alt.condition("datum.reused", alt.value(0.42), alt.value(1)),
-        )
+        live.transform_filter("!datum.reused")
+        .mark_rect(**looks)
+        .encode(y=y, **shaded)
+        .properties(name="cells")
         .add_params(alt.selection_point(name=layers.PICK, fields=["key"]))
-    )  # fmt: skip
+    )
+    middle = f"scale('y', datum.block) + {ROW / 2}"
+    strips = (
+        live.transform_filter("datum.reused")
+        .mark_rect(
+            **looks,
+            y=layers.expr(f"{middle} - {THIN / 2}"),
+            y2=layers.expr(f"{middle} + {THIN / 2}"),
+        )
+        .encode(**shaded)
+        .properties(name="reused")
+    )
     hue = layers.hue(alt.Stroke)
     fill = layers.hue(alt.Color)
     fill.condition = [{"test": "!datum.full", "value": theme.var("paper")}]
@@ -219,10 +294,12 @@ def _spec(
     ]
     about = {
         "series": "block",
-        "travel": ["cells"],
+        "travel": ["cells", "reused"],
         "pick": False,
         "columns": columns,
         "speech": columns[1:],
     }
-    parts = [cells, *([spans] if planned else []), swatches, words]
+    parts = [cells, strips, *([spans] if planned else []), swatches, words]
+    if margin:
+        parts += _beside(middle, planned)
     return layers.finish(alt.layer(*parts), "", height, about)

@@ -1,12 +1,11 @@
 """Pieces every chart form is laid from, and the finished specification."""
 
 import json
-import math
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 from workbench.figures import axes, theme
-from workbench.figures.axes import Domain
+from workbench.figures.axes import Axis
 from workbench.figures.chart import slot_scale
 from workbench.figures.grammar import alt
 
@@ -39,8 +38,37 @@ def expr(text: str) -> alt.ExprRef:
     return alt.ExprRef(text)
 
 
+def x_channel(axis: Axis, name: str = "x", scale: Mapping[str, Any] | None = None) -> alt.X:
+    """Returns the horizontal position: axis words below, line and ticks, no grid.
+
+    Args:
+        axis: fitted to the rows.
+        name: field that holds the plotted value.
+        scale: more of the scale, such as its range.
+    """
+    return alt.X(f"{name}:Q", scale=_scale(axis, **(scale or {})), axis=x_axis(axis.ticks()))
+
+
+def y_channel(axis: Axis, name: str = "y") -> alt.Y:
+    """Returns the vertical position: name lying above the axis, hairline grid, no line."""
+    words = axis.ticks()
+    look = alt.Axis(
+        title=words["title"] or None,
+        titleAngle=0,
+        titleAlign="left",
+        titleAnchor="end",
+        titleBaseline="bottom",
+        titleX=-round(words["room"] + 6),
+        titleY=-12,
+        values=words["values"],
+        tickCount=len(words["values"]),  # fewer and Vega leaves out every second value
+        labelExpr=axes.label_expression(words["values"], words["labels"]),
+    )
+    return alt.Y(f"{name}:Q", scale=_scale(axis), axis=look)
+
+
 def x_axis(words: dict[str, Any], **more: Any) -> alt.Axis:
-    """Returns the horizontal axis: words below, line and ticks, no grid."""
+    """Returns the look of a horizontal axis with the ticks it is given."""
     return alt.Axis(
         title=words["title"] or None,
         values=words["values"],
@@ -51,26 +79,10 @@ def x_axis(words: dict[str, Any], **more: Any) -> alt.Axis:
     )
 
 
-def y_axis(words: dict[str, Any], **more: Any) -> alt.Axis:
-    """Returns the vertical axis: name lying above it, hairline grid, no line."""
-    return alt.Axis(
-        title=words["title"] or None,
-        titleAngle=0,
-        titleAlign="left",
-        titleAnchor="end",
-        titleBaseline="bottom",
-        titleX=-round(words["room"] + 6),
-        titleY=-12,
-        values=words["values"],
-        labelExpr=axes.label_expression(words["values"], words["labels"]),
-        **more,
-    )
-
-
-def scale(ends: Domain, log: bool, **more: Any) -> alt.Scale:
-    """Returns a scale with fixed ends."""
-    more |= {"type": "log"} if log else {}
-    return alt.Scale(domain=list(ends), nice=False, zero=False, **more)
+def _scale(axis: Axis, **more: Any) -> alt.Scale:
+    more |= {"type": "log"} if axis.scale == "log" else {}
+    ends = [axis.plotted(end) for end in axis.ends]
+    return alt.Scale(domain=ends, nice=False, zero=False, **more)
 
 
 def points(x: alt.X, y: alt.Y, data: str = "live") -> alt.Chart:
@@ -127,6 +139,18 @@ def labels(x: alt.X, y: alt.Y, data: str = "labels") -> list[alt.Chart]:
     return [halo.properties(name="halo"), words.properties(name="labels")]
 
 
+def readout(near: alt.Parameter, height: float, data: str = "live") -> list[alt.Chart]:
+    """Returns the words of the point under the pointer, in the corner that matters least."""
+    base = alt.Chart(source(data)).transform_filter(near).encode(text="told:N")
+    looks: dict[str, Any] = {
+        "align": "right", "baseline": "bottom", "fontSize": 11,
+        "x": expr("width"), "y": height - 4,
+    }  # fmt: skip
+    halo = base.mark_text(**looks, stroke=theme.var("paper"), strokeWidth=4, strokeJoin="round")
+    words = base.mark_text(**looks, color=theme.var("t1"))
+    return [halo.properties(name="readout_halo"), words.properties(name="readout")]
+
+
 def finish(chart: Any, description: str, height: float, about: dict[str, Any]) -> dict[str, Any]:
     """Returns the specification with the look, and what `chart.js` needs to know.
 
@@ -144,14 +168,3 @@ def finish(chart: Any, description: str, height: float, about: dict[str, Any]) -
     spec["autosize"] = {"type": "fit-x", "contains": "padding"}
     found: dict[str, Any] = json.loads(json.dumps(spec, allow_nan=False))
     return found
-
-
-def position(ends: Domain, log: bool, size: float, flip: bool = False) -> Callable[[float], float]:
-    """Returns the function from a value to its place in px, as the chart's own scale does it."""
-    low, high = (math.log(end) if log else end for end in ends)
-
-    def place(value: float) -> float:
-        share = ((math.log(value) if log else value) - low) / (high - low)
-        return size * (1 - share if flip else share)
-
-    return place

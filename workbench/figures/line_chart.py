@@ -4,9 +4,9 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from workbench.figures import axes, layers, placement, theme
-from workbench.figures.axes import Domain
-from workbench.figures.chart import Chart, ChartError, Row, is_predicted, records, slots_of
+from workbench.figures import layers, placement, theme
+from workbench.figures.axes import Axis
+from workbench.figures.chart import Chart, Row, is_predicted, records, slots_of
 from workbench.figures.grammar import alt, unchecked
 from workbench.figures.numbers import number
 from workbench.figures.palette import Palette
@@ -18,89 +18,57 @@ LABELLED = 8
 
 def lines(
     rows: Any,
-    x: str = "x",
-    y: str = "y",
+    x: str | Axis | Mapping[str, Any] = "x",
+    y: str | Axis | Mapping[str, Any] = "y",
     *,
     title: str = "How does it change?",
     subtitle: str = "",
     description: str = "",
-    x_title: str = "",
-    y_title: str = "",
-    x_unit: str = "",
-    y_unit: str = "",
-    x_domain: Domain | None = None,
-    y_domain: Domain | None = None,
-    x_log: bool = False,
-    y_log: bool = False,
-    x_style: str = "",
-    y_style: str = "",
-    method: str = "method",
-    predicted: str = "predicted",
-    low: str = "low",
-    high: str = "high",
-    key: str = "key",
     names: Mapping[str, str] | None = None,
     slots: Palette | Mapping[str, int] | None = None,
     marks: bool = False,
     dashed: bool = False,
+    level: float | None = None,
     extrapolated: float | None = None,
     height: int = 208,
 ) -> Chart:
     """Draws one line per method, its name at the end.
 
     Args:
-        rows: data frame or mappings, one per point.
-        x, y: columns.
-        title: the question.
-        x_title, y_title: axis words, unit in brackets; the column's name when empty.
-        x_unit, y_unit: sign behind each number.
-        x_domain, y_domain: fixed ends; round ones around the rows when None.
-        x_log, y_log: logarithmic axes.
-        x_style, y_style: tick words, "power" or "count".
-        method, predicted, low, high, key: columns; `low` and `high` make the band, whose
+        rows: data frame or mappings, one per point: `method`, the columns of both axes, and where
+            known `key`, `predicted` or `basis`, and `low` and `high`, which make the band, whose
             level the subtitle must state.
+        x, y: a column or an `Axis`.
+        title: the question.
         names: text of a method's direct label where it is not the method's name.
         slots: palette or slot by method; the shared palette when None.
         marks: whether measured points are drawn on the lines.
         dashed: whether lines carry their method's dash: where they cross without marks.
+        level: height of a rule across the plot, what the lines are held against.
         extrapolated: x beyond which the region is shaded and called extrapolated.
         height: of the plot, px.
 
     Raises:
-        ChartError: if a column is missing or a domain is empty.
+        ChartError: if a column is missing or an axis cannot hold the rows.
     """
+    across, up = Axis.of(x), Axis.of(y)
+    found = records(rows, (across.column, up.column, "method"), "lines")
+    used, named = slots_of(found, "method", slots), dict(names or {})
     arguments = {
-        name: value for name, value in locals().items() if name not in ("rows", "slots", "names")
-    }
-    found = records(rows, (x, y, method), "lines")
-    used = slots_of(found, method, slots)
-    arguments |= {"slots": used, "names": dict(names or {})}
-    counts: dict[str, int] = {}
-    live: list[Row] = []
-    for row in found:
-        if row[x] is None or row[y] is None:
-            continue
-        name = str(row[method])
-        counts[name] = counts.get(name, -1) + 1
-        live.append({
-            "key": str(row[key]) if row.get(key) is not None else f"{name} {counts[name]}",
-            "method": name, "slot": used[name], "label": "", "x": row[x], "y": row[y],
-            "low": row.get(low), "high": row.get(high),
-            "predicted": is_predicted(row, predicted),
-        })  # fmt: skip
-    span = [row[column] for row in live for column in ("y", "low", "high")]
-    x_ends: Domain = (x_domain[0], x_domain[1]) if x_domain else _tight(live, x_log)
-    y_ends: Domain = (y_domain[0], y_domain[1]) if y_domain else axes.domain(span, y_log)
-    if x_ends[0] >= x_ends[1] or y_ends[0] >= y_ends[1]:
-        raise ChartError(f"lines: a domain must go from low to high: {x_ends}, {y_ends}")
-    word = _free_height(live, y_ends, y_log, height)
-    beyond = [] if extrapolated is None else [{"from": extrapolated, "to": x_ends[1], "y": word}]
-    labels, gutters = _labels(live, dict(names or {}), y_ends, y_log, height)
-    keyed = any(row.get(key) is not None for row in found)
-    spec = _spec(
-        x_title or x, y_title or y, x_unit, y_unit, x_ends, y_ends, x_log, y_log, x_style, y_style,
-        marks, dashed, bool(beyond), keyed, gutters, height,
-    )  # fmt: skip
+        "x": across.record(), "y": up.record(), "title": title, "subtitle": subtitle,
+        "description": description, "names": named, "slots": used, "marks": marks,
+        "dashed": dashed, "level": level, "extrapolated": extrapolated, "height": height,
+    }  # fmt: skip
+    kept = [row for row in found if row[across.column] is not None is not row[up.column]]
+    across = across.fitted([row[across.column] for row in kept], tight=True)
+    up = up.fitted([level, *(row.get(name) for row in kept for name in (up.column, "low", "high"))])
+    live = _live(kept, across, up, used)
+    word = _free_height(live, up, height)
+    end = across.plotted(across.ends[1])
+    beyond = [] if extrapolated is None else [{"from": extrapolated, "to": end, "y": word}]
+    labels, gutters = _labels(live, named, up, height)
+    keyed = any(row.get("key") is not None for row in found)
+    spec = _spec(across, up, marks, dashed, bool(beyond), keyed, gutters, height)
     said = description or _finding(title, live)
     return Chart(
         form="lines",
@@ -108,19 +76,34 @@ def lines(
         subtitle=subtitle,
         description=said,
         spec={**spec, "description": said},
-        rows={"live": live, "cased": _cased(live), "labels": labels, "beyond": beyond},
+        rows={
+            "live": live,
+            "cased": _cased(live),
+            "labels": labels,
+            "beyond": beyond,
+            "level": [] if level is None else [{"y": up.plotted(level)}],
+        },
         arguments=arguments,
         source=found,
     )
 
 
-def _tight(live: Sequence[Row], log: bool) -> Domain:
-    known = [float(row["x"]) for row in live]
-    if not known or min(known) == max(known):
-        return axes.domain(known, log)
-    if log and min(known) <= 0:
-        raise ChartError(f"lines: a logarithmic axis needs positive values: {min(known)}")
-    return min(known), max(known)  # a curve runs from edge to edge
+def _live(found: Sequence[Row], x: Axis, y: Axis, used: Mapping[str, int]) -> list[Row]:
+    counts: dict[str, int] = {}
+    live: list[Row] = []
+    for row in found:
+        name = str(row["method"])
+        counts[name] = counts.get(name, -1) + 1
+        live.append({
+            "key": str(row["key"]) if row.get("key") is not None else f"{name} {counts[name]}",
+            "method": name, "slot": used[name], "label": "",
+            "across": row[x.column], "value": row[y.column],
+            "x": x.plotted(row[x.column]), "y": y.plotted(row[y.column]),
+            "low": row.get("low"), "high": row.get("high"),
+            "y_low": y.plotted(row.get("low")), "y_high": y.plotted(row.get("high")),
+            "predicted": is_predicted(row),
+        })  # fmt: skip
+    return live
 
 
 def _cased(live: Sequence[Row]) -> list[Row]:
@@ -134,17 +117,17 @@ def _cased(live: Sequence[Row]) -> list[Row]:
     return rows
 
 
-def _free_height(live: Sequence[Row], ends: Domain, log: bool, height: int) -> float:
+def _free_height(live: Sequence[Row], y: Axis, height: int) -> float:
     """Returns where a word at the right edge is clear of the lines that end there: top or foot."""
     if not live:
         return 12.0
-    down = layers.position(ends, log, height, flip=True)
+    down = y.pixels(height, flip=True)
     last = sorted(live, key=lambda row: row["x"])[-6:]
     return height - 10.0 if min(down(row["y"]) for row in last) < height / 2 else 12.0
 
 
 def _labels(
-    live: Sequence[Row], names: Mapping[str, str], ends: Domain, log: bool, height: int
+    live: Sequence[Row], names: Mapping[str, str], y: Axis, height: int
 ) -> tuple[list[Row], tuple[float, float]]:
     last: dict[str, Row] = {}
     for row in live:
@@ -152,7 +135,7 @@ def _labels(
             last[row["method"]] = row
     if not last or len(last) > LABELLED:
         return [], (8.0, 8.0)
-    down = layers.position(ends, log, height, flip=True)
+    down = y.pixels(height, flip=True)
     places = [min(max(down(row["y"]), 0), height) for row in last.values()]
     texts = [names.get(name, name) for name in last]
     rows: list[Row] = []
@@ -180,26 +163,19 @@ NARROW = 330
 def _finding(title: str, live: Sequence[Row]) -> str:
     if not live:
         return f"{title} No values yet."
-    ends = {row["method"]: row["y"] for row in sorted(live, key=lambda row: row["x"])}
+    ends = {row["method"]: row["value"] for row in sorted(live, key=lambda row: row["x"])}
     return f"{title} At the end: " + ", ".join(f"{k} {number(v)}" for k, v in ends.items()) + "."
 
 
 @functools.lru_cache(maxsize=32)
 @unchecked
 def _spec(
-    x_title: str, y_title: str, x_unit: str, y_unit: str, x_ends: Domain, y_ends: Domain,
-    x_log: bool, y_log: bool, x_style: str, y_style: str, marks: bool, dashed: bool,
-    extrapolated: bool, keyed: bool, gutters: tuple[float, float], height: int,
+    x_axis: Axis, y_axis: Axis, marks: bool, dashed: bool, extrapolated: bool, keyed: bool,
+    gutters: tuple[float, float], height: int,
 ) -> dict[str, Any]:  # fmt: skip
-    x_words = axes.axis(x_title, x_ends, x_log, x_unit, x_style)
-    y_words = axes.axis(y_title, y_ends, y_log, y_unit, y_style)
     edge = f"width - (width < {NARROW} ? {gutters[1]} : {gutters[0]})"
-    x = alt.X(
-        "x:Q",
-        scale=layers.scale(x_ends, x_log, range=[0, {"expr": edge}]),
-        axis=layers.x_axis(x_words),
-    )
-    y = alt.Y("y:Q", scale=layers.scale(y_ends, y_log), axis=layers.y_axis(y_words))
+    x = layers.x_channel(x_axis, scale={"range": [0, {"expr": edge}]})
+    y = layers.y_channel(y_axis)
     live = alt.Chart(layers.source("live"))
     stroke = layers.hue(alt.Stroke)
     parts: list[alt.Chart] = []
@@ -213,14 +189,17 @@ def _spec(
             .encode(x=alt.X("to:Q"), text=alt.value("extrapolated"))
             .properties(name="beyond_word"),
         ]
-    parts.append(
+    parts += [
+        alt.Chart(layers.source("level"), name="level")
+        .mark_rule(strokeWidth=1, color=theme.var("edge"))
+        .encode(y=alt.Y("y:Q"), x=alt.value(0), x2=alt.value(layers.expr(edge))),
         live.transform_filter("isValid(datum.low) && isValid(datum.high)")
         .mark_area(opacity=0.13)
         .encode(
-            x=x, y=alt.Y("low:Q"), y2="high:Q", detail="method:N", fill=layers.hue(alt.Fill)
+            x=x, y=alt.Y("y_low:Q"), y2="y_high:Q", detail="method:N", fill=layers.hue(alt.Fill)
         )
-        .properties(name="bands")
-    )  # fmt: skip
+        .properties(name="bands"),
+    ]  # fmt: skip
     look: dict[str, Any] = {"strokeCap": "butt", "strokeJoin": "round"}
     hollow = alt.Chart(layers.source("cased")).encode(x=x, y=y, detail="method:N")
     filled = live.transform_filter("!datum.predicted").encode(x=x, y=y, detail="method:N")
@@ -239,10 +218,10 @@ def _spec(
     parts += layers.labels(x, y)
     columns = [
         {"field": "method", "title": "Series"},
-        {"field": "x", "title": x_title, "unit": x_unit},
-        {"field": "y", "title": y_title, "unit": y_unit},
-        {"field": "low", "title": "Low", "unit": y_unit},
-        {"field": "high", "title": "High", "unit": y_unit},
+        {"field": "across", "title": x_axis.name, "unit": x_axis.unit},
+        {"field": "value", "title": y_axis.name, "unit": y_axis.unit},
+        {"field": "low", "title": "Low", "unit": y_axis.unit},
+        {"field": "high", "title": "High", "unit": y_axis.unit},
         {"field": "predicted", "title": "Basis"},
     ]
     travel = ["points"] if marks else ["cased", "solid"]

@@ -27,6 +27,9 @@ WIDTHS: tuple[tuple[float, float, float], ...] = (
 LINE = 14
 """Height of a line of an 11 px label."""
 
+Segment = tuple[float, float, float, float]
+"""A line in px: x1, y1, x2, y2."""
+
 _WAYS = {
     "right": (1, 0), "left": (-1, 0), "above": (0, -1), "below": (0, 1),
     "above right": (1, -1), "below right": (1, 1), "above left": (-1, -1), "below left": (-1, 1),
@@ -72,7 +75,8 @@ def place(
     labels: Sequence[Label],
     size: tuple[float, float],
     marks: Sequence[Box],
-    segments: Sequence[tuple[float, float, float, float]],
+    segments: Sequence[Segment],
+    faint: Sequence[Segment] = (),
 ) -> Iterator[Row]:
     """Yields a row for each line of each label, in the order given, best place first.
 
@@ -81,9 +85,11 @@ def place(
         size: width and height of the plot in px.
         marks: boxes no label should cover.
         segments: lines labels should stay off, x1, y1, x2, y2.
+        faint: thin lines they may cross where that puts them closer to their point.
     """
-    dots = [dot for segment in segments for dot in _dots(segment)]
-    across, down = np.array(dots, dtype=np.float64).reshape(-1, 2).T
+    dots = [(*dot, 2.0) for segment in segments for dot in _dots(segment)]
+    dots += [(*dot, 0.5) for segment in faint for dot in _dots(segment)]
+    across, down, weight = np.array(dots, dtype=np.float64).reshape(-1, 3).T
     taken: list[Box] = []
     for label in labels:
         best: tuple[float, Box, list[str], Row, str, float, float] | None = None
@@ -96,7 +102,8 @@ def place(
             if best is not None and cost >= best[0]:
                 continue
             inside = (across > box.left - 2) & (across < box.right + 2)
-            cost += 2 * int((inside & (down > box.top + 1) & (down < box.bottom - 1)).sum())
+            inside &= (down > box.top + 1) & (down < box.bottom - 1)
+            cost += float(weight[inside].sum())
             if best is None or cost < best[0]:
                 best = cost, box, lines, row, align, x, y
         if best is None or (best[0] > 9 and not label.required):
@@ -137,7 +144,7 @@ def _choices(label: Label, size: tuple[float, float]) -> Iterator[tuple]:
                 yield cost, box, lines, row, align, x, y
 
 
-def _dots(segment: tuple[float, float, float, float]) -> Iterator[tuple[float, float]]:
+def _dots(segment: Segment) -> Iterator[tuple[float, float]]:
     x1, y1, x2, y2 = segment
     count = max(1, math.ceil(math.hypot(x2 - x1, y2 - y1) / 5))
     for step in range(count + 1):

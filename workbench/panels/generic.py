@@ -161,11 +161,13 @@ class CompareView(View):
         rows = [{"method": name, "trial_id": name, **row} for name, row in table.iterrows()]
         modelled = columns[axis].basis == "modelled"
         return pareto(
-            rows, x=axis, y=quality, title=TITLE, slots=self._colours(found),
+            rows,
+            Axis(axis, _words(columns[axis].label or axis, columns[axis].unit)),
+            Axis(quality, _words(columns[quality].label or quality, columns[quality].unit)),
+            title=TITLE, slots=self._colours(found),
+            better="lower" if columns[quality].better == "lower" else "higher",
             subtitle=f"Means over {found.tables.trials['seed'].nunique()} seeds"
             + (" · arithmetic is modelled, times follow" if modelled else ""),
-            x_title=_words(columns[axis].label or axis, columns[axis].unit),
-            y_title=_words(columns[quality].label or quality, columns[quality].unit),
         )  # fmt: skip
 
     def _colours(self, found: Comparison) -> dict[str, int]:

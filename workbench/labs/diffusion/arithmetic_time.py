@@ -1,9 +1,8 @@
-"""Is saved arithmetic saved time? And where does the arithmetic go?"""
+"""Is saved arithmetic saved time?"""
 
 from __future__ import annotations
 
 from workbench.figures.charts import Chart, bars
-from workbench.labs.diffusion.facts import ModelFacts
 from workbench.labs.diffusion.scene import Scene
 
 
@@ -30,27 +29,4 @@ def arithmetic_time(scene: Scene) -> Chart:
         subtitle="% of full sampling · hollow: operations · filled: time, median and range",
         x_domain=(0.0, 120.0),
         slots=scene.slots,
-    )
-
-
-def arithmetic_by_block(scene: Scene, facts: ModelFacts) -> Chart:
-    """Share of each block in a whole pass."""
-    whole = sum(facts.block_macs.values())
-    rows = [
-        {
-            "method": block.replace(".", " "),
-            "trial_id": block,
-            "predicted": 100 * macs / whole,
-            "measured": None,
-            "low": None,
-            "high": None,
-        }
-        for block, macs in facts.block_macs.items()
-    ]
-    return bars(
-        rows,
-        title="Where does the arithmetic go?",
-        subtitle="% of the operations of one whole pass, counted",
-        x_domain=(0.0, 60.0),
-        slots={str(row["method"]): scene.slot(scene.baseline) for row in rows},
     )

@@ -1,4 +1,4 @@
-"""Where do features move, and what does the plan skip?"""
+"""Where do features move, what does the plan skip, and where does the arithmetic go?"""
 
 from __future__ import annotations
 
@@ -18,19 +18,26 @@ def drift_map(
 ) -> Chart:
     """Relative change of each block at each step of the full run, the plan drawn above.
 
+    Beside each block stands its share of the operations of one whole pass.
+
     Args:
         drift: [blocks, steps], of another run where `borrowed` names it; its steps are then shown
             at the same share of the way.
     """
     plan = scene.plans[scene.look.code()]
+    whole = sum(facts.block_macs.values())
     rows = [] if drift is None else _rows(plan, facts, drift)
     whose = f" (measured at {borrowed})" if borrowed else ""
     return heat(
         rows,
-        subtitle=f"Relative change since the step before{whose} · faded: reused from a full step",
+        subtitle=f"Relative change since the step before{whose} · thin: reused from a full step · "
+        "bars: where the operations of a pass go",
         steps=plan.steps,
         blocks=[_word(block) for block in facts.blocks],
         plan=plan.full_steps,
+        beside={_word(block): 100 * macs / whole for block, macs in facts.block_macs.items()},
+        beside_title="operations",
+        beside_unit="%",
         slot=scene.slot(scene.look),
         method=scene.look.name,
     )

@@ -2,45 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from workbench.figures.axes import Axis
 from workbench.figures.charts import Chart, lines
+from workbench.labs.diffusion.curves import curve
 from workbench.labs.diffusion.scene import Scene
 from workbench.study.comparison import Comparison
 
 
-def error_by_step(scene: Scene, comparison: Comparison | None) -> Chart:
-    """Relative latent error against the full run after each step, a mean over pictures."""
+def error_by_step(scene: Scene, known: Sequence[Comparison]) -> Chart:
+    """Relative latent error against the full run after each step, a mean over pictures.
+
+    A shorter run is shown only where the full run stands at the same share of its way: elsewhere
+    their noise differs, whatever the plan. Both start from the same noise, so without an error.
+    """
     rows = []
     for method in scene.methods[1:]:
-        curve = _curve(method.code(), comparison)
-        for step, error in curve:
+        errors = curve("latent_error", method.code(), known)
+        steps = len(errors)
+        shared = [
+            (step + 1, float(error.mean()))
+            for step, error in errors.items()
+            if (step + 1) * scene.steps % steps == 0
+        ]
+        for done, error in [(0, 0.0), *shared] if shared else []:
             rows.append(
                 {
                     "method": method.name,
-                    "share": 100 * (step + 1) / len(curve),
+                    "share": 100 * done / steps,
                     "error": error,
-                    "key": f"{method.name} {step}",
+                    "key": f"{method.name} {done}",
                 }
             )
     return lines(
         rows,
-        x="share",
-        y="error",
+        Axis("share", "Way through the run (%)", domain=(0, 100)),
+        Axis("error", "Relative error"),
         title="When does each plan leave the full run?",
         subtitle="Relative error of the sample after each step, mean over pictures",
-        x_title="Way through the run (%)",
-        y_title="Relative error",
-        x_domain=(0, 100),
         slots=scene.slots,
+        dashed=True,
         height=170,
     )
-
-
-def _curve(code: str, comparison: Comparison | None) -> list[tuple[int, float]]:
-    if comparison is None:
-        return []
-    trials = comparison.tables.trials
-    ids = trials["trial_id"][trials["code"] == code]
-    series = comparison.tables.series
-    chosen = series[(series["name"] == "latent_error") & series["trial_id"].isin(ids)]
-    means = chosen.groupby("x")["y"].mean()
-    return [(int(step), float(error)) for step, error in means.items()]

@@ -62,13 +62,30 @@ def series_name(name: str) -> str:
     return FullSampling.name if family == FewerSteps.name else family
 
 
-def short_label(point: Point, knobs: Mapping[str, Mapping[str, object]], steps: int) -> str:
-    """The one number by which a point is told from its neighbours."""
+def setting_words(point: Point, knobs: Mapping[str, Mapping[str, object]], steps: int) -> str:
+    """The setting by which a point is told from others of its method."""
     if point.method == FullSampling.name:
-        return str(steps)
+        return f"{steps} steps"
     settings = next(iter(knobs.values()), {})
     if "key_steps" in settings:
-        name = str(settings["key_steps"])
-        return str(settings["interval"]) if name == "uniform" else ""
-    number = settings.get("steps", settings.get("interval"))
-    return "" if number is None else str(number)
+        named = str(settings["key_steps"])
+        words = [f"every {settings['interval']}" if named == "uniform" else KEY_LISTS[named]]
+        words += [f"{settings['injection']} noise"] if settings["injection"] else []
+        return ", ".join(words)
+    if "mode" in settings:
+        every = "my steps" if settings["mode"] == "custom" else f"every {settings['interval']}"
+        words = ["centre-dense"] if settings["mode"] == "centre-dense" else []
+        words += [f"branch {settings['branch']}"] if settings["branch"] else []
+        return ", ".join([every, *words])
+    return f"{settings['steps']} steps" if "steps" in settings else ""
+
+
+KEY_LISTS = {
+    "paper": "paper’s 9 of 50",
+    "second": "50ls2",
+    "late": "50ls3",
+    "spread": "50ls4",
+    "triangular": "triangular",
+    "custom": "my steps",
+}
+"""Key-step lists in the chart's words."""

@@ -13,7 +13,7 @@ from workbench.diffusion.planned import plan_problems
 from workbench.figures import palette
 from workbench.figures.chart import Chart
 from workbench.labs.diffusion import export
-from workbench.labs.diffusion.arithmetic_time import arithmetic_by_block, arithmetic_time
+from workbench.labs.diffusion.arithmetic_time import arithmetic_time
 from workbench.labs.diffusion.claims import claim
 from workbench.labs.diffusion.drift_map import drift_map
 from workbench.labs.diffusion.error_by_step import error_by_step
@@ -35,6 +35,7 @@ from workbench.labs.diffusion.presets import presets, study_line
 from workbench.labs.diffusion.recorded import Recorded, recorded
 from workbench.labs.diffusion.scene import Scene
 from workbench.labs.diffusion.scoreboard import scoreboard
+from workbench.labs.diffusion.spectrum import spectrum
 from workbench.labs.diffusion.time_quality import time_quality
 from workbench.labs.diffusion.worth import worth
 from workbench.panels.panel import Panel
@@ -98,7 +99,7 @@ class DiffusionView(View):
             (Slot("verdicts", "table", folds=False),),
             (Slot("grid", "images"),),
             (Slot("drift", "chart", 1.45), Slot("arithmetic", "chart", 1.0)),
-            (Slot("error", "chart", 1.45), Slot("blocks", "chart", 1.0)),
+            (Slot("error", "chart", 1.0), Slot("spectrum", "chart", 1.0)),
             (Slot("scoreboard", "table"),),
         )
         self.exports = export.MENU
@@ -275,8 +276,8 @@ class DiffusionView(View):
             "time_quality": time_quality(scene, self._knobs, {}, self._subtitle(here)),
             "drift": drift_map(scene, self.facts, *self._drift(values)),
             "arithmetic": arithmetic_time(scene),
-            "error": error_by_step(scene, self.comparison(values)),
-            "blocks": arithmetic_by_block(scene, self.facts),
+            "error": error_by_step(scene, known),
+            "spectrum": spectrum(scene, known),
         }
         self.charts = charts
         contents: dict[str, Content] = {
