@@ -286,6 +286,20 @@ def test_a_thumbnail_goes_to_the_split_viewer(view):
     assert view.choose("Feature inheritance|x", picture) is None
 
 
+def test_a_thumbnail_is_named_and_loads_its_method(view):
+    picture = view.predict(settings(view))
+    full, encoder, *_ = picture.contents["grid"].rows
+    assert full.images[2].alt == "seed 2, Full sampling, the reference"
+    named = encoder.images[2].alt.rpartition(" ")
+    assert named[0] == "seed 2, Encoder propagation, SSIM"
+    shown = view.choose(encoder.images[2].key, picture).contents["split"]
+    assert ("SSIM", named[2]) in shown.caption
+    assert encoder.images[2].loads and not full.images[2].loads
+    over = view.load("Feature inheritance|2")
+    assert accepted(view, start(view, over))["sampling"].look == "Feature inheritance"
+    assert view.load(full.images[2].key) is None
+
+
 def test_pins_leave_a_letter_on_the_chart(view):
     values = settings(view)
     picture = view.predict(values)

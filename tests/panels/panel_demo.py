@@ -259,7 +259,7 @@ class DemoView(View):
                 name,
                 f"{seconds[slot]} s · " + ("reference" if slot == 0 else f"SSIM 0.9{slot}8"),
                 [
-                    Thumb(worn(i, 0.04 * slot), f"seed {i + 1}, {name}", f"{slot}/{i}")
+                    Thumb(worn(i, 0.04 * slot), f"seed {i + 1}, {name}", f"{slot}/{i}", slot == 1)
                     for i in range(8)
                 ],
             )

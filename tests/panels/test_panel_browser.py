@@ -205,14 +205,54 @@ def test_the_export_menu_writes_a_file(show: Callable[..., Host]) -> None:
 def test_pictures_travel_with_arrows_and_open_in_the_viewer(show: Callable[..., Host]) -> None:
     host = show()
     grid = host.page.get_by_role("grid")
-    grid.get_by_role("gridcell").first.focus()
+    grid.get_by_role("gridcell").first.locator(".wb-thumb").focus()
     for key in ("ArrowRight", "ArrowRight", "ArrowDown", "ArrowDown", "ArrowRight"):
         host.page.keyboard.press(key)
     host.page.keyboard.press("Enter")
     host.until(lambda: host.text("[data-slot=split] h3") == "Seed 4, full against accelerated")
     chosen = grid.locator("[aria-selected=true] img")
     assert chosen.get_attribute("alt") == "seed 4, Feature inheritance"
-    assert host.page.evaluate("document.activeElement.getAttribute('role')") == "gridcell"
+    assert host.page.evaluate("document.activeElement.parentElement.ariaSelected") == "true"
+
+
+def test_a_picture_has_a_menu(show: Callable[..., Host]) -> None:
+    host = show()
+    cell = host.page.get_by_role("gridcell").nth(8 + 4)
+    thumb, menu = cell.locator(".wb-thumb"), host.page.get_by_role("menu", name="Picture")
+    difference = host.page.get_by_role("button", name="Difference", exact=True)
+
+    # By key: the difference of this seed, then without it; the focus comes back.
+    thumb.focus()
+    host.page.keyboard.press("Shift+F10")
+    entries = ["Open in the viewer", "Difference × 4", "Load its settings"]
+    assert [t.split("\n")[0] for t in menu.get_by_role("menuitem").all_inner_texts()] == entries
+    host.page.keyboard.press("ArrowDown")
+    host.page.keyboard.press("Enter")
+    host.until(lambda: host.text("[data-slot=split] h3") == "Seed 5, full against accelerated")
+    assert host.text(".wb-tag") == "Difference × 4" and not menu.is_visible()
+    assert difference.get_attribute("aria-pressed") == "true"
+    assert cell.evaluate("e => e.contains(document.activeElement)")
+    host.page.keyboard.press("ContextMenu")
+    host.page.keyboard.press("Enter")
+    assert difference.get_attribute("aria-pressed") == "false"
+    host.page.keyboard.press("Shift+F10")
+    host.page.keyboard.press("Escape")
+    assert not menu.is_visible()
+    assert cell.evaluate("e => e.contains(document.activeElement)")
+
+    # By pointer: the button shows itself, and the right button opens the same menu.
+    before = host.panel.settings["encoder"]["group"]
+    cell.hover()
+    cell.get_by_role("button", name="Menu of seed 5, Encoder propagation").click()
+    box, room = menu.bounding_box(), host.page.locator(".wb-panel").bounding_box()
+    assert box["x"] >= room["x"] and box["x"] + box["width"] <= room["x"] + room["width"]
+    menu.get_by_role("menuitem", name="Load its settings").click()
+    host.until(lambda: host.panel.settings["encoder"]["group"] == 8 != before)
+    host.page.get_by_role("gridcell").nth(15).locator(".wb-thumb").click(button="right")
+    host.page.get_by_role("gridcell").nth(2).locator(".wb-thumb").click(button="right")
+    assert menu.get_by_role("menuitem").count() == 2  # nothing to load from this row
+    host.page.mouse.click(5, 5)
+    assert not menu.is_visible()
 
 
 def test_the_split_viewer_moves_and_subtracts(show: Callable[..., Host]) -> None:

@@ -55,11 +55,17 @@ class SplitContent:
 
 @dataclass(frozen=True)
 class Thumb:
-    """One picture of a row. `key` goes to `View.load` when it is chosen."""
+    """One picture of a row.
+
+    Args:
+        key: goes to `View.choose` when the picture is opened.
+        loads: whether `View.load` has settings for the key.
+    """
 
     png: bytes
     alt: str
     key: str = ""
+    loads: bool = False
 
 
 @dataclass(frozen=True)

@@ -36,15 +36,16 @@ def grid(scene: Scene) -> ImagesContent | None:
         thumbs = [
             Thumb(
                 png(picture),
-                f"seed {seed}, {method.name}",
+                f"seed {seed}, {method.name}, {words}",
                 f"{method.name}|{seed}",
+                loads=method is not scene.baseline,
             )
-            for seed, picture in enumerate(pictures[:SHOWN])
+            for seed, (picture, words) in enumerate(
+                zip(pictures[:SHOWN], _likeness(reference, pictures), strict=True)
+            )
         ]
-        label = method.name
-        rows.append(
-            ImageRow(scene.slot(method), label, _note(scene.point(method), scene.base), thumbs)
-        )
+        note = _note(scene.point(method), scene.base)
+        rows.append(ImageRow(scene.slot(method), method.name, note, thumbs))
     return ImagesContent(
         title=f"Same seeds, {_words(len(rows))} plans",
         subtitle="Columns are seeds, classes in turn. Choose a picture to see it above.",
@@ -70,16 +71,32 @@ def split(scene: Scene) -> SplitContent | None:
     )
 
 
+def _likeness(full: np.ndarray, other: np.ndarray) -> list[str]:
+    """How like the full run's each picture is, in words for its name."""
+    from workbench.diffusion import fidelity
+
+    if full is other:
+        return ["the reference"] * len(full[:SHOWN])
+    similarity = fidelity.ssim(_unit(other[:SHOWN]), _unit(full[:SHOWN]))
+    return [f"SSIM {number(float(value))}" for value in similarity]
+
+
 def _measures(left: np.ndarray, right: np.ndarray) -> list[tuple[str, str]]:
     from workbench.diffusion import fidelity
 
-    one, other = (np.atleast_3d(x)[None].astype(np.float64) / 255 for x in (right, left))
+    one, other = _unit(right[None]), _unit(left[None])
     noise = float(fidelity.psnr(one, other)[0])
     same = noise >= fidelity.PSNR_CEILING
     return [
         ("PSNR", "identical" if same else f"{number(noise)} dB"),
         ("SSIM", number(float(fidelity.ssim(one, other)[0]))),
     ]
+
+
+def _unit(pictures: np.ndarray) -> np.ndarray:
+    """uint8 [N, H, W] or [N, H, W, C] as [N, H, W, C] in [0, 1]."""
+    shaped = pictures if pictures.ndim == 4 else pictures[..., None]
+    return shaped.astype(np.float64) / 255
 
 
 def _note(point: Point | None, base: Point | None) -> str:

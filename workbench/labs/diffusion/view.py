@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.diffusion.plan import PlanError
-from workbench.diffusion.planned import plan_problems
+from workbench.diffusion.planned import PlannedSampling, plan_problems
 from workbench.figures import palette
 from workbench.figures.chart import Chart
 from workbench.labs.diffusion import export
@@ -44,6 +44,8 @@ from workbench.panels.view import Hints, KnobGroup, Problem, Slot, StepStrip, Va
 from workbench.progress import Report
 from workbench.study.comparison import Comparison
 from workbench.study.method import Method
+from workbench.study.method import Problem as MethodProblem
+from workbench.study.study import Study
 
 if TYPE_CHECKING:
     from workbench.diffusion.pipeline import Pipeline
@@ -116,29 +118,39 @@ class DiffusionView(View):
     # -- settings ---------------------------------------------------------------------------
 
     def check(self, values: Values) -> list[Problem]:
-        """Plans that no sampler can run, or that save nothing."""
-        steps = sampling(values).steps
+        """Plans that no sampler can run, or that save nothing; and what a method checks itself."""
         found = []
         for method in chosen(self.methods, values)[1:]:
             group = group_id(type(method))
             try:
-                plan = plan_of(method, steps)
+                problems = self._plan_problems(method, values) + self._own_problems(method, values)
             except (PlanError, ValueError) as error:
                 field = getattr(method, "plan_field", "")
                 found.append(Problem("error", field, str(error), group))
                 continue
-            passes = 1 if sampling(values).guidance == 1 else 2
-            field = getattr(method, "plan_field", "") or "steps"
-            problems = plan_problems(plan, steps, self.facts.costs, passes, field)
             found += [Problem(p.level, p.field, p.message, group) for p in problems]
         return found
+
+    def _plan_problems(self, method: Method, values: Values) -> list[MethodProblem]:
+        if not isinstance(method, PlannedSampling):
+            return []
+        steps, passes = sampling(values).steps, 1 if sampling(values).guidance == 1 else 2
+        field = method.plan_field or "steps"
+        return plan_problems(plan_of(method, steps), steps, self.facts.costs, passes, field)
+
+    def _own_problems(self, method: Method, values: Values) -> list[MethodProblem]:
+        # Only a method with limits of its own is shown the model: loading it takes seconds.
+        if type(method).check in (Method.check, PlannedSampling.check):
+            return []
+        return method.check(self._study(values).subject)
 
     def hints(self, values: Values) -> Hints:
         """Which method is looked at, and its steps as they will run."""
         look = self._look(values)
         strips: dict[str, StepStrip] = {}
         for method in chosen(self.methods, values)[1:]:
-            if "custom_steps" not in type(method).Knobs.model_fields:
+            fields, mode = type(method).Knobs.model_fields, getattr(method, "plan_field", "")
+            if "custom_steps" not in fields or mode not in fields:
                 continue
             try:
                 plan = plan_of(method, sampling(values).steps)
@@ -146,7 +158,6 @@ class DiffusionView(View):
                 continue
             count = f"{len(plan.full_steps)} of {plan.steps} steps run in full."
             note = f"{count} Click a step to change it."
-            mode = "key_steps" if "key_steps" in type(method).Knobs.model_fields else "mode"
             strips[f"{group_id(type(method))}.custom_steps"] = StepStrip(
                 plan.steps, plan.full_steps, note, {mode: "custom"}, (0,)
             )
@@ -174,19 +185,10 @@ class DiffusionView(View):
     def run(self, values: Values, report: Report) -> Iterator[Picture]:
         """Sample, look, time: a picture after each method and one with times."""
         from workbench.diffusion.drift import drift
-        from workbench.labs.diffusion.sampling_study import study
         from workbench.runs import Store
         from workbench.study.compare import progressive
 
-        knobs = sampling(values)
-        about = study(
-            self.pipeline,
-            sampler=knobs.sampler,
-            steps=knobs.steps,
-            guidance=knobs.guidance,
-            seeds=knobs.seeds,
-            memory=knobs.memory,
-        )
+        knobs, about = sampling(values), self._study(values)
         methods = chosen(self.methods, values)
         context = self._context(values)
         self.values_shown = values
@@ -206,6 +208,19 @@ class DiffusionView(View):
             inputs = about.inputs(about.seeds[: about.batch])
             self.live_drift[context] = drift(subject, inputs, report).relative
             yield self._picture(self._scene(values), values, "measured")
+
+    def _study(self, values: Values) -> Study:
+        from workbench.labs.diffusion.sampling_study import study
+
+        knobs = sampling(values)
+        return study(
+            self.pipeline,
+            sampler=knobs.sampler,
+            steps=knobs.steps,
+            guidance=knobs.guidance,
+            seeds=knobs.seeds,
+            memory=knobs.memory,
+        )
 
     def _remember(self, methods: Sequence[Method]) -> None:
         """What a click on a point measured here will load."""
@@ -345,7 +360,13 @@ class DiffusionView(View):
         return replace(picture, contents={**picture.contents, "time_quality": content})
 
     def load(self, key: str) -> Mapping[str, Mapping[str, Any]] | None:
-        """Settings of a clicked point: the method's knobs, and the method looked at."""
+        """Settings of a clicked point: the method's knobs, and the method looked at.
+
+        Of a picture: its method to look at; its settings are on the form already.
+        """
+        name, _, seed = key.rpartition("|")
+        if seed.isdigit() and name in [method.name for method in self.methods]:
+            return {SAMPLING: {"look": name}}
         knobs = self._knobs.get(key)
         if knobs is None:
             return None

@@ -28,60 +28,27 @@ function panelHeader(ctx) {
 }
 
 function exportMenu(ctx) {
-  const entry = (label, note, run, key) => h("button", {
-    role: "menuitem", tabindex: "-1", "aria-keyshortcuts": key || null,
-    onclick: () => { close(true); run(); },
-  }, h("span", { text: label }), h("span", { class: "wb-menu-note", text: note }));
   const section = (behind) => ctx.schema.exports.filter((item) => item.behind === behind)
-    .map((item) => entry(item.label, item.note, () => {
+    .map((item) => ({ label: item.label, note: item.note, run: () => {
       ctx.note(`Writing ${item.label.toLowerCase()}`);
       ctx.send("export", { kind: item.kind });
-    }));
+    } }));
   const [shown, behind] = [section(false), section(true)];
-  const list = h("div", { class: "wb-menu", role: "menu", "aria-label": "Export", hidden: true },
-    shown.length ? [h("div", { class: "wb-menu-head", text: "This panel, as shown" }), ...shown, h("hr")] : [],
-    behind.length ? [h("div", { class: "wb-menu-head", text: "Behind it" }), ...behind, h("hr")] : [],
-    entry("Copy settings as text", "S", () => ctx.send("settings"), "s"));
-  list.id = freshId("menu");
+  const menu = popupMenu("Export", () => button.setAttribute("aria-expanded", "false"));
+  menu.fill([
+    ...(shown.length ? [{ head: "This panel, as shown" }, ...shown, { rule: true }] : []),
+    ...(behind.length ? [{ head: "Behind it" }, ...behind, { rule: true }] : []),
+    { label: "Copy settings as text", note: "S", key: "s", run: () => ctx.send("settings") },
+  ]);
   const button = h("button", { class: "wb-button", "aria-haspopup": "menu", "aria-expanded": "false",
-    "aria-controls": list.id, title: "Export (E)", onclick: () => toggle() },
+    "aria-controls": menu.node.id, title: "Export (E)", onclick: () => toggle() },
   icon("save"), "Export", icon("down", 14));
-  const node = h("div", { class: "wb-menu-place" }, button, list);
-  const items = () => [...list.querySelectorAll("[role=menuitem]")];
-
   function toggle() {
-    if (list.hidden) open();
-    else close(true);
-  }
-  function open() {
-    list.hidden = false;
+    if (menu.close(true)) return;
     button.setAttribute("aria-expanded", "true");
-    items()[0].focus();
+    menu.open(button);
   }
-  function close(back) {
-    if (list.hidden) return false;
-    list.hidden = true;
-    button.setAttribute("aria-expanded", "false");
-    if (back) button.focus();
-    return true;
-  }
-  list.addEventListener("keydown", (event) => {
-    const all = items();
-    const at = all.indexOf(node.getRootNode().activeElement);
-    const next = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: all.length - 1 }[event.key];
-    if (next !== undefined) all[(next + all.length) % all.length].focus();
-    else if (event.key === "Escape") close(true);
-    else if (event.key === "Tab") return void close(false);
-    else return;
-    event.preventDefault();
-    event.stopPropagation();
-  });
-  node.addEventListener("focusout", (event) => {
-    if (event.relatedTarget && !node.contains(event.relatedTarget)) close(false);
-  });
-  const outside = (event) => { if (!event.composedPath().includes(node)) close(false); };
-  document.addEventListener("pointerdown", outside);
-  return { node, toggle, close, destroy: () => document.removeEventListener("pointerdown", outside) };
+  return { ...menu, node: h("div", { class: "wb-menu-place" }, button, menu.node), toggle };
 }
 
 function presetRow(ctx) {

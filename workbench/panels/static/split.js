@@ -91,10 +91,20 @@ function splitSlot(ctx, slot, host) {
   const observer = new ResizeObserver(fit);
   observer.observe(host);
   place(50);
+  // What a picture's menu asks for: this viewer, in sight, with or without the difference.
+  const viewer = {
+    scale: () => content.scale,
+    show(apart) {
+      difference = apart;
+      show();
+      stage.scrollIntoView({ block: "nearest" });
+    },
+  };
   return {
     update(next) {
       const moved = !content || !sameJson([content.left, content.right, content.difference], [next.left, next.right, next.difference]);
       content = next;
+      ctx.viewer = viewer;
       stage.setAttribute("aria-label", `Divider between ${next.tags[0]} and ${next.tags[1]}`);
       if (moved) {
         left.alt = next.tags[0];
@@ -108,6 +118,9 @@ function splitSlot(ctx, slot, host) {
       place(at);
       show();
     },
-    destroy: () => observer.disconnect(),
+    destroy() {
+      observer.disconnect();
+      ctx.viewer = null;
+    },
   };
 }
