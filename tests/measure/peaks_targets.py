@@ -12,6 +12,13 @@ def hold(mebibytes, label="held"):
     return {"label": label, "mebibytes": mebibytes}
 
 
+def hold_then_release(mebibytes, seconds=0.5):
+    block = b"x" * (mebibytes << 20)
+    time.sleep(seconds)
+    del block
+    time.sleep(seconds)
+
+
 def fail(message):
     raise ValueError(message)
 

@@ -125,3 +125,35 @@ def test_no_board(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pynvml", None)
     missing = energy.find("GPU")
     assert missing.reason == "pynvml is not installed; nvidia-smi was not found"
+
+
+def test_a_stretch_is_filled_with_whole_calls(tmp_path):
+    counter = domain(tmp_path, "intel-rapl:0", "package-0", 0)
+    sensor, calls, seen = energy.find_rapl(tmp_path), [], []
+    sensor.stretch = 0.05
+
+    def work():
+        calls.append(1)
+        time.sleep(0.01)
+        counter.write_text(str(1_000_000 * len(calls)))
+
+    found, count = energy.over_stretch(work, sensor, seen.append)
+    assert count == len(calls) and 2 <= count <= 6
+    assert found.joules == pytest.approx(count) and found.seconds >= 0.05
+    assert seen == sorted(seen) and len(seen) == count
+
+
+def test_work_longer_than_the_stretch_runs_once(tmp_path):
+    domain(tmp_path, "intel-rapl:0", "package-0", 0)
+    sensor = energy.find_rapl(tmp_path)
+    sensor.stretch = 0.01
+    assert energy.over_stretch(lambda: time.sleep(0.05), sensor)[1] == 1
+
+
+def test_a_stretch_without_a_sensor_still_runs_for_what_else_is_watched():
+    found, count = energy.over_stretch(lambda: time.sleep(0.2), energy.Missing("none here"))
+    assert count >= 2 and found.joules is None and found.reason == "none here"
+
+
+def test_a_device_that_no_sensor_knows():
+    assert energy.find("TPU").reason == "there is no sensor for a TPU"

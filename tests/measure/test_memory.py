@@ -125,3 +125,37 @@ def test_available_memory_is_the_tighter_of_machine_and_container(tmp_path, monk
     assert memory.available_bytes() == 7000
     monkeypatch.setattr(memory, "container_available", lambda: None)
     assert memory.available_bytes() == 9000
+
+
+def test_the_mean_in_a_fresh_process_is_below_its_peak():
+    found = peak("hold_then_release", 96)
+    assert found.mean_above_imports is not None
+    # 96 MiB for half of the time.
+    assert 30 * MEBI < found.mean_above_imports < 70 * MEBI < found.above_imports
+
+
+class Board:
+    """A device whose memory in use climbs by a quarter of it at each reading."""
+
+    def __init__(self, tells=True):
+        self.tells, self.reads = tells, 0
+
+    def memory_stats(self):
+        self.reads += 1
+        used = 100.0 * min(4, self.reads - 1)
+        return {"bytes_limit": 400, "bytes_in_use": used} if self.tells else None
+
+
+def test_memory_in_use_is_a_mean_over_time():
+    board = Board()
+    with memory.InUse(board, period=0.02) as used:
+        time.sleep(0.2)
+    assert used.capacity == 400 and used.used[0] == 100 and used.used[-1] == 400
+    assert len(used.used) == board.reads - 1 > 4
+    assert 0.7 < used.utilisation < 1
+
+
+def test_a_device_that_tells_nothing_has_no_utilisation():
+    with memory.InUse(Board(tells=False)) as used:
+        pass
+    assert used.utilisation is None and used.used == []

@@ -5,7 +5,16 @@ import json
 import pytest
 
 from workbench.measure.cost import Cost
-from workbench.measure.roofline import H200, PEAKS, TPU_V5E, TPU_V6E, Peaks, measured, roofline
+from workbench.measure.roofline import (
+    H200,
+    PEAKS,
+    TPU_V5E,
+    TPU_V6E,
+    Peaks,
+    kept,
+    measured,
+    roofline,
+)
 
 DEVICE = Peaks("toy", {"float32": 100.0}, 10.0, "test")
 
@@ -83,7 +92,10 @@ def quick(store, **options):
 
 def test_measured_peaks_are_kept_with_their_date(tmp_path):
     store = tmp_path / "deep" / "peaks.json"
+    sizes = {"gemm_size": 256, "copy_bytes": 1 << 20}
+    assert kept(store=store, **sizes) is None
     first = quick(store)
+    assert kept(store=store, **sizes) == first and kept(store=store) is None
     assert first.flops("float32") > 1e8 and first.bytes_per_s > 1e7
     assert first.source.startswith("measured 20")
     assert quick(store) == first, "kept, not measured again"
@@ -96,3 +108,8 @@ def test_a_broken_store_costs_a_new_measurement_only(tmp_path):
     first = quick(store)
     assert quick(store) == first
     assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_label_says_rates_and_source():
+    assert DEVICE.label("float32") == "toy: 1e-07 Gflop/s (float32), 1e-08 GB/s; test"
+    assert "9.894e+05 Gflop/s (bfloat16)" in H200.label("bfloat16")

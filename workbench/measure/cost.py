@@ -60,7 +60,7 @@ def _cost(
 class Cost:
     """The cost of one unit of work (one image, one step, one run); ``None`` means not known.
 
-    The last six quantities are those of EfficientLLM (arXiv 2505.13840): AMU, PCU, AL (which is
+    Six quantities are those of EfficientLLM (arXiv 2505.13840): AMU, PCU, AL (which is
     ``latency``), throughput (TT, ST or IT by ``throughput_kind``), AEC and MCR. ``basis`` tells
     whether the clock-bound figures were measured or follow from a model; counted figures (MACs,
     bytes) are "modelled" in either case, see :meth:`basis_of`.
@@ -96,15 +96,28 @@ class Cost:
         "latency, high end", "s", "lower", "sum", "Slowest of the repeats."
     )
     compile: float | None = _cost(
-        "compile time", "s", "lower", "sum", "Time of the first call beyond a warm one."
-    )
+        "compile time", "s", "lower", "sum",
+        "Time of the first call beyond a warm one: less where parts were compiled or kept before.",
+    )  # fmt: skip
     peak_memory: float | None = _cost(
         "peak memory", "B", "lower", "max",
         "Highest memory in use above what the process held before.",
     )  # fmt: skip
+    model_bytes: float | None = _cost(
+        "size of the model", "B", "lower", "same",
+        "Bytes of the weights as stored or sent.", counted=True,
+    )  # fmt: skip
     cache_bytes: float | None = _cost(
         "cache", "B", "lower", "max",
         "Bytes kept between calls (features, keys and values, states).", counted=True,
+    )  # fmt: skip
+    attainable: float | None = _cost(
+        "least time by the roofline", "s", "lower", "sum",
+        "Time the device's peak rates allow at best for the MACs and the bytes moved; a bound.",
+    )  # fmt: skip
+    efficiency: float | None = _cost(
+        "share of the roofline", "", "higher", "mean",
+        "Least time by the roofline over the latency.",
     )  # fmt: skip
     memory_utilisation: float | None = _cost(
         "memory utilisation (AMU)", "", "", "mean",

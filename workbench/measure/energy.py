@@ -13,16 +13,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Protocol
+
+from workbench.measure.timing import wait
 
 POWERCAP = Path("/sys/class/powercap")
 
 
 class Sensor(Protocol):
-    """Counts energy since it was made; must be read at least once every ``period`` seconds."""
+    """Counts energy since it was made; must be read at least once every ``period`` seconds.
+
+    Over ``stretch`` seconds it makes no more than a few per cent of difference where between two
+    steps of the counter the work begins and ends.
+    """
 
     source: str
     period: float
+    stretch: float
 
     def read(self) -> float:
         """Energy since the sensor was made [J]."""
@@ -33,6 +40,7 @@ class Missing:
     """Why there is no sensor."""
 
     reason: str
+    stretch: ClassVar[float] = 0.5  # for what else is watched meanwhile
 
 
 @dataclass(frozen=True)
@@ -66,6 +74,7 @@ class Rapl:
     """
 
     period = 30.0  # a counter wraps after about 262 kJ: minutes, not seconds
+    stretch = 0.25  # the counter steps every millisecond
 
     def __init__(self, domains: list[Path]) -> None:
         self.source = "RAPL " + "+".join(_text(folder / "name") for folder in domains)
@@ -89,6 +98,7 @@ class Nvml:
     """The energy counter of NVIDIA boards (Volta and newer), through the ``pynvml`` module."""
 
     period = 60.0
+    stretch = 2.0  # the counter steps every 20 to 100 ms, by board
 
     def __init__(self, nvml: Any, index: int) -> None:
         nvml.nvmlInit()
@@ -105,6 +115,7 @@ class NvidiaSmi:
     """Board power asked of ``nvidia-smi`` twice a second and summed by the trapezoid rule."""
 
     period = 0.5
+    stretch = 5.0  # ten samples; power is told as a mean over a second on some boards
 
     def __init__(self, ask: Callable[[], float], index: int) -> None:
         self._ask = ask
@@ -119,8 +130,10 @@ class NvidiaSmi:
         return self._total
 
 
-def find(kind: Literal["CPU", "GPU"], *, index: int = 0, powercap: Path = POWERCAP) -> Any:
-    """A sensor for the processor or for board ``index``, or :class:`Missing` with the reason."""
+def find(kind: str, *, index: int = 0, powercap: Path = POWERCAP) -> Any:
+    """A sensor for the "CPU" or for "GPU" board ``index``, or :class:`Missing` with the reason."""
+    if kind not in ("CPU", "GPU"):
+        return Missing(f"there is no sensor for a {kind}")
     return find_rapl(powercap) if kind == "CPU" else find_board(index)
 
 
@@ -225,6 +238,30 @@ class Meter:
         assert not isinstance(self._sensor, Missing)
         while not self._stop.wait(self._sensor.period):
             self._read()
+
+
+def over_stretch(
+    thunk: Callable[[], Any],
+    sensor: Sensor | Missing,
+    report: Callable[[float], None] | None = None,
+) -> tuple[Energy, int]:
+    """Energy of warm calls one after another, at least one, until the sensor's stretch is filled.
+
+    Args:
+        thunk: the work; each result is waited for.
+        report: called before each call with the seconds so far; what it raises ends the stretch.
+
+    Returns:
+        The energy of the whole stretch and how many calls it holds.
+    """
+    calls, start = 0, time.perf_counter()
+    with Meter(sensor) as meter:
+        while calls == 0 or time.perf_counter() - start < sensor.stretch:
+            if report is not None:
+                report(time.perf_counter() - start)
+            wait(thunk())
+            calls += 1
+    return meter.energy, calls
 
 
 def _text(file: Path) -> str:

@@ -10,6 +10,7 @@ import gc
 import importlib
 import json
 import sys
+import threading
 import time
 import traceback
 from pathlib import Path
@@ -51,6 +52,35 @@ def forget_peak() -> bool:
     return status_bytes("VmHWM") is not None
 
 
+class Watch:
+    """Mean of resident memory over time, asked every 10 ms; None where the system does not tell."""
+
+    def __init__(self) -> None:
+        self.area, self.seconds = 0.0, 0.0
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self.follow, daemon=True, name="memory-watch")
+        self.thread.start()
+
+    def follow(self) -> None:
+        resident, when = status_bytes("VmRSS"), time.perf_counter()
+        while resident is not None:
+            last = self.over.wait(0.01)
+            now, before, began = time.perf_counter(), resident, when
+            resident = status_bytes("VmRSS")
+            when = now
+            if resident is not None:
+                self.area += (before + resident) / 2 * (now - began)
+                self.seconds += now - began
+            if last:
+                return
+
+    def mean(self) -> float | None:
+        """Ends the watch."""
+        self.over.set()
+        self.thread.join()
+        return self.area / self.seconds if self.seconds else None
+
+
 def run(job: dict[str, Any]) -> dict[str, Any]:
     """Imports the target, forgets what importing took, calls it, and tells what calling took."""
     module_name, _, function_name = job["target"].partition(":")
@@ -63,12 +93,15 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
 
     fresh = job["reset"] and forget_peak()
     level = status_bytes("VmRSS") if fresh else lifetime_peak()
+    watch = Watch() if fresh else None
     start = time.perf_counter()
     result = function(*job["args"], **job["kwargs"])
     seconds = time.perf_counter() - start
+    mean = watch.mean() if watch else None
     peak = status_bytes("VmHWM") if fresh else lifetime_peak()
     method = "VmHWM after clear_refs" if fresh else "difference of lifetime peaks"
-    return {"level": level, "peak": peak, "seconds": seconds, "method": method, "result": result}
+    answer = {"level": level, "peak": peak, "mean": mean, "seconds": seconds, "method": method}
+    return {**answer, "result": result}
 
 
 def main(folder: Path) -> int:

@@ -13,13 +13,14 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from workbench.measure import fresh_process
+from workbench.measure import efficientllm, fresh_process
 
 
 class FreshProcessError(RuntimeError):
@@ -53,6 +54,8 @@ class PeakMemory:
         method: how it was read. A "difference of lifetime peaks" is too small, down to 0, where
             importing once took more than was left after it.
         result: what the function returned, if JSON can hold it.
+        mean_above_imports: mean over the call's time of what it held above its imports [B]; None
+            where the system does not tell.
     """
 
     above_imports: int
@@ -60,6 +63,7 @@ class PeakMemory:
     seconds: float
     method: str
     result: Any = None
+    mean_above_imports: int | None = None
 
     def as_json(self) -> dict[str, Any]:
         """All of it in plain JSON types."""
@@ -98,6 +102,50 @@ def device_peak(device: Any = None) -> int | None:
 
     stats = (jax.devices()[0] if device is None else device).memory_stats()
     return None if not stats else stats.get("peak_bytes_in_use")
+
+
+class InUse:
+    """Memory in use on an accelerator while work runs, asked every 5 ms::
+
+    with InUse(device) as memory:
+        work()
+    memory.utilisation   # AMU: mean in use over what there is; None where the device tells nothing
+    """
+
+    def __init__(self, device: Any, period: float = 0.005) -> None:
+        self._device, self._period = device, period
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._follow, daemon=True, name="memory-in-use")
+        self.used: list[float] = []
+        self.times: list[float] = []
+        self.capacity: float | None = None
+
+    def __enter__(self) -> InUse:
+        self.capacity = (self._device.memory_stats() or {}).get("bytes_limit")
+        if self.capacity is not None:
+            self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.capacity is not None:
+            self._over.set()
+            self._thread.join()
+
+    def _follow(self) -> None:
+        while True:
+            last = self._over.is_set()
+            self.times.append(time.perf_counter())
+            self.used.append(float(self._device.memory_stats()["bytes_in_use"]))
+            if last:
+                return
+            self._over.wait(self._period)
+
+    @property
+    def utilisation(self) -> float | None:
+        """AMU of the time watched."""
+        if self.capacity is None:
+            return None
+        return efficientllm.memory_utilisation(self.used, self.capacity, self.times)
 
 
 def available_bytes(device: Any = None) -> int | None:
@@ -262,7 +310,9 @@ def _read(folder: Path, child: subprocess.Popen[bytes], target: str) -> PeakMemo
     answer = json.loads(written.read_text(encoding="utf-8"))
     if "error" in answer:
         raise FreshProcessError(f"{target} failed: {answer['error']}\n{answer['traceback']}")
+    mean = answer["mean"]
     return PeakMemory(
+        mean_above_imports=None if mean is None else max(0, round(mean - answer["level"])),
         above_imports=max(0, answer["peak"] - answer["level"]),
         import_level=answer["level"],
         seconds=answer["seconds"],

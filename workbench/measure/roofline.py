@@ -9,12 +9,16 @@ import dataclasses
 import datetime
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from workbench.measure.cost import Cost
+from workbench.progress import Report
+
+if TYPE_CHECKING:
+    from workbench.measure.device import Device
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,11 @@ class Peaks:
     def replace(self, **changes: Any) -> Peaks:
         """The same peaks with some fields changed."""
         return dataclasses.replace(self, **changes)
+
+    def label(self, dtype: str) -> str:
+        """One line for a table: the two rates and where they come from."""
+        flops, moved = self.flops(dtype) / 1e9, self.bytes_per_s / 1e9
+        return f"{self.name}: {flops:.4g} Gflop/s ({dtype}), {moved:.3g} GB/s; {self.source}"
 
 
 H200 = Peaks(
@@ -161,6 +170,19 @@ def roofline(cost: Cost, peaks: Peaks, dtype: str = "float32") -> Roofline:
     )
 
 
+def kept(
+    dtype: str = "float32",
+    *,
+    gemm_size: int | None = None,
+    copy_bytes: int | None = None,
+    store: Path | None = None,
+) -> Peaks | None:
+    """What :func:`measured` with these arguments has kept for this device; None where nothing."""
+    file, key, *_ = _place(dtype, gemm_size, copy_bytes, store)
+    found = _read(file).get(key)
+    return None if found is None else Peaks(**found)
+
+
 def measured(
     dtype: str = "float32",
     *,
@@ -169,7 +191,7 @@ def measured(
     repeats: int = 5,
     store: Path | None = None,
     again: bool = False,
-    report: Callable[..., None] | None = None,
+    report: Report | None = None,
 ) -> Peaks:
     """Peaks of the device jax uses now: the best of some matrix products and stream copies.
 
@@ -185,22 +207,14 @@ def measured(
         again: measure even where an answer is kept.
         report: see :func:`workbench.measure.timing.interleaved`.
     """
-    from workbench.home import home
-    from workbench.measure import device
-
-    here = device.describe(dtype)
-    on_cpu = here.kind == "CPU"
-    size = gemm_size or (2048 if on_cpu else 8192)
-    copied = copy_bytes or ((256 << 20) if on_cpu else (1 << 30))
-    file = home() / "peaks.json" if store is None else store
-    key = f"{here.name} · {here.label()} · gemm {size} · copy {copied}"
-    kept = _read(file)
-    if not again and key in kept:
-        return Peaks(**kept[key])
+    known = kept(dtype, gemm_size=gemm_size, copy_bytes=copy_bytes, store=store)
+    if known is not None and not again:
+        return known
+    file, key, here, size, copied = _place(dtype, gemm_size, copy_bytes, store)
     flops_per_s, bytes_per_s = _measure(dtype, size, copied, repeats, report)
     today = datetime.date.today().isoformat()
     found: dict[str, Any] = {
-        "name": here.name if not on_cpu else f"{here.name}, {here.threads} threads",
+        "name": here.name if here.kind != "CPU" else f"{here.name}, {here.threads} threads",
         "flops_per_s": {dtype: flops_per_s},
         "bytes_per_s": bytes_per_s,
         "source": f"measured {today}: {size}³ product and copy of {copied} B, best of {repeats}",
@@ -209,8 +223,23 @@ def measured(
     return Peaks(**found)
 
 
+def _place(
+    dtype: str, gemm_size: int | None, copy_bytes: int | None, store: Path | None
+) -> tuple[Path, str, Device, int, int]:
+    """File and key of an answer, the device, and the sizes of product and copy."""
+    from workbench.home import home
+    from workbench.measure import device
+
+    here = device.describe(dtype)
+    on_cpu = here.kind == "CPU"
+    size = gemm_size or (2048 if on_cpu else 8192)
+    copied = copy_bytes or ((256 << 20) if on_cpu else (1 << 30))
+    file = home() / "peaks.json" if store is None else store
+    return file, f"{here.name} · {here.label()} · gemm {size} · copy {copied}", here, size, copied
+
+
 def _measure(
-    dtype: str, size: int, copied: int, repeats: int, report: Callable[..., None] | None
+    dtype: str, size: int, copied: int, repeats: int, report: Report | None
 ) -> tuple[float, float]:
     import jax
     import jax.numpy as jnp

@@ -236,7 +236,7 @@ def _timed(thunk: Thunk, calls: int) -> tuple[float, float]:
         cpu_start, start = time.process_time(), time.perf_counter()
         for _ in range(calls - 1):
             thunk()
-        _wait(thunk())
+        wait(thunk())
         wall, cpu = time.perf_counter() - start, time.process_time() - cpu_start
     finally:
         if collecting:
@@ -244,7 +244,8 @@ def _timed(thunk: Thunk, calls: int) -> tuple[float, float]:
     return wall / calls, cpu / calls
 
 
-def _wait(result: Any) -> None:
+def wait(result: Any) -> None:
+    """Until jax has computed what it promised; anything else is there already."""
     # A peer in another framework is timed without importing jax into its process.
     jax = sys.modules.get("jax")
     if jax is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import replace
@@ -10,13 +11,16 @@ from typing import Any, Protocol
 import numpy as np
 
 from workbench.measure.intervals import jackknife
+from workbench.measure.roofline import Peaks
 from workbench.progress import Report, part, silent
 from workbench.study.comparison import Comparison, without
-from workbench.study.costing import cost_column, with_memory, with_time
+from workbench.study.costing import Ready, cost_column, timed_seeds
+from workbench.study.measuring import steps
 from workbench.study.method import Method, digest
 from workbench.study.probing import measured, without_each
 from workbench.study.study import Outcome, Outputs, Probe, Study, as_outputs, join
 from workbench.study.tables import ARRAYS, SERIES, Column, Tables
+from workbench.study.utilisation import with_compression
 
 FEWEST_ROUNDS = 3
 
@@ -39,6 +43,7 @@ def compare(
     *,
     repeats: int = 7,
     memory: Memory | None = None,
+    peaks: Peaks | None = None,
     report: Report = silent,
 ) -> Comparison:
     """Compare methods on a study; the first one is the baseline.
@@ -46,17 +51,23 @@ def compare(
     Quality comes from every seed and is recalled from `memory` when the same method, settings,
     subject and inputs were run before. Cost is measured afresh: all methods take turns for
     `repeats` rounds, the baseline twice a round, so that the difference between its two turns is
-    the noise floor.
+    the noise floor. Beside time stand compile time, throughput, the share of the device's peak
+    rates, mean power where a sensor can be read, and memory where the study asks for it.
 
     Args:
-        repeats: timed rounds, at least 3; 0 measures no time.
+        repeats: timed rounds, at least 3; 0 measures no time and no other cost.
+        peaks: peak rates to hold the work against; None takes those measured here before, and
+            measures them, once, where there are none.
 
     Raises:
-        ValueError: for no methods, one given twice, or one or two rounds.
+        ValueError: for no methods, one given twice, one or two rounds, or peaks without a figure
+            for the study's float type.
         MethodError: when a method's `check` finds an error; nothing has run then.
         Cancelled: from `report`; outputs already finished stay in `memory`.
     """
-    *_, last = progressive(methods, study, repeats=repeats, memory=memory, report=report)
+    *_, last = progressive(
+        methods, study, repeats=repeats, memory=memory, peaks=peaks, report=report
+    )
     return last
 
 
@@ -66,9 +77,10 @@ def progressive(
     *,
     repeats: int = 7,
     memory: Memory | None = None,
+    peaks: Peaks | None = None,
     report: Report = silent,
 ) -> Iterator[Comparison]:
-    """`compare`, handing out what is known after each method and once more with times."""
+    """`compare`, handing out what is known after each method, with times, and with each cost."""
     if repeats != 0 and repeats < FEWEST_ROUNDS:
         raise ValueError(
             f"repeats must be 0 (no timing) or at least {FEWEST_ROUNDS}, so that times have an "
@@ -78,29 +90,31 @@ def progressive(
     for method in methods:
         method.require(study.subject)
     baseline = methods[0]
+    measuring = steps(methods, study, repeats, peaks)
     artifacts: Artifacts = {}
+    first_calls: dict[str, float] = {}
     reference: Outputs = {}
     kept: dict[str, Outputs] = {}
     tables: Tables | None = None
-    stages = len(methods) + (1 if study.peak is None else 2)
+    stages = len(methods) + len(measuring)
     for index, method in enumerate(methods):
         share = part(report, index, stages)
-        outputs = _outputs(method, study, artifacts, memory, share)
+        outputs = _outputs(method, study, artifacts, first_calls, memory, share)
         reference = outputs if method is baseline else reference
         first = artifacts.get(_artifact_key(method, study.seeds[0]))
         rows = _quality(method, study, outputs, reference, first)
         tables = rows if tables is None else tables.join(rows)
+        tables = with_compression(tables, baseline.name)
         yield Comparison(tables, baseline.name, {**kept, method.name: outputs})
         kept[method.name] = outputs
-    if tables is None or not repeats:
+    if tables is None or not measuring:
         return
     share = part(report, len(methods), stages)
-    ready = {m.name: _artifact(m, study, study.seeds[0], artifacts, share) for m in methods}
-    tables = with_time(tables, methods, study, ready, repeats, share)
-    yield Comparison(tables, baseline.name, kept)
-    if study.peak is not None:
-        share = part(report, len(methods) + 1, stages)
-        yield Comparison(with_memory(tables, methods, study, share), baseline.name, kept)
+    prepared = {m.name: _artifact(m, study, study.seeds[0], artifacts, share) for m in methods}
+    ready = Ready(methods, study, prepared, first_calls)
+    for index, step in enumerate(measuring, len(methods)):
+        tables = step(tables, ready, part(report, index, stages))
+        yield Comparison(tables, baseline.name, kept)
 
 
 def distinct(methods: Sequence[Method]) -> list[Method]:
@@ -134,6 +148,7 @@ def _outputs(
     method: Method,
     study: Study,
     artifacts: Artifacts,
+    first_calls: dict[str, float],
     memory: Memory | None,
     report: Report,
 ) -> Outputs:
@@ -146,7 +161,11 @@ def _outputs(
         if known is None:
             share(0, 1, method.name)
             artifact = _artifact(method, study, seeds[0], artifacts, share)
-            found = as_outputs(method.apply(artifact, study.inputs(seeds)))
+            inputs = study.inputs(seeds)
+            began = time.perf_counter()
+            found = as_outputs(method.apply(artifact, inputs))
+            if len(seeds) == timed_seeds(study):
+                first_calls.setdefault(method.name, time.perf_counter() - began)
             if memory is not None:
                 record = {"study": study.name, "seeds": list(seeds), **method.identity()}
                 memory.remember(key, found, record)

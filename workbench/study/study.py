@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from workbench.runs import identity
 from workbench.study.method import Method, Subject, digest
 from workbench.study.tables import Column
+
+if TYPE_CHECKING:
+    from workbench.measure.memory import PeakMemory
 
 Outputs = dict[str, np.ndarray]
 Better = Literal["higher", "lower", ""]
@@ -91,8 +94,9 @@ class Study:
         data: fingerprint of whatever `inputs` draws from; when empty, the source of `inputs` and
             what it closes over stand for it.
         derive: more arrays made from a method's outputs once, for probes to share (features).
-        peak: bytes a method needs at its peak, measured in a fresh process, or None where it
-            cannot be told; left out where memory is not asked for.
+        peak: memory a method needs, measured in a fresh process, or None where it cannot be told;
+            left out where memory is not asked for.
+        dtype: the float type methods compute in, by which the device's peak rate is chosen.
     """
 
     name: str
@@ -103,7 +107,8 @@ class Study:
     batch: int = 1
     data: str = ""
     derive: Callable[[Outputs], Outputs] | None = None
-    peak: Callable[[Method], float | None] | None = None
+    peak: Callable[[Method], PeakMemory | None] | None = None
+    dtype: str = "float32"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "seeds", tuple(int(seed) for seed in self.seeds))

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workbench.home import compile_cache
 from workbench.study.method import Method
 
+if TYPE_CHECKING:
+    from workbench.measure.memory import PeakMemory
+
 HERE = "workbench.labs.diffusion.memory"
 
 
-def peak(method: Method, settings: dict[str, Any]) -> float | None:
-    """High-water mark of loading the model and sampling one batch [bytes].
+def peak(method: Method, settings: dict[str, Any]) -> PeakMemory | None:
+    """Memory of loading the model and sampling one batch.
 
     None for a method that lives in a notebook, which another process cannot import, and where the
     process could not be measured.
@@ -40,7 +43,7 @@ def peak(method: Method, settings: dict[str, Any]) -> float | None:
             )
     except FreshProcessError:
         return None
-    return float(found.above_imports)
+    return found
 
 
 def run(module: str, name: str, knobs: dict[str, Any], settings: dict[str, Any]) -> None:
