@@ -27,12 +27,12 @@ class Batch:
     """
 
     step: int
-    index: Int64[np.ndarray, "B"]
-    values: UInt8[np.ndarray, "B *item"]
-    labels: Int32[np.ndarray, "B"]
+    index: Int64[np.ndarray, " B"]
+    values: UInt8[np.ndarray, "B ..."]
+    labels: Int32[np.ndarray, " B"]
 
 
-def batch_indices(count: int, batch_size: int, seed: int, step: int) -> Int64[np.ndarray, "B"]:
+def batch_indices(count: int, batch_size: int, seed: int, step: int) -> Int64[np.ndarray, " B"]:
     """Which items batch `step` holds: int64 [batch_size].
 
     Args:

@@ -45,8 +45,8 @@ class Images:
     """
 
     images: UInt8[np.ndarray, "N H W C"]
-    labels: Int32[np.ndarray, "N"]
-    source: Shaped[np.ndarray, "N"]
+    labels: Int32[np.ndarray, " N"]
+    source: Shaped[np.ndarray, " N"]
     captions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -78,9 +78,9 @@ class Text:
         source: text [D], the name of each document.
     """
 
-    text: UInt8[np.ndarray, "N"]
-    starts: Int64[np.ndarray, "D"]
-    source: Shaped[np.ndarray, "D"]
+    text: UInt8[np.ndarray, " N"]
+    starts: Int64[np.ndarray, " D"]
+    source: Shaped[np.ndarray, " D"]
 
     def __post_init__(self) -> None:
         if self.text.ndim != 1 or self.text.dtype != np.uint8:

@@ -23,7 +23,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from workbench.datasets import Images, batch_at, digits
+from workbench.datasets import Dataset, Images, batch_at, digits
 from workbench.diffusion.classifier import ClassifierConfig, ClassifierNet
 from workbench.diffusion.conditioning import ClassTokens
 from workbench.diffusion.digits.augmentation import Augmentation

@@ -78,7 +78,7 @@ def sampling_knobs(methods: Sequence[MethodClass]) -> type[Sampling]:
         help="The method shown beside the full run, in the drift map and on the claim card.",
         choices={name: name for name in names},
     )
-    kind = Literal[names]
+    kind = Literal[names]  # type: ignore[valid-type]  # made for pydantic, at run time
     return create_model("Sampling", __base__=Sampling, look=(kind, look))
 
 
