@@ -184,3 +184,87 @@ def test_same_in_another_process_with_another_hash_seed() -> None:
         assert answer.returncode == 0, answer.stderr
         ids.add(answer.stdout)
     assert len(ids) == 1
+
+
+TABLE = np.ones(3)
+
+
+class Scaling:
+    """Without content that could be compared."""
+
+    def __init__(self, by: float):
+        self.by = by
+
+
+scaling = Scaling(2.0)
+
+
+def reads_table(i: int) -> float:
+    return float(TABLE[i])
+
+
+def reads_shape(x: Any) -> Any:
+    return x.TABLE  # an attribute that happens to be called as a global is
+
+
+def builds(i: int) -> float:
+    return Helper().value(i)
+
+
+class Helper:
+    rate = 2.0
+
+    def value(self, i: int) -> float:
+        return self.rate * i
+
+
+def test_globals_count_by_content(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, attribute = digest(reads_table), digest(reads_shape)
+    monkeypatch.setitem(globals(), "TABLE", np.full(3, 7.0))
+    assert digest(reads_table) != before
+    assert digest(reads_shape) == attribute
+
+
+def test_a_global_without_content_is_named() -> None:
+    def uses(i: int) -> float:
+        return scaling.by * i
+
+    with pytest.raises(TypeError, match=r"function\.scaling: cannot make an identity of a Scaling"):
+        digest(uses)
+
+
+def test_a_class_counts_by_its_body(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = digest(builds)
+    monkeypatch.setattr(Helper, "rate", 3.0)
+    rate = digest(builds)
+    monkeypatch.setattr(Helper, "value", lambda self, i: i)
+    assert len({before, rate, digest(builds)}) == 3
+
+
+def test_models_count_by_their_weights() -> None:
+    import jax
+    import jax.numpy as jnp
+    from flax import nnx
+
+    net = nnx.Linear(2, 2, rngs=nnx.Rngs(0))
+    run = jax.jit(lambda x: net(x))
+    before = digest(run)
+    assert digest(run) == before
+    net.bias[...] = jnp.ones(2)
+    assert digest(run) != before
+
+
+def test_a_function_is_the_same_in_another_process_with_another_hash_seed(tmp_path: Path) -> None:
+    file = tmp_path / "cell.py"
+    file.write_text(
+        "from workbench.runs import digest\n"
+        "print(digest(lambda x: x in {'a', 'b', 'c'}), digest([lambda x: x in ('a', 'b')]))\n"
+    )
+    root = str(Path(__file__).parents[2])
+    answers = set()
+    for seed in ("1", "2", "3"):
+        env = {"PYTHONHASHSEED": seed, "PYTHONPATH": root, "PATH": ""}
+        done = subprocess.run([sys.executable, file], env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        answers.add(done.stdout)
+    assert len(answers) == 1

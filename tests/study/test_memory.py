@@ -56,14 +56,25 @@ def test_other_inputs_are_other_work(tmp_path):
     np.testing.assert_array_equal(found.outputs["Exact"]["value"][0], 2 * inputs((0,))[0])
 
 
-def test_inputs_without_content_to_compare_still_work(tmp_path):
+def test_inputs_without_content_to_compare_need_a_name_for_the_data():
     class Opaque:
         pass
 
     thing = Opaque()
     made = replace(study(), inputs=lambda seeds: (thing, inputs(seeds))[1])
-    assert len(made.fingerprint) == 16
-    assert replace(made, data="v2").fingerprint != made.fingerprint
+    with pytest.raises(TypeError, match=r"inputs of a study: .*Opaque.* `data`"):
+        _ = made.fingerprint
+    assert replace(made, data="v1").fingerprint != replace(made, data="v2").fingerprint
+
+
+VALUES = np.ones(4)
+
+
+def test_another_global_is_other_data(tmp_path, monkeypatch):
+    made = replace(study(), inputs=lambda seeds: VALUES[: len(seeds)])
+    before = made.fingerprint
+    monkeypatch.setitem(globals(), "VALUES", np.full(4, 7.0))
+    assert replace(made).fingerprint != before
 
 
 SCRIPT = """

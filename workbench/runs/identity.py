@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import dis
 import enum
 import functools
 import hashlib
 import inspect
 import json
 import math
+import sys
 import textwrap
 import types
 from collections.abc import Callable
@@ -17,6 +19,7 @@ from pathlib import PurePath
 from typing import Any
 
 _PLAIN = (type(None), bool, int, float, str, bytes)
+GLOBAL_READS = ("LOAD_GLOBAL", "LOAD_NAME")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +62,15 @@ def digest(value: Any) -> str:
     return _sha(canonical(value, type(value).__name__))
 
 
+def source(cls: type) -> str:
+    """Digest of the body of a class, with the globals its functions name.
+
+    Raises:
+        TypeError: naming a global or an attribute without content that could be compared.
+    """
+    return _sha(_body(cls, cls.__qualname__, (id(cls),)))
+
+
 def fingerprint(value: Any) -> str:
     """The fingerprint an object declares (`.fingerprint`), otherwise the digest of its content."""
     own = getattr(value, "fingerprint", None)
@@ -71,8 +83,9 @@ def canonical(value: Any, place: str) -> Any:
     """JSON values that are equal exactly where the values are equal.
 
     Order of keys does not count, nor does tuple or list, nor 1 or 1.0; True is not 1. Arrays count
-    by dtype, shape and content; functions by source, by what they close over, and by the simple
-    globals and functions of their own module that they name.
+    by dtype, shape and content; functions by source, by what they close over, and by the globals
+    they name: values by content, functions and classes of the same module by source, and what was
+    imported by its name.
 
     Args:
         value: what to bring into the form.
@@ -106,10 +119,15 @@ def _canonical(value: Any, place: str, above: tuple[int, ...]) -> Any:
     if isinstance(value, functools.partial):
         parts = [value.func, value.args, value.keywords]
         return {"partial": _canonical(parts, place, above)}
+    if _wraps(value):
+        return _canonical(value.__wrapped__, place, above)
     if isinstance(value, types.FunctionType | types.MethodType):
         return {"function": _function(value, place, above)}
     if isinstance(value, types.BuiltinFunctionType | types.ModuleType):
         return {"builtin": f"{getattr(value, '__module__', '')}.{value.__name__}"}
+    if isinstance(value, staticmethod | classmethod | property):
+        inner = value.fget if isinstance(value, property) else value.__func__
+        return _canonical(inner, place, above)
     return _object(value, place, above)
 
 
@@ -146,11 +164,22 @@ def _object(value: Any, place: str, above: tuple[int, ...]) -> Any:
         return {"dataclass": name, "fields": _mapping(fields, place, above)}
     if hasattr(value, "__array__") and hasattr(value, "dtype"):
         return _array(value, place)
+    if (parts := _tree(value)) is not None:
+        return {"tree": name, "parts": _canonical(parts, place, above)}
     raise TypeError(
         f"{place}: cannot make an identity of a {name}; give plain values, paths, arrays, "
         "dataclasses, pydantic models or functions, or put a text `fingerprint` on it that "
         "names its content"
     )
+
+
+def _tree(value: Any) -> list[Any] | None:
+    """Structure and leaves of a model or another of jax's trees; None for what is no tree."""
+    jax = sys.modules.get("jax")
+    if jax is None:
+        return None
+    leaves, structure = jax.tree.flatten(value)
+    return None if jax.tree.structure(0) == structure else [str(structure), *leaves]
 
 
 def _array(value: Any, place: str) -> Any:
@@ -178,13 +207,10 @@ def _function(function: Any, place: str, above: tuple[int, ...]) -> Any:
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         with_content = getattr(cell, "cell_contents", None)
         closed[name] = _canonical(with_content, f"{place}.{name}", above)
-    for name in sorted(_names(function.__code__)):
-        known = function.__globals__.get(name)
-        same_module = getattr(known, "__module__", None) == function.__module__
-        if isinstance(known, types.FunctionType) and not same_module:
-            continue
-        if isinstance(known, types.FunctionType | int | float | str | bytes | list | tuple | dict):
-            closed[name] = _loosely(known, f"{place}.{name}", above)
+    for name in sorted(_globals(function.__code__)):
+        if name in function.__globals__:
+            known = function.__globals__[name]
+            closed[name] = _named(known, function.__module__, f"{place}.{name}", above)
     defaults = [function.__defaults__, function.__kwdefaults__]
     return {
         "source": _source(function),
@@ -193,12 +219,36 @@ def _function(function: Any, place: str, above: tuple[int, ...]) -> Any:
     }
 
 
-def _loosely(value: Any, place: str, above: tuple[int, ...]) -> Any:
-    """A global may be anything; one without content that can be compared does not count."""
-    try:
-        return _canonical(value, place, above)
-    except TypeError:
-        return None
+def _wraps(value: Any) -> bool:
+    """Whether imported code stands around a function: a jit, a cache, a checker of types."""
+    if not callable(value) or not hasattr(value, "__wrapped__"):
+        return False
+    around = getattr(value, "__globals__", {}).get("__name__")
+    return around != getattr(value, "__module__", None)
+
+
+def _named(value: Any, module: str, place: str, above: tuple[int, ...]) -> Any:
+    """A global that a function of `module` names; imported code goes by its name."""
+    name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
+    home = getattr(value, "__module__", None)
+    if isinstance(name, str) and callable(value) and home not in (None, module):
+        return {"imported": f"{home}.{name}"}
+    if isinstance(value, type) and id(value) not in above:
+        return {"class": value.__qualname__, "body": _body(value, place, (*above, id(value)))}
+    return _canonical(value, place, above)
+
+
+def _body(cls: type, place: str, above: tuple[int, ...]) -> Any:
+    """What the body of a class says, member by member; its file may be a notebook cell."""
+    schema = cls.model_json_schema() if hasattr(cls, "model_json_schema") else None
+    found: dict[str, Any] = {"schema": schema and _text(schema)}
+    for name, value in vars(cls).items():
+        code = isinstance(value, types.FunctionType | staticmethod | classmethod | property)
+        if inspect.isdatadescriptor(value) and not code:
+            found[name] = type(value).__qualname__
+        elif code or (schema is None and not name.startswith("_")):
+            found[name] = _named(value, cls.__module__, f"{place}.{name}", above)
+    return found
 
 
 def _source(function: Callable[..., Any]) -> str:
@@ -215,16 +265,24 @@ def _source(function: Callable[..., Any]) -> str:
 
 
 def _bytecode(code: types.CodeType) -> str:
-    parts = [_bytecode(c) if isinstance(c, types.CodeType) else repr(c) for c in code.co_consts]
+    parts = [_constant(constant) for constant in code.co_consts]
     names = [*code.co_names, *code.co_varnames, *code.co_freevars]
     return " ".join([code.co_code.hex(), *parts, *names])
 
 
-def _names(code: types.CodeType) -> set[str]:
-    names = set(code.co_names)
+def _constant(value: Any) -> str:
+    if isinstance(value, types.CodeType):
+        return _bytecode(value)
+    # A set literal's order changes from process to process.
+    return repr(sorted(map(repr, value)) if isinstance(value, frozenset) else value)
+
+
+def _globals(code: types.CodeType) -> set[str]:
+    """Names of globals that a function and the functions inside it read."""
+    names = {i.argval for i in dis.get_instructions(code) if i.opname in GLOBAL_READS}
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            names |= _names(constant)
+            names |= _globals(constant)
     return names
 
 

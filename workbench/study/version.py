@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import types
-from typing import Any
-
-from pydantic import BaseModel
-
 from workbench.runs import identity
 
 
@@ -19,6 +13,9 @@ def version_of(cls: type, base: type) -> str:
     Args:
         cls: the class.
         base: the ancestor at which looking ends.
+
+    Raises:
+        TypeError: naming what a class without a version uses that has no content to compare.
     """
     parts = []
     for part in cls.__mro__:
@@ -33,24 +30,10 @@ def version_of(cls: type, base: type) -> str:
 
 
 def _source(cls: type) -> str:
-    """A hash of a class body, member by member: a class of a notebook cell has no source file."""
-    members = {
-        name: _member(value)
-        for name, value in vars(cls).items()
-        if not name.startswith("__") or name in ("__init__", "__call__")
-    }
-    return identity.digest(members)[:16]
-
-
-def _member(value: Any) -> Any:
-    value = getattr(value, "__func__", value)
-    value = value.fget if isinstance(value, property) else value
-    if isinstance(value, type):
-        schema = value.model_json_schema() if issubclass(value, BaseModel) else {}
-        return [value.__qualname__, json.dumps(schema, sort_keys=True, default=str)]
     try:
-        return identity.digest(value)
-    except TypeError:
-        # It holds something without content to compare; its code still counts.
-        code = getattr(value, "__code__", None)
-        return code.co_code if isinstance(code, types.CodeType) else type(value).__qualname__
+        return identity.source(cls)[:16]
+    except TypeError as problem:
+        raise TypeError(
+            f'{problem}; or declare `version = "1"` on {cls.__qualname__}, and raise it when its '
+            "results change"
+        ) from None
