@@ -109,7 +109,8 @@ def test_nines_are_drawn_where_they_stand_and_said_as_they_are():
     assert live["f20"]["y"] < live["e1"]["y"] < 0
     assert live["e1"]["told"] == "Encoder · 1.60 · 0.970"
     shown = [column["field"] for column in chart.spec["usermeta"]["workbench"]["columns"]]
-    assert {"cost", "quality"} <= set(shown) and not {"x", "y"} & set(shown)
+    assert {"cost", "words"} <= set(shown) and not {"x", "y"} & set(shown)
+    assert live["e1"]["words"] == "0.970"
 
 
 def test_slot_belongs_to_the_name_not_the_order():

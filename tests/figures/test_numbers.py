@@ -27,6 +27,14 @@ def test_number(value, written):
     assert numbers.number(value) == written
 
 
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [(0.99975, "0.99975"), (0.976, "0.976"), (0.9, "0.90"), (0.6, "0.600"), (1, "1")],
+)
+def test_a_share_near_one_shows_what_is_missing(value, written):
+    assert numbers.near_one(value) == written
+
+
 def test_units():
     assert numbers.setting(0.003) == "0.003"
     assert numbers.setting(7.5) == "7.5"

@@ -37,6 +37,14 @@ def test_label_without_room_is_dropped_unless_required():
     assert list(place([Label("A", "pin", [anchor])], (300, 100), wall, []))
 
 
+def test_label_crosses_a_thin_line_but_not_a_solid_one():
+    anchor = (100.0, 50.0, {"x": 1, "y": 1})
+    label = Label("25 steps", "point", [anchor], ways=("right",), required=False)
+    line = (102.0, 50.0, 160.0, 50.0)
+    assert list(place([label], (300, 100), [], [], [line]))
+    assert not list(place([label], (300, 100), [], [line]))
+
+
 def test_two_lines_breaks_at_the_best_space():
     assert two_lines("Feature inheritance") == ["Feature", "inheritance"]
     assert two_lines("Full") == ["Full"]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tests.labs.test_view import settings
+from workbench.figures import command, export_figure
 from workbench.labs.diffusion.view import DiffusionView
 
 
@@ -16,6 +17,12 @@ def view() -> DiffusionView:
 def charts(view):
     view.predict(settings(view))
     return view.charts
+
+
+@pytest.mark.parametrize("name", ["time_quality", "drift", "arithmetic", "error", "spectrum"])
+def test_every_chart_is_drawn_again_from_its_record(charts, name, tmp_path):
+    export_figure(charts[name], destination=tmp_path / "figure", theme="dark")
+    assert command.figure(tmp_path / "figure", check=True) == command.SAME
 
 
 def series(view, code, name):

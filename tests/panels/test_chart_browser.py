@@ -257,6 +257,19 @@ def test_keyboard_travels_speaks_and_picks(open_page):
     assert spoken.text_content().endswith("predicted")
 
 
+def test_pointer_reads_a_point_out_and_leaves_nothing_behind(open_page):
+    page = open_page()
+    make(page, "p", draw_pareto())
+    words = page.locator("#p g.readout_marks text")
+    assert words.count() == 0
+    mark = page.locator("#p g.points_marks path").nth(6).bounding_box()
+    page.mouse.move(mark["x"] + mark["width"] / 2, mark["y"] + mark["height"] / 2)
+    words.first.wait_for()
+    assert words.all_text_contents() == ["Encoder propagation · 1.52 · 0.944"]
+    page.mouse.move(1, 1)
+    words.first.wait_for(state="detached")
+
+
 def test_pointer_picks_the_nearest_point(open_page):
     page = open_page()
     make(page, "p", draw_pareto())

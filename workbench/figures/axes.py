@@ -103,6 +103,11 @@ class Axis:
             return value
         return -math.log10(1 + max(1 - value, 0.0) / self.finest) + 0.0
 
+    def written(self, value: float) -> str:
+        """Returns a value in words, with its unit."""
+        words = numbers.near_one(value) if self.scale == "nines" else numbers.number(value)
+        return f"{words} {self.unit}".rstrip()
+
     def pixels(self, size: float, flip: bool = False) -> Callable[[float], float]:
         """Returns the function from a plotted value to its place in px, as the chart does it."""
         log = self.scale == "log"

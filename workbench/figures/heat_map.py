@@ -217,7 +217,7 @@ def _spec(
         ),
         axis=alt.Axis(
             title=x_title, values=list(range(0, count, every)), domain=False, ticks=False,
-            grid=False, labelOverlap="greedy", labelFlush=False,
+            grid=False, labelOverlap="greedy", labelSeparation=4, labelFlush=False,
         ),
     )  # fmt: skip
     y = alt.Y(

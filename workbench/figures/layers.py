@@ -74,6 +74,7 @@ def x_axis(words: dict[str, Any], **more: Any) -> alt.Axis:
         values=words["values"],
         labelExpr=axes.label_expression(words["values"], words["labels"]),
         labelOverlap="greedy",
+        labelSeparation=4,
         labelFlush=False,
         **more,
     )

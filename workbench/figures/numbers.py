@@ -31,6 +31,14 @@ def number(value: float, digits: int = 3) -> str:
     return (MINUS if value < 0 else "") + written
 
 
+def near_one(value: float) -> str:
+    """Writes a share just under 1 so that two digits of what is missing show: 0.99975."""
+    missing = 1 - value
+    if not 0 < missing < 0.1:
+        return number(value)
+    return f"{value:.{1 - math.floor(math.log10(missing))}f}"
+
+
 def setting(value: float) -> str:
     """Writes a chosen value, where trailing zeros say nothing: 0.003, 7.5."""
     written = number(value)

@@ -40,7 +40,8 @@ def pareto(
 
     Args:
         rows: data frame or mappings, one per trial: `method`, the columns of both axes, and
-            where known `trial_id`, `label` (the setting in a word or two), `predicted` or `basis`.
+            where known `trial_id`, `label` (the setting in a word or two), `predicted` or `basis`,
+            and `told` (what is said under the pointer; made from the others where missing).
         x, y: cost and quality, a column or an `Axis`; `<column>.low` and `.high` become whiskers.
         title: the question; 3 to 9 words and a question mark.
         current: trial of the present setting.
@@ -107,7 +108,7 @@ def _live(
             "method": method,
             "slot": used[method],
             "label": label,
-            "cost": cost, "quality": quality,
+            "cost": cost, "quality": quality, "words": y.written(quality),
             "x": x.plotted(cost), "y": y.plotted(quality),
             "x_low": x.plotted(row.get(f"{x.column}.low")),
             "x_high": x.plotted(row.get(f"{x.column}.high")),
@@ -117,8 +118,9 @@ def _live(
             "twin": twin,
             "current": trial == current and not twin,
             "pin": pins.get(trial, "") if not twin else "",
-            "told": ", ".join(word for word in (method, label) if word)
-            + f" · {number(cost)} {x.unit}".rstrip() + f" · {number(quality)} {y.unit}".rstrip(),
+            "told": str(row["told"]) if row.get("told") is not None else " · ".join(
+                [", ".join(filter(None, (method, label))), x.written(cost), y.written(quality)]
+            ),
         })  # fmt: skip
     return live
 
@@ -139,7 +141,7 @@ def _finding(title: str, live: Sequence[Row], x_name: str, y_name: str) -> str:
     least = min(live, key=lambda row: row["cost"])
     return (
         f"{title} {y_name} against {x_name}, {len(live)} points. "
-        f"Highest: {best['method']}, {number(best['quality'])}. "
+        f"Highest: {best['method']}, {best['words']}. "
         f"Farthest left: {least['method']}, {number(least['cost'])}."
     )
 
@@ -187,8 +189,9 @@ def _spec(x_axis: Axis, y_axis: Axis, height: int) -> dict[str, Any]:
         {"field": "method", "title": "Method"},
         {"field": "label", "title": "Setting"},
         {"field": "cost", "title": x_axis.name, "unit": x_axis.unit},
-        {"field": "quality", "title": y_axis.name, "unit": y_axis.unit},
+        {"field": "words" if y_axis.scale == "nines" else "quality", "title": y_axis.name,
+         "unit": y_axis.unit},
         {"field": "predicted", "title": "Basis"},
-    ]
+    ]  # fmt: skip
     about = {"series": "method", "travel": ["points"], "columns": columns, "speech": columns[2:4]}
     return layers.finish(alt.layer(*parts), "", height, about)

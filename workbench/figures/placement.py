@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,12 +18,16 @@ from workbench.figures.chart import Row
 from workbench.figures.text import text_width, two_lines
 
 WIDTHS: tuple[tuple[float, float, float], ...] = (
-    (0, 330, 280),
+    (0, 255, 225),
+    (255, 330, 285),
     (330, 430, 375),
     (430, 570, 490),
     (570, 1e9, 680),
 )
 """Plot widths: from, to, and the nominal one labels are placed for, in px."""
+
+SLACK = 18
+"""How far a label may reach beyond the right end, where the last tick's word does too, px."""
 
 LINE = 14
 """Height of a line of an 11 px label."""
@@ -36,20 +41,13 @@ _WAYS = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Box:
+class Box(NamedTuple):
     """A rectangle in px, y down."""
 
     left: float
     top: float
     right: float
     bottom: float
-
-    def overlap(self, other: "Box") -> float:
-        """Returns the common area in px²."""
-        wide = min(self.right, other.right) - max(self.left, other.left)
-        high = min(self.bottom, other.bottom) - max(self.top, other.top)
-        return max(wide, 0) * max(high, 0)
 
 
 @dataclass(frozen=True)
@@ -89,43 +87,65 @@ def place(
     """
     dots = [(*dot, 2.0) for segment in segments for dot in _dots(segment)]
     dots += [(*dot, 0.5) for segment in faint for dot in _dots(segment)]
-    across, down, weight = np.array(dots, dtype=np.float64).reshape(-1, 3).T
+    lines = np.array(dots, dtype=np.float64).reshape(-1, 3)
+    covered = np.array([*marks], dtype=np.float64).reshape(-1, 4)
     taken: list[Box] = []
     for label in labels:
-        best: tuple[float, Box, list[str], Row, str, float, float] | None = None
-        for choice in sorted(_choices(label, size), key=lambda choice: choice[0]):
-            cost, box, lines, row, align, x, y = choice
-            if best is not None and cost >= best[0]:
-                break
-            cost += sum(40 + shared for other in taken if (shared := box.overlap(other)))
-            cost += sum(12 + shared for mark in marks if (shared := box.overlap(mark)))
-            if best is not None and cost >= best[0]:
-                continue
-            inside = (across > box.left - 2) & (across < box.right + 2)
-            inside &= (down > box.top + 1) & (down < box.bottom - 1)
-            cost += float(weight[inside].sum())
-            if best is None or cost < best[0]:
-                best = cost, box, lines, row, align, x, y
-        if best is None or (best[0] > 9 and not label.required):
+        choices = list(_choices(label, size))
+        boxes = np.array([choice.box for choice in choices], dtype=np.float64)
+        others = np.array([*taken], dtype=np.float64).reshape(-1, 4)
+        cost = np.array([choice.cost for choice in choices]) + _crossed(boxes, lines)
+        cost += _shared(boxes, others, 40) + _shared(boxes, covered, 12)
+        best = int(cost.argmin())
+        if cost[best] > 9 and not label.required:
             continue
-        _, box, lines, row, align, x, y = best
+        chosen = choices[best]
+        box, (x, y, row) = chosen.box, chosen.anchor
         taken.append(box)
-        for number, line in enumerate(lines):
-            edge = {"left": box.left, "right": box.right, "center": (box.left + box.right) / 2}
+        edge = {"left": box.left, "right": box.right, "center": (box.left + box.right) / 2}
+        for number, line in enumerate(chosen.lines):
             yield {
-                **label.extra, "text": line, "kind": label.kind, "align": align,
-                "x": row["x"], "y": row["y"], "dx": round(edge[align] - x, 1),
+                **label.extra, "text": line, "kind": label.kind, "align": chosen.align,
+                "x": row["x"], "y": row["y"], "dx": round(edge[chosen.align] - x, 1),
                 "dy": round(box.top + LINE * (number + 0.5) - y, 1),
             }  # fmt: skip
 
 
-def _choices(label: Label, size: tuple[float, float]) -> Iterator[tuple]:
+def _shared(boxes: np.ndarray, others: np.ndarray, each: float) -> np.ndarray:
+    """Returns the area every box shares with the others, and `each` for being touched at all."""
+    left, top, right, bottom = (boxes[:, [side]] for side in range(4))
+    wide = np.minimum(right, others[:, 2]) - np.maximum(left, others[:, 0])
+    high = np.minimum(bottom, others[:, 3]) - np.maximum(top, others[:, 1])
+    area = np.maximum(wide, 0) * np.maximum(high, 0)
+    return np.asarray((area + each * (area > 0)).sum(axis=1))
+
+
+def _crossed(boxes: np.ndarray, dots: np.ndarray) -> np.ndarray:
+    """Returns the weight of the dots of lines that lie in every box."""
+    across, down, weight = dots.T
+    left, top, right, bottom = (boxes[:, [side]] for side in range(4))
+    inside = (across > left - 2) & (across < right + 2) & (down > top + 1) & (down < bottom - 1)
+    return np.asarray(inside @ weight)
+
+
+class _Choice(NamedTuple):
+    """A place for a label, and what it costs before anything else is there."""
+
+    cost: float
+    box: Box
+    lines: Sequence[str]
+    anchor: tuple[float, float, Row]
+    align: str
+
+
+def _choices(label: Label, size: tuple[float, float]) -> Iterator[_Choice]:
     forms = [[label.text]]
     if label.kind == "series" and len(two_lines(label.text)) == 2:
         forms.append(two_lines(label.text))
-    for place, (x, y, row) in enumerate(label.anchors):
-        for lines in forms:
-            wide = max(text_width(line) for line in lines) + 2
+    widths = [max(text_width(line) for line in lines) + 2 for lines in forms]
+    for place, anchor in enumerate(label.anchors):
+        x, y, _ = anchor
+        for lines, wide in zip(forms, widths, strict=True):
             high = LINE * len(lines)
             for (liking, way), far in product(enumerate(label.ways), (0, 7)):
                 right, down = _WAYS[way]
@@ -134,14 +154,14 @@ def _choices(label: Label, size: tuple[float, float]) -> Iterator[tuple]:
                 top = y + gap - 3 if down > 0 else y - gap - high + 3 if down < 0 else y - high / 2
                 box = Box(left, top, left + wide, top + high)
                 outside = (
-                    max(0, -box.left) + max(0, box.right - size[0]) + max(0, -18 - box.top)
+                    max(0, -box.left) + max(0, box.right - size[0] - SLACK) + max(0, -18 - box.top)
                     + 2 * max(0, box.bottom - size[1])
                 )  # fmt: skip
                 cost = (
                     0.5 * liking + 0.35 * far + 0.9 * place + 1.5 * (len(lines) - 1) + 8 * outside
                 )
                 align = "left" if right > 0 else "right" if right < 0 else "center"
-                yield cost, box, lines, row, align, x, y
+                yield _Choice(cost, box, lines, anchor, align)
 
 
 def _dots(segment: Segment) -> Iterator[tuple[float, float]]:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable
 
 import numpy as np
 
 from workbench.study.comparison import Comparison
 
+Curve = dict[int, np.ndarray]
 
-def curve(name: str, code: str, known: Iterable[Comparison]) -> dict[int, np.ndarray]:
+_seen: dict[int, dict[tuple[str, str], Curve]] = {}
+"""What was read from each study that still exists; a slider moves one method of several."""
+
+
+def curve(name: str, code: str, known: Iterable[Comparison]) -> Curve:
     """Values of all pictures at each place of a series, in order; empty where nothing ran.
 
     Args:
@@ -18,10 +24,27 @@ def curve(name: str, code: str, known: Iterable[Comparison]) -> dict[int, np.nda
         known: studies with the same sampler, the first that has the method decides.
     """
     for comparison in known:
-        trials, series = comparison.tables.trials, comparison.tables.series
-        ids = trials["trial_id"][trials["code"] == code]
-        chosen = series[(series["name"] == name) & series["trial_id"].isin(ids)]
-        if len(chosen):
-            by_place = chosen.groupby("x")["y"]
-            return {int(x): values.to_numpy(dtype=float) for x, values in by_place}
+        found = _read(comparison).setdefault((name, code), {})
+        if not found:
+            found |= _curve(name, code, comparison)
+        if found:
+            return found
     return {}
+
+
+def _read(comparison: Comparison) -> dict[tuple[str, str], Curve]:
+    place = id(comparison)
+    if place not in _seen:
+        _seen[place] = {}
+        weakref.finalize(comparison, _seen.pop, place, None)
+    return _seen[place]
+
+
+def _curve(name: str, code: str, comparison: Comparison) -> Curve:
+    trials, series = comparison.tables.trials, comparison.tables.series
+    ids = trials["trial_id"][trials["code"] == code]
+    if ids.empty:
+        return {}
+    chosen = series[series["trial_id"].isin(ids)]
+    by_place = chosen[chosen["name"] == name].groupby("x")["y"]
+    return {int(x): values.to_numpy(dtype=float) for x, values in by_place}

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from workbench.figures import numbers
 from workbench.figures.axes import Axis
 from workbench.figures.charts import Chart, pareto
 from workbench.labs.diffusion.points import Point
@@ -54,10 +55,13 @@ def _row(scene: Scene, point: Point, knobs: Mapping[str, Any]) -> dict[str, Any]
     assert seconds is not None, "points without a time are left out before"
     predicted = point.basis == "predicted"
     ssim = point.quality.get("ssim")
+    words = setting_words(point, knobs.get(point.code, {}), scene.steps)
+    name = ", ".join(filter(None, (point.method, words)))
     return {
         "trial_id": point.code,
         "method": series_name(point.method),
-        "label": setting_words(point, knobs.get(point.code, {}), scene.steps),
+        "label": words,
+        "told": f"{name}: {numbers.seconds(seconds.value)}, SSIM {numbers.near_one(point.ssim)}",
         "seconds": seconds.value,
         "seconds.low": None if predicted else seconds.low,
         "seconds.high": None if predicted else seconds.high,

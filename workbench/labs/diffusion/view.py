@@ -101,7 +101,7 @@ class DiffusionView(View):
             (Slot("verdicts", "table", folds=False),),
             (Slot("grid", "images"),),
             (Slot("drift", "chart", 1.45), Slot("arithmetic", "chart", 1.0)),
-            (Slot("error", "chart", 1.0), Slot("spectrum", "chart", 1.0)),
+            (Slot("error", "chart", 1.45), Slot("spectrum", "chart", 1.0)),
             (Slot("scoreboard", "table"),),
         )
         self.exports = export.MENU
