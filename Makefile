@@ -5,19 +5,26 @@
 PYTHON ?= python3
 IN = $(PYTHON) workbench/launch/environment.py
 FAST = -m "not slow and not browser and not parity and not bench"
+SLOW = -m "slow and not browser and not parity and not bench"
+BROWSER = -m "browser and not slow"
+CHECKS = ruff format types floors figures
+# With REPORTS=FOLDER each suite that a skip must not empty leaves a JUnit report of its own there.
+report = $(if $(REPORTS),--junitxml=$(REPORTS)/$(1).xml)
 
-.PHONY: help lab test test-full test-browser test-browser-full test-parity bench bench-smoke lint clean-notebooks constraints
+.PHONY: help lab test test-slow test-full test-browser test-browser-panels test-browser-lab \
+  test-browser-full test-parity bench bench-smoke lint $(CHECKS) clean-notebooks constraints
 
 help:
 	@echo "make lab             JupyterLab on a copy of the notebooks"
 	@echo "make test            the fast tests (under 10 minutes on 2 cores)"
-	@echo "make test-full       the slow ones too"
+	@echo "make test-slow       the slow ones: minutes each"
+	@echo "make test-full       both"
 	@echo "make test-browser    drive JupyterLab with Chromium"
 	@echo "make test-browser-full  the long browser tests too"
 	@echo "make test-parity     against torch and diffusers, in an environment of its own"
 	@echo "make bench-smoke     each benchmark in a tiny form"
 	@echo "make bench           the benchmarks in full (hours)"
-	@echo "make lint            ruff, mypy, layer contract"
+	@echo "make lint            ruff, mypy, layer contract, the README's figures"
 	@echo "make clean-notebooks remove outputs from the shipped notebooks"
 	@echo "make constraints     write constraints.txt anew (needs uv)"
 
@@ -27,19 +34,26 @@ lab:
 test:
 	@$(IN) test -m pytest $(FAST) $(PYTEST_ARGS)
 
+test-slow:
+	@$(IN) test -m pytest $(SLOW) $(PYTEST_ARGS)
+
 test-full:
 	@$(IN) test -m pytest -m "not browser and not parity" $(PYTEST_ARGS)
 
-test-browser:
-	@$(IN) test -m pytest -m "browser and not slow" tests/panels $(PYTEST_ARGS)
-	@$(IN) test -m pytest -m "browser and not slow" tests/browser $(PYTEST_ARGS)
+# Two suites, each in a process of its own.
+test-browser: test-browser-panels test-browser-lab
+
+test-browser-panels:
+	@$(IN) test -m pytest $(BROWSER) tests/panels $(call report,panels) $(PYTEST_ARGS)
+
+test-browser-lab:
+	@$(IN) test -m pytest $(BROWSER) tests/browser $(call report,lab) $(PYTEST_ARGS)
 
 test-browser-full:
-	@$(IN) test -m pytest -m browser tests/panels $(PYTEST_ARGS)
-	@$(IN) test -m pytest -m browser tests/browser $(PYTEST_ARGS)
+	@$(MAKE) --no-print-directory test-browser BROWSER="-m browser"
 
 test-parity:
-	@$(IN) parity -m pytest -m parity $(PYTEST_ARGS)
+	@$(IN) parity -m pytest -m parity $(call report,parity) $(PYTEST_ARGS)
 
 bench-smoke:
 	@$(IN) test -m pytest -m bench $(PYTEST_ARGS)
@@ -47,11 +61,22 @@ bench-smoke:
 bench:
 	@$(IN) test -m workbench bench
 
-lint:
+lint: $(CHECKS)
+
+ruff:
 	@$(IN) test -m ruff check .
+
+format:
 	@$(IN) test -m ruff format --check .
+
+types:
 	@$(IN) test -m mypy
+
+floors:
 	@$(IN) test -c "from importlinter.cli import lint_imports_command as lint; lint()"
+
+figures:
+	@$(IN) test benchmarks/readme_table.py --check
 
 clean-notebooks:
 	@$(IN) test -m workbench.launch.notebooks

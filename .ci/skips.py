@@ -1,6 +1,6 @@
 """Fail when a test of a JUnit report was skipped and is not listed with its reason.
 
-``python .ci/skips.py report.xml allowed-skips.txt``
+``python .ci/skips.py allowed-skips.txt report.xml ...``
 """
 
 import sys
@@ -15,30 +15,29 @@ def allowed(listing: Path) -> dict[str, str]:
     return {test: reason.strip() for test, _, reason in entries if reason.strip()}
 
 
-def skipped(report: Path) -> list[tuple[str, str]]:
-    """The skipped tests of a report: (id, message)."""
-    cases = ElementTree.parse(report).iter("testcase")
-    return [
-        (f"{case.get('classname')}.{case.get('name')}", str(mark.get("message")))
+def faults(report: Path, may: dict[str, str]) -> list[str]:
+    """What is wrong with a report, in words: no report, no test, a skip without leave."""
+    if not report.exists():
+        return [f"no report at {report}: no test ran"]
+    cases = list(ElementTree.parse(report).iter("testcase"))
+    if not cases:
+        return [f"{report} holds no test"]
+    skipped = [
+        (f"{case.get('classname')}.{case.get('name')}", mark.get("message"))
         for case in cases
         for mark in case.findall("skipped")
     ]
+    return [f"skipped without leave: {test}: {why}" for test, why in skipped if test not in may]
 
 
-def main(report: Path, listing: Path) -> int:
-    """Print what was skipped without leave; 1 if anything was, or if no test ran at all."""
-    if not report.exists():
-        print(f"no report at {report}: no test ran")
-        return 1
-    may, found = allowed(listing), skipped(report)
-    unlisted = [(test, message) for test, message in found if test not in may]
-    for test, message in unlisted:
-        print(f"skipped without leave: {test}: {message}")
-    total = sum(1 for _ in ElementTree.parse(report).iter("testcase"))
-    if total == 0:
-        print("the report holds no test")
-    return 1 if unlisted or total == 0 else 0
+def main(listing: Path, *reports: Path) -> int:
+    """Print the faults of all reports; 1 if there is any."""
+    may = allowed(listing)
+    found = [fault for report in reports for fault in faults(report, may)]
+    for fault in found:
+        print(fault)
+    return 1 if found or not reports else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))
+    sys.exit(main(*map(Path, sys.argv[1:])))

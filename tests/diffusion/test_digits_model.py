@@ -33,7 +33,7 @@ def test_the_checkpoint_is_a_few_megabytes(pipeline: Pipeline) -> None:
 
 
 def test_the_record_is_of_these_weights_and_has_no_fault(pipeline: Pipeline) -> None:
-    record = json.loads((path(FOLDER) / "evaluation.json").read_text())
+    record = json.loads((path(FOLDER) / "evaluation.json").read_text(encoding="utf-8"))
     assert record["weights"] == pipeline.weights_hash
     assert record["count"] >= 1000
     assert record["agreement"] > 0.95
@@ -43,7 +43,8 @@ def test_the_record_is_of_these_weights_and_has_no_fault(pipeline: Pipeline) -> 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_a_thousand_samples_are_right_varied_and_new(pipeline: Pipeline) -> None:
-    images, labels = draw(pipeline, 1000, seed=1)
+    """As the card was made, on other seeds."""
+    images, labels = draw(pipeline.with_sampling(sampler="dpm++", steps=20), 1000, seed=1)
     classifier = load_classifier(path(FOLDER) / "classifier")
     found = judge(images, labels, digits(16), classifier)
     assert found.count == 1000
@@ -56,4 +57,4 @@ def test_a_thousand_samples_are_right_varied_and_new(pipeline: Pipeline) -> None
 def test_the_command_writes_what_it_found(tmp_path) -> None:
     file = tmp_path / "evaluation.json"
     main(["--samples", "100", "--sampler", "dpm++", "--steps", "10", "--out", str(file)])
-    assert json.loads(file.read_text())["count"] == 100
+    assert json.loads(file.read_text(encoding="utf-8"))["count"] == 100

@@ -1,6 +1,7 @@
 """The server's run: it parses, takes no input, and lets no browser test be skipped in silence."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -17,15 +18,34 @@ REPORT = """<testsuites><testsuite>
 </testsuite></testsuites>"""
 
 
-def verdict(tmp_path, mark: str, listing: str = "# nothing\n", report: str = REPORT):
-    (tmp_path / "report.xml").write_text(report.format(mark=mark), encoding="utf-8")
+STAGES = [
+    "system", "environment", "ruff", "format", "types", "floors", "figures", "test", "slow",
+    "browser", "parity", "bench-smoke",
+]  # fmt: skip
+
+
+def verdict(tmp_path, *marks: str, listing: str = "# nothing\n", report: str = REPORT):
+    """What is said of one report a mark."""
+    names = [f"{number}.xml" for number in range(len(marks))]
+    for name, mark in zip(names, marks, strict=True):
+        (tmp_path / name).write_text(report.format(mark=mark), encoding="utf-8")
     (tmp_path / "allowed.txt").write_text(listing, encoding="utf-8")
     return subprocess.run(
-        [sys.executable, str(SKIPS), "report.xml", "allowed.txt"],
+        [sys.executable, str(SKIPS), "allowed.txt", *names],
         cwd=tmp_path,
         capture_output=True,
         text=True,
     )
+
+
+def run_lines() -> list[str]:
+    return (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+
+
+def would_run(target: str) -> str:
+    """The commands of a make target that leaves reports in `there`."""
+    command = ["make", "--dry-run", target, "REPORTS=there"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
 
 def test_run_parses_and_may_be_run():
@@ -34,26 +54,49 @@ def test_run_parses_and_may_be_run():
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize(
-    "stage", ["ruff", "format", "types", "floors", "test", "browser", "parity"]
-)
-def test_every_stage_is_run(stage):
-    lines = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
-    assert [line for line in lines if line.startswith(f"stage {stage} ")]
+def test_every_stage_is_run():
+    assert [line.split()[1] for line in run_lines() if line.startswith("stage ")] == STAGES
 
 
-def test_skip_without_leave_fails(tmp_path):
-    done = verdict(tmp_path, '<skipped message="no Chromium"/>')
-    assert done.returncode == 1
-    assert "tests.browser.test_a.test_left: no Chromium" in done.stdout
+@pytest.mark.parametrize("target", ["test-browser", "test-parity"])
+def test_each_suite_leaves_a_report_of_its_own_and_all_are_read(target):
+    commands = would_run(target).splitlines()
+    written = [re.findall(r"--junitxml=there/(\S+)", command) for command in commands]
+    assert all(len(names) == 1 for names in written)
+    names = [name for (name,) in written]
+    assert len(set(names)) == len(commands) == (2 if target == "test-browser" else 1)
+    (stage,) = [line for line in run_lines() if f" unskipped {target} " in line]
+    assert re.findall(r"/([\w.]+)\"", stage) == names
+
+
+def test_each_test_that_is_not_for_a_browser_a_peer_or_a_benchmark_runs_in_one_of_two_stages():
+    fast, slow = (re.findall('-m "(.*)"', would_run(t)) for t in ("test", "test-slow"))
+    assert [f"not {marks}" for marks in slow] == fast
+    assert slow == ["slow and not browser and not parity and not bench"]
+
+
+def test_skip_without_leave_fails_in_whichever_report(tmp_path):
+    skip = '<skipped message="no Chromium"/>'
+    for marks in ([skip], [skip, ""], ["", skip]):
+        done = verdict(tmp_path, *marks)
+        assert done.returncode == 1
+        assert "tests.browser.test_a.test_left: no Chromium" in done.stdout
 
 
 def test_skip_listed_with_its_reason_passes(tmp_path):
-    skip = '<skipped message="no GPU"/>'
-    assert verdict(tmp_path, skip, "tests.browser.test_a.test_left: needs a GPU\n").returncode == 0
-    assert verdict(tmp_path, skip, "tests.browser.test_a.test_left: \n").returncode == 1
+    skip, test = '<skipped message="no GPU"/>', "tests.browser.test_a.test_left"
+    assert verdict(tmp_path, skip, listing=f"{test}: needs a GPU\n").returncode == 0
+    assert verdict(tmp_path, skip, listing=f"{test}: \n").returncode == 1
 
 
 def test_nothing_skipped_passes_and_nothing_run_fails(tmp_path):
-    assert verdict(tmp_path, "").returncode == 0
+    assert verdict(tmp_path, "", "").returncode == 0
+    assert verdict(tmp_path).returncode == 1
     assert verdict(tmp_path, "", report="<testsuites/>").returncode == 1
+
+
+def test_a_missing_report_is_named(tmp_path):
+    (tmp_path / "allowed.txt").touch()
+    command = [sys.executable, str(SKIPS), "allowed.txt", "none.xml"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1 and "no report at none.xml" in done.stdout
