@@ -6,6 +6,7 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import psutil
 import pytest
 
 from workbench.measure import memory
@@ -109,22 +110,41 @@ def test_no_device_count_on_cpu():
     assert memory.device_peak() is None
 
 
-def test_available_memory_is_the_tighter_of_machine_and_container(tmp_path, monkeypatch):
-    meminfo = tmp_path / "meminfo"
-    meminfo.write_text("MemTotal: 100 kB\nMemAvailable:      64 kB\n")
-    assert memory.machine_available(meminfo) == 64 * 1024
-    assert memory.machine_available(tmp_path / "none") is None
+V2 = {
+    "memory.max": "{limit}",
+    "memory.current": "{used}",
+    "memory.stat": "anon 5\ninactive_file {idle}",
+}
+V1 = {
+    "memory/memory.limit_in_bytes": "{limit}",
+    "memory/memory.usage_in_bytes": "{used}",
+    "memory/memory.stat": "inactive_file 1\ntotal_inactive_file {idle}",
+}
+
+
+def container(folder, files, **numbers):
+    (folder / "memory").mkdir(exist_ok=True)
+    for name, text in files.items():
+        (folder / name).write_text(text.format(**numbers) + "\n", encoding="ascii")
+    return memory.container_available(folder)
+
+
+@pytest.mark.parametrize("files", [V2, V1], ids=["v2", "v1"])
+def test_a_container_offers_the_pages_of_files_not_in_use(tmp_path, files):
     assert memory.container_available(tmp_path) is None
-    (tmp_path / "memory.current").write_text("3000\n")
-    (tmp_path / "memory.max").write_text("max\n")
-    assert memory.container_available(tmp_path) is None
-    (tmp_path / "memory.max").write_text("10000\n")
-    assert memory.container_available(tmp_path) == 7000
-    monkeypatch.setattr(memory, "machine_available", lambda: 9000)
+    found = container(tmp_path, files, limit=8 * 10**9, used=79 * 10**8, idle=68 * 10**8)
+    assert found == 69 * 10**8
+    assert container(tmp_path, files, limit=1000, used=1500, idle=100) == 0
+    assert container(tmp_path, files, limit="max", used=1500, idle=100) is None
+
+
+def test_available_memory_is_the_tighter_of_machine_and_container(monkeypatch):
+    machine = psutil.virtual_memory()
     monkeypatch.setattr(memory, "container_available", lambda: 7000)
     assert memory.available_bytes() == 7000
-    monkeypatch.setattr(memory, "container_available", lambda: None)
-    assert memory.available_bytes() == 9000
+    for size in (None, 10**18):
+        monkeypatch.setattr(memory, "container_available", lambda size=size: size)
+        assert 0.3 * machine.available < memory.available_bytes() < machine.total
 
 
 def test_the_mean_in_a_fresh_process_is_below_its_peak():

@@ -158,35 +158,38 @@ def available_bytes(device: Any = None) -> int | None:
     if device is None and jax is not None:
         device = jax.devices()[0]
     if device is None or device.platform == "cpu":
-        left = (machine_available(), container_available())
-        return min((size for size in left if size is not None), default=None)
+        import psutil
+
+        machine, container = psutil.virtual_memory().available, container_available()
+        return machine if container is None else min(machine, container)
     stats = device.memory_stats() or {}
     if "bytes_limit" not in stats:
         return None
     return stats["bytes_limit"] - stats.get("bytes_in_use", 0)
 
 
-def machine_available(meminfo: Path = Path("/proc/meminfo")) -> int | None:
-    """Free and reclaimable memory of the machine [B]."""
-    try:
-        lines = meminfo.read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    for line in lines:
-        key, _, value = line.partition(":")
-        if key == "MemAvailable":
-            return int(value.split()[0]) * 1024
-    return None
+# Where Linux tells a container's limit and use: control groups of version 2, then of version 1.
+CONTROL_GROUPS = (
+    ("memory.max", "memory.current", "memory.stat"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat"),
+)
 
 
 def container_available(cgroup: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """What a container's memory limit leaves [B]; None without a limit."""
-    try:
-        limit = (cgroup / "memory.max").read_text(encoding="ascii").strip()
-        used = int((cgroup / "memory.current").read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return None
-    return None if limit == "max" else max(0, int(limit) - used)
+    """What a container's memory limit leaves [B]; None without a limit.
+
+    Pages of files not lately read count as used there, and are given up before anything fails.
+    """
+    for names in CONTROL_GROUPS:
+        try:
+            limit, used, stat = ((cgroup / name).read_text(encoding="ascii") for name in names)
+            pages = dict(line.split() for line in stat.splitlines())
+            # Version 1 counts the groups below only under "total".
+            idle = int(pages.get("total_inactive_file") or pages["inactive_file"])
+            return max(0, int(limit) - int(used) + idle)
+        except (OSError, ValueError, KeyError):  # "max" is no number: there is no limit
+            continue
+    return None
 
 
 def peak_in_fresh_process(
@@ -303,7 +306,7 @@ def _read(folder: Path, child: subprocess.Popen[bytes], target: str) -> PeakMemo
     if not written.exists():
         tail = (folder / "stderr").read_text(encoding="utf-8", errors="replace")[-800:].strip()
         code = child.returncode
-        if code == -signal.SIGKILL:
+        if code == -9:  # SIGKILL, a name that Windows does not know
             raise FreshProcessError(f"{target} was killed by the system: most likely out of memory")
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         raise FreshProcessError(f"{target} ended with {how} before it answered. {tail}")
