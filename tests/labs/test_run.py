@@ -106,13 +106,13 @@ def test_a_users_method_runs_beside_the_others(home):
     from tests.labs.test_view import EveryOther
 
     view = DiffusionView([*diffusion.DEFAULT, EveryOther], tiny.pipeline())
-    settings = SMALL | {"sampling": SMALL["sampling"] | {"look": "Every other"}}
+    settings = SMALL | {"sampling": SMALL["sampling"] | {"look": EveryOther.name}}
     *_, last = view.run(accepted(view, start(view, settings)), silent)
     (row,) = [row for row in rows(last) if row["key"] == "EveryOther()"]
     assert (
         not row["predicted"] and np.isfinite(row["y"]) and row["slot"] == view.slots[row["method"]]
     )
-    assert [line.label for line in last.contents["grid"].rows] == [*METHODS, "Every other"]
+    assert [line.label for line in last.contents["grid"].rows] == [*METHODS, EveryOther.name]
 
 
 def test_copied_code_gives_the_same_table(home, finished, tiny_ships):

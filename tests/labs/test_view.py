@@ -27,7 +27,7 @@ CHARTS = {"time_quality", "drift", "arithmetic"}
 class EveryOther(PlannedSampling):
     """A user's method: every other step shallow, after some in full."""
 
-    name = "Every other"
+    name = "Full, then every other"
     version = "1"
 
     class Knobs(Knobs):
@@ -206,21 +206,21 @@ def test_a_users_method_gets_a_colour_and_a_group_of_knobs():
         name = "Another one"
 
     view = DiffusionView([*DEFAULT, EveryOther, Another])
-    own = [view.slots["Every other"], view.slots["Another one"]]
+    own = [view.slots[EveryOther.name], view.slots["Another one"]]
     taken = [view.slots[m.name] for m in DEFAULT if m.name != "Fewer steps"]
     assert len({*own, *taken, 0}) == 5
     assert all(0 < slot < len(SLOTS) for slot in own)
     groups = {group.id: group for group in view.groups}
-    assert groups["every_other"].method == own[0]
-    values = settings(view, sampling={"look": "Every other"}, every_other={"first": 4})
+    assert groups["full_then_every_other"].method == own[0]
+    values = settings(view, sampling={"look": EveryOther.name}, full_then_every_other={"first": 4})
     assert not [p for p in view.check(values) if p.level == "error"]
     picture = view.predict(values)
     assert picture.claim is None
     bars = {row["method"] for row in rows(picture, "arithmetic")}
-    assert {"Full sampling", "Every other", "Another one"} <= bars
+    assert {"Full sampling", EveryOther.name, "Another one"} <= bars
     # No recorded run of this method: its operations are foreseen, its quality is not made up.
     assert not [r for r in rows(picture) if r["key"] == "EveryOther(first=4)"]
-    line = picture.contents["scoreboard"].rows[[*view.slots].index("Every other")]
+    line = picture.contents["scoreboard"].rows[[*view.slots].index(EveryOther.name)]
     assert line[2].text == "–" and line[0].method == own[0]
 
 
@@ -240,7 +240,7 @@ def test_every_recorded_point_loads_its_own_settings(view):
             assert over is None
             continue
         values = accepted(view, start(view, over))
-        assert sampling(values).look == point.method.split(",")[0]
+        assert sampling(values).look == point.method
         assert view._look(values).code() == code
     assert view.load("Nothing()") is None
 

@@ -1,5 +1,6 @@
 """Every shipped notebook, run from its first cell to its last without a browser."""
 
+import ast
 import json
 import os
 from pathlib import Path
@@ -11,6 +12,16 @@ from nbclient import NotebookClient
 from workbench import shipped
 
 NOTEBOOKS = sorted(shipped.path("notebooks").rglob("*.ipynb"))
+
+
+ASK_PANELS = """
+import gc
+from workbench.panels import Panel
+panels = [thing for thing in gc.get_objects() if isinstance(thing, Panel)]
+assert all(panel.wait(120) for panel in panels)
+print([(panel.status["kind"], panel.status["text"]) for panel in panels])
+"""
+"""What every panel of the notebook says of itself."""
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +38,7 @@ def run(file: Path, home: Path, work: Path, monkeypatch) -> nbformat.NotebookNod
     monkeypatch.setenv("WORKBENCH_HOME", str(home))
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(home / "compiled"))
     notebook = nbformat.read(file, as_version=4)
+    notebook.cells.append(nbformat.v4.new_code_cell(ASK_PANELS))
     client = NotebookClient(notebook, timeout=280, resources={"metadata": {"path": str(work)}})
     return client.execute()
 
@@ -35,12 +47,14 @@ def run(file: Path, home: Path, work: Path, monkeypatch) -> nbformat.NotebookNod
 @pytest.mark.filterwarnings("default")
 def test_runs_through(file, home, tmp_path, monkeypatch):
     done = run(file, home, tmp_path, monkeypatch)
+    told = ast.literal_eval(done.cells.pop().outputs[0].text)
     outputs = [output for cell in done.cells for output in cell.get("outputs", [])]
     said = [output.text for output in outputs if output.output_type == "stream"]
     assert not [text for text in said if "Warning" in text or "Error" in text], said
     shown = [output.data for output in outputs if "data" in output]
     panels = [data for data in shown if "application/vnd.jupyter.widget-view+json" in data]
-    assert panels
+    assert panels and len(told) == len(panels)
+    assert "error" not in [kind for kind, _ in told], told
     # Where no widget can live (a web page, a viewer), the first picture stands as plain HTML.
     assert "<svg" in panels[0]["text/html"]
 

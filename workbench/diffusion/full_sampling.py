@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from workbench.diffusion.plan import Plan
 from workbench.diffusion.planned import PlannedSampling
 from workbench.study.knobs import Knobs as BaseKnobs
 from workbench.study.knobs import knob
-
-if TYPE_CHECKING:
-    from workbench.diffusion.pipeline import Pipeline
 
 
 class FullSampling(PlannedSampling):
@@ -30,8 +25,8 @@ class FullSampling(PlannedSampling):
             "cheapest acceleration there is, and the rival every other one has to beat.",
         )
 
-    def resampled(self, subject: Pipeline) -> Pipeline:
-        return subject.with_sampling(steps=self.knobs.steps or subject.steps)
+    def run_steps(self, steps: int) -> int:
+        return self.knobs.steps or steps
 
     def plan(self, steps: int) -> Plan:
         return Plan.full(steps)

@@ -30,12 +30,12 @@ class PlannedSampling(Method):
         """What each of `steps` steps computes."""
         raise TypeError(f"{type(self).__name__} needs plan(steps)")
 
-    def resampled(self, subject: Pipeline) -> Pipeline:
-        """The subject with this method's own sampler settings; as it is, for most."""
-        return subject
+    def run_steps(self, steps: int) -> int:
+        """How long this method's run is where `steps` are asked for; so long, for most."""
+        return steps
 
     def outline(self, subject: Pipeline) -> Pipeline:
-        changed = self.resampled(subject)
+        changed = subject.with_sampling(steps=self.run_steps(subject.steps))
         return changed.with_plan(self.plan(changed.steps))
 
     def prepare(self, subject: Pipeline, seed: int = 0, report: Report = silent) -> Pipeline:

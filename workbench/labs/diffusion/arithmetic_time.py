@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+from workbench.figures.axes import Axis
 from workbench.figures.charts import Chart, bars
 from workbench.labs.diffusion.scene import Scene
 
@@ -14,7 +17,7 @@ def arithmetic_time(scene: Scene) -> Chart:
         point = scene.point(method)
         row: dict[str, object] = {"method": method.name, "trial_id": method.code()}
         if point is not None:
-            row["predicted"] = 100 * point.share
+            row["predicted"] = 100 * point.share if math.isfinite(point.share) else None
             known = point.seconds if point.basis != "predicted" else None
             if known is not None and base is not None and base.seconds is not None:
                 whole = base.seconds.value
@@ -26,7 +29,7 @@ def arithmetic_time(scene: Scene) -> Chart:
             row.setdefault(name, None)
     return bars(
         rows,
+        Axis("measured", unit="%", domain=(0.0, 120.0)),
         subtitle="% of full sampling · hollow: operations · filled: time, median and range",
-        x_domain=(0.0, 120.0),
         slots=scene.slots,
     )

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from workbench.diffusion.plan import Plan
+from workbench.diffusion.planned import PlannedSampling
 from workbench.labs.diffusion.facts import ModelFacts
 from workbench.labs.diffusion.methods import BASELINE
 from workbench.labs.diffusion.points import Point
@@ -23,13 +24,14 @@ from workbench.study.method import Method
 
 
 def plan_of(method: Method, steps: int) -> Plan:
-    """What a method computes in a run of `steps` steps.
+    """What a method computes in a run of `steps` steps: everything, where it is more than a plan.
 
     Raises:
         PlanError: for settings that make no plan.
     """
-    own = getattr(method.knobs, "steps", None)
-    return method.plan(own or steps)  # type: ignore[attr-defined]
+    if not isinstance(method, PlannedSampling):
+        return Plan.full(steps)
+    return method.plan(method.run_steps(steps))
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,11 @@ class Foresight:
 
         The quality is that of the same method's runs at the same share of operations, between
         them interpolated; a method without runs has none, and so has its time without any
-        baseline timed.
+        baseline timed. Of a method that is more than a plan nothing is known before it runs.
         """
+        if not isinstance(method, PlannedSampling):
+            name = type(method).name
+            return Point(code=method.code(), method=name, share=np.nan, basis="predicted")
         costs, plan = self.facts.costs, plan_of(method, self.sampling.steps)
         passes = 1 if self.sampling.guidance == 1 else 2
         macs = costs.run(plan).macs
@@ -83,7 +88,7 @@ class Foresight:
         quality = {} if ssim is None else {"ssim": _exactly(ssim)}
         return Point(
             code=method.code(),
-            method=method.name,
+            method=type(method).name,
             share=share,
             quality=quality,
             seconds=None if rate is None else _exactly(rate * macs * passes),
@@ -105,9 +110,8 @@ class Foresight:
 
     def _ssim(self, method: Method, share: float) -> float | None:
         runs = {**(self.recorded.points if self.recorded else {}), **self.live}
-        family = method.name.split(",")[0]
-        same = [p for p in runs.values() if p.method.split(",")[0] == family]
-        known = sorted((p.share, p.ssim) for p in same if np.isfinite(p.ssim))
+        same = [p for p in runs.values() if p.method == type(method).name]
+        known = sorted((p.share, p.ssim) for p in same if np.isfinite([p.share, p.ssim]).all())
         if not known:
             return None
         # The full run is every method's end: all operations, no difference.

@@ -18,7 +18,8 @@ class Point:
 
     Args:
         code: the call that makes the method; names the point.
-        share: its multiply-accumulates against the baseline's.
+        method: the class's own name, whatever settings a comparison adds to it.
+        share: its multiply-accumulates against the baseline's; NaN where nobody counts them.
         quality: mean of each quality with its interval, by column without prefix.
         kept_bytes: features held between steps, modelled.
         peak_bytes: measured in a fresh process; None where it was not.
@@ -33,7 +34,7 @@ class Point:
     seconds: Interval | None = None
     kept_bytes: float = 0.0
     peak_bytes: float | None = None
-    gmacs: float = 0.0
+    gmacs: float = float("nan")
     basis: str = "measured"
 
     @property
@@ -58,23 +59,30 @@ class Point:
         return replace(self, seconds=self.seconds.times(seconds), basis="predicted")
 
 
-def points_of(comparison: Comparison, basis: str = "measured") -> dict[str, Point]:
-    """Every method of a comparison, by its code."""
+def points_of(
+    comparison: Comparison, names: Mapping[str, str], basis: str = "measured"
+) -> dict[str, Point]:
+    """Every method of a comparison, by its code.
+
+    Args:
+        names: the class's own name of each method, by its code.
+    """
     tables = comparison.tables
-    base = tables.rows(comparison.baseline).iloc[0]
+    whole = _counted(tables.rows(comparison.baseline).iloc[0])
     found = {}
     for method in tables.methods:
         rows = tables.rows(method)
         first = rows.iloc[0]
-        found[str(first["code"])] = Point(
-            code=str(first["code"]),
-            method=method,
-            share=float(first["cost.macs"] / base["cost.macs"]),
+        code, macs = str(first["code"]), _counted(first)
+        found[code] = Point(
+            code=code,
+            method=names[code],
+            share=macs / whole,
             quality=_qualities(comparison, method),
             seconds=_seconds(first),
-            kept_bytes=float(first.get("cost.cache_bytes", 0.0)),
+            kept_bytes=_known(first, "cost.cache_bytes") or 0.0,
             peak_bytes=_known(first, "cost.peak_memory"),
-            gmacs=float(first["cost.macs"]) / 1e9,
+            gmacs=macs / 1e9,
             basis=basis,
         )
     return found
@@ -90,6 +98,11 @@ def _seconds(first: Any) -> Interval | None:
     if value is None:
         return None
     return Interval(value, float(first["cost.latency_low"]), float(first["cost.latency_high"]), 0)
+
+
+def _counted(row: Any) -> float:
+    """Modelled multiply-accumulates; NaN for a method that predicts none."""
+    return float(row.get("cost.macs", float("nan")))
 
 
 def _known(row: Any, column: str) -> float | None:

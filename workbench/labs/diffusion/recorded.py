@@ -14,6 +14,7 @@ import numpy as np
 from workbench import shipped
 from workbench.checkpoints import read_tensors
 from workbench.labs.diffusion.facts import ModelFacts
+from workbench.labs.diffusion.methods import BASELINE, DEFAULT, MethodClass, group_id
 from workbench.labs.diffusion.points import Point, points_of
 from workbench.study.comparison import Comparison
 from workbench.study.tables import Tables
@@ -64,10 +65,13 @@ def recorded(folder: str | None = None) -> Recorded:
     place = Path(folder) if folder else shipped.path(FOLDER)
     about = json.loads((place / "lab.json").read_text())
     comparison = Comparison(Tables.load(place), about["baseline"])
+    kinds: list[MethodClass] = [BASELINE, *DEFAULT]
+    groups = {group_id(kind): kind.name for kind in kinds}
+    names = {code: groups[next(iter(knobs))] for code, knobs in about["knobs"].items()}
     drift = read_tensors(place / "drift.safetensors")
     return Recorded(
         comparison=comparison,
-        points=points_of(comparison, "recorded"),
+        points=points_of(comparison, names, "recorded"),
         setting=about["setting"],
         device=about["device"],
         date=about["date"],

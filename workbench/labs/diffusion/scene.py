@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from workbench.diffusion.encoder_propagation import EncoderPropagation
+from workbench.diffusion.feature_inheritance import FeatureInheritance
 from workbench.diffusion.full_sampling import FewerSteps, FullSampling
 from workbench.diffusion.plan import Plan
 from workbench.labs.diffusion.points import Point
@@ -50,16 +52,14 @@ class Scene:
     def point(self, method: Method) -> Point | None:
         return self.points.get(method.code())
 
-    def slot(self, method: Method | str) -> int:
+    def slot(self, method: Method) -> int:
         """Colour and mark of a method."""
-        name = method if isinstance(method, str) else method.name
-        return self.slots[name.split(",")[0]]
+        return self.slots[type(method).name]
 
 
 def series_name(name: str) -> str:
     """Fewer steps continue the baseline's line: the same sampler, sooner done."""
-    family = name.split(",")[0]
-    return FullSampling.name if family == FewerSteps.name else family
+    return FullSampling.name if name == FewerSteps.name else name
 
 
 def setting_words(point: Point, knobs: Mapping[str, Mapping[str, object]], steps: int) -> str:
@@ -67,17 +67,21 @@ def setting_words(point: Point, knobs: Mapping[str, Mapping[str, object]], steps
     if point.method == FullSampling.name:
         return f"{steps} steps"
     settings = next(iter(knobs.values()), {})
-    if "key_steps" in settings:
+    if not settings:
+        return ""
+    if point.method == EncoderPropagation.name:
         named = str(settings["key_steps"])
         words = [f"every {settings['interval']}" if named == "uniform" else KEY_LISTS[named]]
         words += [f"{settings['injection']} noise"] if settings["injection"] else []
         return ", ".join(words)
-    if "mode" in settings:
+    if point.method == FeatureInheritance.name:
         every = "my steps" if settings["mode"] == "custom" else f"every {settings['interval']}"
         words = ["centre-dense"] if settings["mode"] == "centre-dense" else []
         words += [f"branch {settings['branch']}"] if settings["branch"] else []
         return ", ".join([every, *words])
-    return f"{settings['steps']} steps" if "steps" in settings else ""
+    if point.method == FewerSteps.name:
+        return f"{settings['steps']} steps"
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in settings.items())
 
 
 KEY_LISTS = {

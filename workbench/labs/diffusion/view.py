@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.diffusion.plan import PlanError
-from workbench.diffusion.planned import PlannedSampling, plan_problems
 from workbench.figures import palette
 from workbench.figures.chart import Chart
 from workbench.labs.diffusion import export
 from workbench.labs.diffusion.arithmetic_time import arithmetic_time
+from workbench.labs.diffusion.checks import problems
 from workbench.labs.diffusion.claims import claim
 from workbench.labs.diffusion.drift_map import drift_map
 from workbench.labs.diffusion.error_by_step import error_by_step
@@ -44,7 +44,6 @@ from workbench.panels.view import Hints, KnobGroup, Problem, Slot, StepStrip, Va
 from workbench.progress import Report
 from workbench.study.comparison import Comparison
 from workbench.study.method import Method
-from workbench.study.method import Problem as MethodProblem
 from workbench.study.study import Study
 
 if TYPE_CHECKING:
@@ -119,30 +118,10 @@ class DiffusionView(View):
 
     def check(self, values: Values) -> list[Problem]:
         """Plans that no sampler can run, or that save nothing; and what a method checks itself."""
-        found = []
-        for method in chosen(self.methods, values)[1:]:
-            group = group_id(type(method))
-            try:
-                problems = self._plan_problems(method, values) + self._own_problems(method, values)
-            except (PlanError, ValueError) as error:
-                field = getattr(method, "plan_field", "")
-                found.append(Problem("error", field, str(error), group))
-                continue
-            found += [Problem(p.level, p.field, p.message, group) for p in problems]
-        return found
-
-    def _plan_problems(self, method: Method, values: Values) -> list[MethodProblem]:
-        if not isinstance(method, PlannedSampling):
-            return []
-        steps, passes = sampling(values).steps, 1 if sampling(values).guidance == 1 else 2
-        field = method.plan_field or "steps"
-        return plan_problems(plan_of(method, steps), steps, self.facts.costs, passes, field)
-
-    def _own_problems(self, method: Method, values: Values) -> list[MethodProblem]:
-        # Only a method with limits of its own is shown the model: loading it takes seconds.
-        if type(method).check in (Method.check, PlannedSampling.check):
-            return []
-        return method.check(self._study(values).subject)
+        methods = chosen(self.methods, values)[1:]
+        costs = self.facts.costs
+        found = [problems(m, values, costs, lambda: self._study(values).subject) for m in methods]
+        return [problem for each in found for problem in each]
 
     def hints(self, values: Values) -> Hints:
         """Which method is looked at, and its steps as they will run."""
@@ -192,12 +171,13 @@ class DiffusionView(View):
         methods = chosen(self.methods, values)
         context = self._context(values)
         self.values_shown = values
+        names = {method.code(): type(method).name for method in methods}
         for comparison in progressive(
             methods, about, repeats=ROUNDS, memory=Store(), report=report
         ):
             self.comparisons[self._asked(values)] = comparison
             known = self.measured.setdefault(context, {})
-            known |= {c: p.keeping(known.get(c)) for c, p in points_of(comparison).items()}
+            known |= {c: p.keeping(known.get(c)) for c, p in points_of(comparison, names).items()}
             self._remember(methods)
             self.live_pictures.setdefault(context, {}).update(_pictures(comparison))
             yield self._picture(self._scene(values), values, "measured")
