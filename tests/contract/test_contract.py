@@ -138,7 +138,7 @@ def charts(comparison):
     unit = tables.columns[cost].unit
     yield pareto(tables.trials, Axis(cost, f"Time [{unit}]"), quality)
     means = tables.trials.groupby("method", sort=False)[cost].mean().reset_index()
-    yield bars(means, measured=cost, title="Which takes how long?", subtitle=unit, unit=unit)
+    yield bars(means, Axis(cost, unit=unit), title="Which takes how long?", subtitle=unit)
     curves = tables.series[tables.series["name"] != "cost.latency.again"]
     if len(curves):
         curves = curves[curves["name"] == curves["name"].iloc[0]]

@@ -61,7 +61,7 @@ def draw_bars():
         {"method": name, "predicted": p, "measured": m, "low": m - s, "high": m + s}
         for name, (p, m, s) in zip(SLOTS, values, strict=True)
     ]
-    return bars(rows, slots=SLOTS, x_domain=(0, 100))
+    return bars(rows, Axis("measured", unit="%", domain=(0, 100)), slots=SLOTS)
 
 
 def draw_heat():

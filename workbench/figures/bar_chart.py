@@ -2,10 +2,11 @@
 
 import functools
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from workbench.figures import axes, layers, theme
-from workbench.figures.axes import Axis, Domain
+from workbench.figures.axes import Axis
 from workbench.figures.chart import Chart, Row, records, slots_of
 from workbench.figures.grammar import alt, unchecked
 from workbench.figures.numbers import number
@@ -15,54 +16,54 @@ from workbench.figures.palette import Palette
 GROUP = 46
 """Height of one method's name and bars, px."""
 
+GUTTER = 46
+"""Room for the number of the longest bar, px."""
+
+MEASURED = Axis("measured", unit="%")
+
 
 def bars(
     rows: Any,
+    measured: str | Axis | Mapping[str, Any] = MEASURED,
+    predicted: str = "predicted",
     *,
     title: str = "Is saved arithmetic saved time?",
     subtitle: str = "% of full sampling · hollow: operations · filled: time",
     description: str = "",
-    x_title: str = "",
-    unit: str = "%",
-    x_domain: Domain | None = None,
-    method: str = "method",
-    predicted: str = "predicted",
-    measured: str = "measured",
-    low: str = "low",
-    high: str = "high",
-    key: str = "trial_id",
     slots: Palette | Mapping[str, int] | None = None,
 ) -> Chart:
     """Draws two bars for each row: what was predicted over what was measured.
 
     Args:
-        rows: data frame or mappings, one per method, in the order they stand.
+        rows: data frame or mappings, one per method, in the order they stand: `method`, either
+            value or both, and where known `low` and `high`, the whisker of the measured one, and
+            `trial_id`.
+        measured: a column or an `Axis`; usually without a title, as the subtitle gives the unit.
+        predicted: column of the same quantity before it was measured.
         title: the question.
-        x_title: word below the axis; usually empty, as the subtitle gives the unit.
-        unit: sign behind each tick.
-        x_domain: fixed ends; from zero to a round number when None.
-        method, predicted, measured, low, high, key: columns. Either value may be missing;
-            `low` and `high` are the whisker of the measured one.
         slots: palette or slot by method; the shared palette when None.
 
     Raises:
         ChartError: if the method's column is missing.
     """
-    arguments = {name: value for name, value in locals().items() if name not in ("rows", "slots")}
-    found = records(rows, (method,), "bars")
-    used = slots_of(found, method, slots)
-    arguments["slots"] = used
+    axis = Axis.of(measured)
+    found = records(rows, ("method",), "bars")
+    used = slots_of(found, "method", slots)
+    arguments = {
+        "measured": axis.record(), "predicted": predicted, "title": title, "subtitle": subtitle,
+        "description": description, "slots": used,
+    }  # fmt: skip
     live: list[Row] = []
     names: list[Row] = []
     for place, row in enumerate(found):
-        name, top = str(row[method]), GROUP * place
-        trial = str(row[key]) if row.get(key) is not None else name
+        name, top = str(row["method"]), GROUP * place
+        trial = str(row["trial_id"]) if row.get("trial_id") is not None else name
         names.append({"text": name, "slot": used[name], "y": top + 8, "zero": 0})
-        for hollow, column in ((True, predicted), (False, measured)):
+        for hollow, column in ((True, predicted), (False, axis.column)):
             value = row.get(column)
             if value is None:
                 continue
-            whisker = (None, None) if hollow else (row.get(low), row.get(high))
+            whisker = (None, None) if hollow else (row.get("low"), row.get("high"))
             written = about(number(value)) if hollow else number(value)
             live.append({
                 "key": f"{trial} {'predicted' if hollow else 'measured'}",
@@ -74,11 +75,11 @@ def bars(
                 "end": max(value, whisker[1] or value), "text": written,
             })  # fmt: skip
     values = [row["end"] for row in live] + [row["value"] for row in live]
-    ends: Domain = (x_domain[0], x_domain[1]) if x_domain else axes.domain(values, zero=True)
-    if x_domain is None and live and ends[1] > max(values):
-        ends = (ends[0], max(values))  # the longest bar reaches the end of the plot
-    spec = _spec(x_title, unit, ends, max(len(found), 1))
-    said = description or _finding(title, live, unit)
+    if axis.domain is None:
+        low, high = axes.domain(values, zero=True)
+        axis = replace(axis, domain=(low, min(high, max(values, default=high))))
+    spec = _spec(axis, max(len(found), 1))
+    said = description or _finding(title, live, axis.unit)
     return Chart(
         form="bars",
         title=title,
@@ -101,16 +102,10 @@ def _finding(title: str, live: Sequence[Row], unit: str) -> str:
 
 @functools.lru_cache(maxsize=32)
 @unchecked
-def _spec(x_title: str, unit: str, ends: Domain, count: int) -> dict[str, Any]:
-    words = Axis("zero", x_title, unit, ends).ticks()
-    gutter = 46
-    x = alt.X(
-        "zero:Q",
-        scale=alt.Scale(
-            domain=list(ends), nice=False, zero=False, range=[0, {"expr": f"width - {gutter}"}]
-        ),
-        axis=layers.x_axis(words, grid=True, domain=False, ticks=False),
-    )
+def _spec(axis: Axis, count: int) -> dict[str, Any]:
+    look = {"grid": True, "domain": False, "ticks": False}
+    edge = {"range": [0, {"expr": f"width - {GUTTER}"}]}
+    x = layers.x_channel(axis, "zero", scale=edge, look=look)
     height = GROUP * count
     down = alt.Scale(domain=[0, height], range=[0, {"expr": "height"}], nice=False, zero=False)
 
@@ -152,9 +147,9 @@ def _spec(x_title: str, unit: str, ends: Domain, count: int) -> dict[str, Any]:
     columns = [
         {"field": "method", "title": "Method"},
         {"field": "predicted", "title": "Basis"},
-        {"field": "value", "title": x_title or "Value", "unit": unit},
-        {"field": "low", "title": "Low", "unit": unit},
-        {"field": "high", "title": "High", "unit": unit},
+        {"field": "value", "title": axis.title or "Value", "unit": axis.unit},
+        {"field": "low", "title": "Low", "unit": axis.unit},
+        {"field": "high", "title": "High", "unit": axis.unit},
     ]
     about_live = {
         "series": "method",

@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 from workbench.figures import layers, theme
+from workbench.figures.axes import Axis
 from workbench.figures.chart import Chart, ChartError, Row, records
 from workbench.figures.grammar import alt, unchecked
 from workbench.figures.numbers import number, setting
@@ -16,6 +17,10 @@ ROW = 17
 """Height of a block's row, px."""
 
 PLAN = "plan"
+
+STEP = Axis("step", "Sampling step")
+BLOCK = Axis("block", "Block")
+CHANGE = Axis("value", "Change")
 
 THIN = 6
 """Height of the strip that stands for a reused cell, px."""
@@ -29,20 +34,16 @@ MARGIN = BAR + 46
 
 def heat(
     rows: Any,
-    x: str = "step",
-    y: str = "block",
-    value: str = "value",
+    x: str | Axis | Mapping[str, Any] = STEP,
+    y: str | Axis | Mapping[str, Any] = BLOCK,
+    value: str | Axis | Mapping[str, Any] = CHANGE,
     *,
     title: str = "Where do features move, and what does the plan skip?",
     subtitle: str = "Relative change since the step before · thin: reused from the key step",
     description: str = "",
-    x_title: str = "Sampling step",
-    y_title: str = "Block",
-    value_title: str = "Change",
     steps: int = 0,
     blocks: Sequence[str] = (),
     plan: Sequence[int] = (),
-    reused: str = "reused",
     thresholds: Sequence[float] = (),
     beside: Mapping[str, float] | None = None,
     beside_title: str = "",
@@ -53,14 +54,14 @@ def heat(
     """Draws a value for each step and block as a stepped shade.
 
     Args:
-        rows: data frame or mappings, one per cell.
-        x, y, value: columns: step from 0, block's name, value.
+        rows: data frame or mappings, one per cell, with the columns of x, y and value; `reused`
+            tells that a cell is not computed, which makes it thin.
+        x, y, value: step from 0, block's name, value: a column or an `Axis`, of which column and
+            title count.
         title: the question.
-        value_title: what a cell shows, for speech and table.
         steps: number of steps; one more than the largest when 0.
         blocks: names from top to bottom; order of appearance when empty.
         plan: key steps, drawn above: filled where a step runs in full, hollow until the next.
-        reused: column telling that a cell is not computed; such cells are thin.
         thresholds: 7 rising values between the 8 shades; from the rows when empty.
         beside: a counted number of each block, drawn as a bar right of its row.
         beside_title, beside_unit: what those bars show, and the sign behind each number.
@@ -70,32 +71,37 @@ def heat(
     Raises:
         ChartError: if a column is missing or thresholds do not rise.
     """
-    arguments = {name: given for name, given in locals().items() if name != "rows"}
-    found = records(rows, (x, y, value), "heat")
-    names = list(blocks) or list(dict.fromkeys(str(row[y]) for row in found))
-    count = steps or 1 + max((int(row[x]) for row in found), default=0)
-    levels = tuple(thresholds) or _thresholds([row[value] for row in found])
+    step, block, shade = Axis.of(x), Axis.of(y), Axis.of(value)
+    found = records(rows, (step.column, block.column, shade.column), "heat")
+    names = list(blocks) or list(dict.fromkeys(str(row[block.column]) for row in found))
+    count = steps or 1 + max((int(row[step.column]) for row in found), default=0)
+    levels = tuple(thresholds) or _thresholds([row[shade.column] for row in found])
     if len(levels) != 7 or any(a >= b for a, b in pairwise(levels)):
         raise ChartError(f"heat: thresholds must be 7 rising values: {list(levels)}")
     number_slot = slot if slot is not None else shared_slot(method) if method else 1
     keys = sorted({int(step) for step in plan if 0 <= int(step) < count})
-    arguments |= {
-        "blocks": names, "steps": count, "thresholds": list(levels), "slot": number_slot,
-        "plan": keys, "beside": dict(beside or {}),
+    arguments = {
+        "x": step.record(), "y": block.record(), "value": shade.record(), "title": title,
+        "subtitle": subtitle, "description": description, "steps": count, "blocks": names,
+        "plan": keys, "thresholds": list(levels), "beside": dict(beside or {}),
+        "beside_title": beside_title, "beside_unit": beside_unit, "method": method,
+        "slot": number_slot,
     }  # fmt: skip
     live = [
         {
-            "key": f"{int(row[x])} {row[y]}", "step": int(row[x]), "block": str(row[y]),
-            "left": row[x] - 0.5, "right": row[x] + 0.5, "value": row[value],
-            "label": "", "reused": bool(row.get(reused)),
+            "key": f"{int(row[step.column])} {row[block.column]}",
+            "step": int(row[step.column]), "block": str(row[block.column]),
+            "left": row[step.column] - 0.5, "right": row[step.column] + 0.5,
+            "value": row[shade.column], "label": "", "reused": bool(row.get("reused")),
         }
-        for row in found if row[value] is not None and str(row[y]) in names
+        for row in found if row[shade.column] is not None and str(row[block.column]) in names
     ]  # fmt: skip
     spans = _plan_rows(keys, count, number_slot)
     shown = ([PLAN] if keys else []) + names
     said = description or _finding(title, live)
     bars = _beside_rows(beside or {}, names, beside_title, beside_unit)
-    spec = _spec(x_title, y_title, value_title, count, tuple(shown), levels, bool(keys), bool(bars))
+    heads = (step.name, block.name, shade.name)
+    spec = _spec(heads, count, tuple(shown), levels, bool(keys), bool(bars))
     return Chart(
         form="heat",
         title=title,
@@ -204,7 +210,7 @@ def _beside(middle: str, planned: bool) -> list[alt.Chart]:
 @functools.lru_cache(maxsize=32)
 @unchecked
 def _spec(
-    x_title: str, y_title: str, value_title: str, count: int, shown: tuple[str, ...],
+    heads: tuple[str, str, str], count: int, shown: tuple[str, ...],
     levels: tuple[float, ...], planned: bool, margin: bool,
 ) -> dict[str, Any]:  # fmt: skip
     height = ROW * len(shown) + (2 if planned else 0)
@@ -216,7 +222,7 @@ def _spec(
             range=[0, {"expr": f"width - {MARGIN if margin else 0}"}],
         ),
         axis=alt.Axis(
-            title=x_title, values=list(range(0, count, every)), domain=False, ticks=False,
+            title=heads[0], values=list(range(0, count, every)), domain=False, ticks=False,
             grid=False, labelOverlap="greedy", labelSeparation=4, labelFlush=False,
         ),
     )  # fmt: skip
@@ -288,9 +294,9 @@ def _spec(
         .encode(text="text:N")
     )
     columns = [
-        {"field": "block", "title": y_title},
-        {"field": "step", "title": x_title},
-        {"field": "value", "title": value_title},
+        {"field": "block", "title": heads[1]},
+        {"field": "step", "title": heads[0]},
+        {"field": "value", "title": heads[2]},
     ]
     about = {
         "series": "block",

@@ -38,15 +38,31 @@ def expr(text: str) -> alt.ExprRef:
     return alt.ExprRef(text)
 
 
-def x_channel(axis: Axis, name: str = "x", scale: Mapping[str, Any] | None = None) -> alt.X:
+def x_channel(
+    axis: Axis,
+    name: str = "x",
+    scale: Mapping[str, Any] | None = None,
+    look: Mapping[str, Any] | None = None,
+) -> alt.X:
     """Returns the horizontal position: axis words below, line and ticks, no grid.
 
     Args:
         axis: fitted to the rows.
         name: field that holds the plotted value.
         scale: more of the scale, such as its range.
+        look: more of the axis, such as a grid.
     """
-    return alt.X(f"{name}:Q", scale=_scale(axis, **(scale or {})), axis=x_axis(axis.ticks()))
+    words = axis.ticks()
+    drawn = alt.Axis(
+        title=words["title"] or None,
+        values=words["values"],
+        labelExpr=axes.label_expression(words["values"], words["labels"]),
+        labelOverlap="greedy",
+        labelSeparation=4,
+        labelFlush=False,
+        **(look or {}),
+    )
+    return alt.X(f"{name}:Q", scale=_scale(axis, **(scale or {})), axis=drawn)
 
 
 def y_channel(axis: Axis, name: str = "y") -> alt.Y:
@@ -65,19 +81,6 @@ def y_channel(axis: Axis, name: str = "y") -> alt.Y:
         labelExpr=axes.label_expression(words["values"], words["labels"]),
     )
     return alt.Y(f"{name}:Q", scale=_scale(axis), axis=look)
-
-
-def x_axis(words: dict[str, Any], **more: Any) -> alt.Axis:
-    """Returns the look of a horizontal axis with the ticks it is given."""
-    return alt.Axis(
-        title=words["title"] or None,
-        values=words["values"],
-        labelExpr=axes.label_expression(words["values"], words["labels"]),
-        labelOverlap="greedy",
-        labelSeparation=4,
-        labelFlush=False,
-        **more,
-    )
 
 
 def _scale(axis: Axis, **more: Any) -> alt.Scale:
