@@ -10,7 +10,6 @@ import pytest
 
 from workbench.diffusion import driver
 from workbench.diffusion.plan import Plan
-from workbench.diffusion.unet import Features
 from workbench.study import Cancelled
 
 SEEDS = (0, 1, 7)
@@ -43,7 +42,7 @@ def by_hand(pipeline, inputs, parts, found):
         for name, context in contexts.items():
             time = jnp.float32(t)
             if action == "decode":
-                whole = parts.decode(Features(*kept[name]), time, context)
+                whole = parts.decode(*kept[name], time, context)
             elif action == "shallow":
                 whole = parts.shallow(now, time, context, kept[name], pipeline.plan.branch)
             elif "shallow" in pipeline.plan.actions:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from workbench.diffusion.unet import Features, UNet2DCondition, UNetConfig, new_unet
+from workbench.diffusion.unet import UNet2DCondition, UNetConfig, new_unet
 from workbench.diffusion.unet.layers import GroupNorm, sinusoid
 
 SMALL = UNetConfig(
@@ -87,7 +87,7 @@ def test_decode_of_encode_is_the_call() -> None:
     assert whole.shape == x.shape
     assert whole.dtype == jnp.float32
     assert float(jnp.std(whole)) > 1e-3
-    halves = unet.decode(unet.encode(x, t, context), t, context)
+    halves = unet.decode(*unet.encode(x, t, context), t, context)
     np.testing.assert_allclose(halves, whole, rtol=0, atol=2e-6)
 
 
@@ -283,6 +283,6 @@ def test_refusals_at_the_call(unchecked_shapes) -> None:
     with pytest.raises(ValueError, match="lies inside 'conv_in'|lies inside"):
         unet.run(x, t, context, wanted=("mid.layer.1.resnet",), given={"mid": x})
     with pytest.raises(ValueError, match="2 skips; this UNet has 4"):
-        unet.decode(Features((x, x), x), t, context)
+        unet.decode((x, x), x, t, context)
     with pytest.raises(ValueError, match="x is None"):
         unet.run(None, t, context, given={"mid": jnp.zeros((2, 4, 4, 16))})

@@ -111,7 +111,7 @@ def _halves(unet, x, t, context):
     @jax.jit
     def forward(weights, x, t, context):
         unet = nnx.merge(graph, weights)
-        return unet.decode(unet.encode(x, t, context), t, context)
+        return unet.decode(*unet.encode(x, t, context), t, context)
 
     return forward(weights, jnp.asarray(x), jnp.asarray(t), jnp.asarray(context))
 

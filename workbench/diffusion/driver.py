@@ -16,6 +16,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array
 
+from workbench import home
 from workbench.diffusion.costs import abstract_unet
 from workbench.diffusion.pipeline import Inputs, Pipeline
 from workbench.diffusion.steps import (
@@ -76,6 +77,7 @@ class Programs:
     """
 
     def __init__(self, config: UNetConfig):
+        home.keep_compiled()
         graph, state = nnx.split(abstract_unet(config))
         treedef = jax.tree.structure(state)
         self.unet = lambda weights: nnx.merge(graph, jax.tree.unflatten(treedef, weights))
@@ -119,7 +121,8 @@ class Programs:
         steps, passes = rows.timestep.shape[0], fixed.context.shape[0]
         tile = partial(_tiled, times=steps)
         timesteps = jnp.repeat(rows.timestep, passes)
-        output = self.unet(weights).decode(jax.tree.map(tile, kept), timesteps, tile(fixed.context))
+        skips, mid = jax.tree.map(tile, kept)
+        output = self.unet(weights).decode(skips, mid, timesteps, tile(fixed.context))
         grouped = output.reshape(steps, passes, *output.shape[1:])
         outputs = jax.vmap(lambda value: guided(value, fixed))(grouped)
         return updates(carry, outputs, rows, fixed)

@@ -90,12 +90,13 @@ class UNet2DCondition(nnx.Module):
 
     def decode(
         self,
-        features: Features,
+        skips: Sequence[Float[Array, "B _ _ _"]],
+        mid: Float[Array, "B h w E"],
         t: ArrayLike,
         context: Float[Array, "B T D"] | None = None,
     ) -> Float[Array, "B H W O"]:
-        """Up blocks and output; `decode(encode(x, t, c), t, c)` is `unet(x, t, c)`."""
-        return self.run(None, t, context, given=self.given(features))[OUTPUT]
+        """Up blocks and output; `decode(*encode(x, t, c), t, c)` is `unet(x, t, c)`."""
+        return self.run(None, t, context, given=self.given(Features(tuple(skips), mid)))[OUTPUT]
 
     def full(
         self,
