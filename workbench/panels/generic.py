@@ -23,6 +23,7 @@ from workbench.study.study import Study
 
 if TYPE_CHECKING:
     from workbench.figures.chart import Chart
+    from workbench.measure.roofline import Peaks
 
 ROUNDS = 5
 TITLE = "What does each saving cost?"
@@ -37,6 +38,7 @@ class CompareView(View):
         title: name of the panel.
         memory: where finished outputs are kept, such as `workbench.runs.Store()`.
         rounds: timed rounds; 0 measures no time and charts modelled arithmetic.
+        peaks: peak rates to hold the work against, see `compare`.
     """
 
     def __init__(
@@ -47,9 +49,11 @@ class CompareView(View):
         title: str = "Comparison",
         memory: Memory | None = None,
         rounds: int = ROUNDS,
+        peaks: Peaks | None = None,
     ) -> None:
         self.methods = list(methods)
         self.make_study, self.memory, self.rounds = study_factory, memory, rounds
+        self.peaks = peaks
         names = [method.name for method in distinct(methods)]
         self.title, self.study_line = title, ", ".join(names)
         declared = {name: m.slot for name, m in zip(names[1:], methods[1:], strict=True)}
@@ -131,6 +135,7 @@ class CompareView(View):
             self.study,
             repeats=self.rounds,
             memory=self.memory,
+            peaks=self.peaks,
             report=report,
         ):
             self.comparison = comparison
