@@ -7,6 +7,8 @@ const CHART_STYLE = `
 .wb-chart-plot svg { display: block; overflow: visible; }
 .wb-chart-plot svg text { font-variant-numeric: tabular-nums; }
 .wb-chart-plot[data-pick="true"] { cursor: pointer; }
+.wb-chart-plot :is(.labels_marks, .halo_marks, .readout_marks, .readout_halo_marks) {
+  pointer-events: none; }
 .wb-chart-cursor { position: absolute; box-sizing: border-box; pointer-events: none;
   border: 2px solid var(--wb-focus); }
 .wb-chart-empty { display: flex; align-items: center; justify-content: center; min-height: 120px;
