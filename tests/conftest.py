@@ -13,6 +13,7 @@ os.environ["JAX_NUMPY_DTYPE_PROMOTION"] = "strict"
 os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)
+os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
 
 _store = tempfile.TemporaryDirectory(prefix="workbench-tests-")
 os.environ["WORKBENCH_HOME"] = _store.name

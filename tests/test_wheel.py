@@ -53,7 +53,11 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run_outside(python: Path, *arguments: str) -> str:
     """What the installed `python` prints, run in its own folder with a store of its own."""
     place = python.parents[2]
-    environment = {name: v for name, v in os.environ.items() if not name.startswith("JAX_NUMPY")}
+    environment = {
+        name: v
+        for name, v in os.environ.items()
+        if not name.startswith(("JAX_NUMPY", "JAX_ENABLE"))
+    }
     environment |= {"WORKBENCH_HOME": str(place / "home"), "PYTHONWARNINGS": "default"}
     environment.pop("PYTHONPATH", None)
     done = subprocess.run(

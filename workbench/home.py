@@ -30,9 +30,26 @@ def data() -> Path:
 
 
 def compile_cache() -> Path:
-    """Where compiled JAX programs are kept between kernels (`jax_compilation_cache_dir`)."""
+    """Where compiled JAX programs are kept between processes (`keep_compiled`)."""
     chosen = os.environ.get("JAX_COMPILATION_CACHE_DIR")
     return Path(chosen) if chosen else home() / "compiled"
+
+
+def keep_compiled() -> None:
+    """Programs that JAX compiles from here on serve later processes too; the user's choice stays.
+
+    Called before anything large is compiled, and not at import.
+    """
+    import jax
+    from jax.experimental.compilation_cache import compilation_cache
+
+    chosen = jax.config.jax_compilation_cache_dir is not None
+    if chosen or not jax.config.jax_enable_compilation_cache:
+        return
+    jax.config.update("jax_compilation_cache_dir", str(compile_cache()))
+    if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    compilation_cache.reset_cache()  # JAX asks for the folder once, when it first compiles
 
 
 def _place(places: dict[str, tuple[str, str]]) -> Path:

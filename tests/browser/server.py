@@ -36,7 +36,11 @@ def private_environment(folder: Path) -> dict[str, str]:
         "WORKBENCH_HOME": folder / "home",
     }
     # The strict flags are for our tests' own process; a user's kernel runs without them.
-    inherited = {name: v for name, v in os.environ.items() if not name.startswith("JAX_NUMPY")}
+    inherited = {
+        name: v
+        for name, v in os.environ.items()
+        if not name.startswith(("JAX_NUMPY", "JAX_ENABLE"))
+    }
     return inherited | {name: str(path) for name, path in wanted.items()} | {"BROWSER": "none"}
 
 

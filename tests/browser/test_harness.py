@@ -80,12 +80,6 @@ def test_an_error_in_a_cell_is_seen(lab_page):
 
 
 def test_kernel_environment(lab_page):
-    lab = lab_page(
-        [
-            "import os, workbench\n"
-            "print('prealloc', os.environ['XLA_PYTHON_CLIENT_PREALLOCATE'],"
-            " os.environ['JAX_COMPILATION_CACHE_DIR'].endswith('compiled'))"
-        ]
-    )
+    lab = lab_page(["import os\nprint(os.environ['XLA_PYTHON_CLIENT_PREALLOCATE'])"])
     lab.run_all()
-    assert lab.output().first.inner_text().strip() == "prealloc false True"
+    assert lab.output().first.inner_text().strip() == "false"

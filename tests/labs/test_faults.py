@@ -55,7 +55,7 @@ print(frame[["trial_id", "quality.ssim", "quality.psnr"]].to_json(double_precisi
 
 
 def process(home: Path, seeds: int) -> subprocess.Popen[str]:
-    env = {k: v for k, v in os.environ.items() if not k.startswith("JAX_NUMPY")}
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("JAX_NUMPY", "JAX_ENABLE"))}
     env |= {"PYTHONPATH": str(ROOT), "WORKBENCH_HOME": str(home)}
     env["JAX_COMPILATION_CACHE_DIR"] = str(home.parent / "compiled")
     command = [sys.executable, "-c", RUN, str(seeds)]

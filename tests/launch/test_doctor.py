@@ -1,7 +1,5 @@
 """The doctor tells what is here, and its exit status says whether the lab can run."""
 
-from pathlib import Path
-
 import jax
 
 from workbench import home
@@ -43,11 +41,3 @@ def test_energy_says_what_can_be_read_and_why_not(monkeypatch):
     processor, board = doctor._energy()
     assert not processor.well and processor.text == "left empty: no counter"
     assert board.well and board.text == "readable"
-
-
-def test_home_follows_the_system(monkeypatch):
-    monkeypatch.delenv("WORKBENCH_HOME")
-    monkeypatch.setattr(home.sys, "platform", "linux")
-    monkeypatch.setenv("XDG_CACHE_HOME", "/caches")
-    assert home.home() == Path("/caches/efficiency-workbench")
-    assert home.compile_cache() == Path("/caches/efficiency-workbench/compiled")

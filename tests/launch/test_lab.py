@@ -8,7 +8,6 @@ import urllib.request
 
 import pytest
 
-from workbench import home
 from workbench.launch import lab
 
 
@@ -49,7 +48,6 @@ def test_settings_name_this_interpreter_and_silence_the_news(tmp_path, monkeypat
     kernel = json.loads((tmp_path / "share/kernels/python3/kernel.json").read_text("utf-8"))
     assert kernel["argv"][0] == lab.sys.executable
     assert kernel["env"]["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false"
-    assert kernel["env"]["JAX_COMPILATION_CACHE_DIR"] == str(home.compile_cache())
     overrides = tmp_path / "etc/labconfig/default_setting_overrides.json"
     (settings,) = json.loads(overrides.read_text("utf-8")).values()
     assert settings["fetchNews"] == "false"

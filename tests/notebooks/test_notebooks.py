@@ -31,12 +31,11 @@ def home(tmp_path_factory) -> Path:
 
 def run(file: Path, home: Path, work: Path, monkeypatch) -> nbformat.NotebookNode:
     # A user's kernel: none of this process's strict flags, everything private.
-    for name in [name for name in os.environ if name.startswith("JAX_NUMPY")]:
+    for name in [name for name in os.environ if name.startswith(("JAX_NUMPY", "JAX_ENABLE"))]:
         monkeypatch.delenv(name)
     for name in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"):
         monkeypatch.setenv(name, str(work / name.lower()))
     monkeypatch.setenv("WORKBENCH_HOME", str(home))
-    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(home / "compiled"))
     notebook = nbformat.read(file, as_version=4)
     notebook.cells.append(nbformat.v4.new_code_cell(ASK_PANELS))
     client = NotebookClient(notebook, timeout=280, resources={"metadata": {"path": str(work)}})

@@ -15,6 +15,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
+from workbench import home
 from workbench.checkpoints import CheckpointError
 from workbench.diffusion.checkpoint import load_unet
 from workbench.diffusion.conditioning import ClassTokens
@@ -75,6 +76,7 @@ class Pipeline:
         Raises:
             CheckpointError: for a missing, truncated or mislabelled part, naming it.
         """
+        home.keep_compiled()
         folder = Path(folder)
         unet = load_unet(folder / "unet")
         tokens = ClassTokens.load(folder / "class_tokens")
@@ -179,7 +181,8 @@ def _as_sampler(scheduler: Scheduler, name: str) -> Scheduler:
 
 def _hash_of_weights(folder: Path) -> str:
     digest = hashlib.sha256()
-    for file in sorted(folder.glob("*/*.safetensors")):
-        digest.update(str(file.relative_to(folder)).encode())
-        digest.update(file.read_bytes())
+    names = sorted(file.relative_to(folder).as_posix() for file in folder.glob("*/*.safetensors"))
+    for name in names:
+        digest.update(name.encode())
+        digest.update((folder / name).read_bytes())
     return digest.hexdigest()[:16]

@@ -55,13 +55,9 @@ def browser_at_hand() -> bool:
 
 def kernel_environment() -> dict[str, str]:
     """What every kernel is started with; what the user has set already stays."""
-    wanted = {
-        # Two notebooks on one GPU: each takes what it uses, not three quarters of the memory.
-        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
-        "JAX_COMPILATION_CACHE_DIR": str(home.compile_cache()),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
-    }
-    return {name: os.environ.get(name, value) for name, value in wanted.items()}
+    # Two notebooks on one GPU: each takes what it uses, not three quarters of the memory.
+    name = "XLA_PYTHON_CLIENT_PREALLOCATE"
+    return {name: os.environ.get(name, "false")}
 
 
 def write_settings(folder: Path) -> dict[str, str]:
@@ -155,7 +151,6 @@ def run(
         print("Preparing the chart library (a few seconds, once) ...", flush=True)
         labextension.install_vega_bundle(Path(sys.prefix))
 
-    home.compile_cache().mkdir(parents=True, exist_ok=True)
     token = secrets.token_urlsafe(24)
     os.environ.update(kernel_environment())
     os.environ.update(write_settings(home.home() / "lab"))
