@@ -7,6 +7,7 @@ import pytest
 from workbench.diffusion import costs, step_lists
 from workbench.diffusion.arithmetic import UnitCosts
 from workbench.diffusion.plan import Plan
+from workbench.diffusion.stable_diffusion import STABLE_DIFFUSION_15
 from workbench.diffusion.unet import UNetConfig
 
 SHAPE = costs.UNetShape(UNetConfig(), 64, 64, 77)
@@ -21,6 +22,10 @@ def pieces():
 def test_a_whole_pass_in_both_conventions(pieces):
     assert pieces.full.macs / GIGA == pytest.approx(401.6, abs=0.05)
     assert pieces.full.no_bmm / GIGA == pytest.approx(338.6, abs=0.05)
+
+
+def test_what_is_kept_of_stable_diffusion_is_what_is_counted(pieces):
+    assert pieces == STABLE_DIFFUSION_15
 
 
 def test_the_decoder_and_what_it_is_fed(pieces):

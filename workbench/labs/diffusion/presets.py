@@ -6,7 +6,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from workbench.labs.diffusion.facts import ModelFacts
-from workbench.labs.diffusion.methods import DEFAULT, SAMPLING, MethodClass, group_id
+from workbench.labs.diffusion.methods import (
+    DEFAULT,
+    SAMPLING,
+    MethodClass,
+    Sampling,
+    group_id,
+)
 from workbench.panels.view import Preset
 
 if TYPE_CHECKING:
@@ -20,6 +26,12 @@ def study_line(facts: ModelFacts, pipeline: Pipeline | None) -> str:
         height, width, _ = pipeline.sample_shape
         return f"{pipeline.name} · {size} · {height} × {width}"
     return f"Shipped digits UNet · {size} · 16 × 16, enlarged from 8 × 8 scans"
+
+
+def setting_line(knobs: Sampling, pipeline: Pipeline | None) -> str:
+    """Model and sampler of a claim held against a paper's."""
+    model = "Digits UNet, 16 × 16" if pipeline is None else pipeline.name
+    return f"{model}, {knobs.sampler.upper()} {knobs.steps}, guidance {knobs.guidance:g}."
 
 
 def presets(methods: Sequence[MethodClass]) -> tuple[Preset, Preset, Preset]:
@@ -38,7 +50,7 @@ def presets(methods: Sequence[MethodClass]) -> tuple[Preset, Preset, Preset]:
             DEFAULT[0].name,
             {propagation: {"key_steps": "uniform", "interval": 2}},
         ),
-        ("A third of the time", DEFAULT[1].name, {inheritance: {"interval": 5}}),
+        ("Every fifth step in full", DEFAULT[1].name, {inheritance: {"interval": 5}}),
     )
     one, two, three = (
         Preset(label, {**{g: v for g, v in knobs.items() if g in present}, SAMPLING: look(name)})

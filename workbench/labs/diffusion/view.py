@@ -15,6 +15,7 @@ from workbench.labs.diffusion import export
 from workbench.labs.diffusion.arithmetic_time import arithmetic_time
 from workbench.labs.diffusion.checks import problems
 from workbench.labs.diffusion.claims import claim
+from workbench.labs.diffusion.details import details
 from workbench.labs.diffusion.drift_map import drift_map
 from workbench.labs.diffusion.error_by_step import error_by_step
 from workbench.labs.diffusion.facts import ModelFacts
@@ -31,7 +32,7 @@ from workbench.labs.diffusion.methods import (
 )
 from workbench.labs.diffusion.pictures import grid, split
 from workbench.labs.diffusion.points import Point, points_of
-from workbench.labs.diffusion.presets import presets, study_line
+from workbench.labs.diffusion.presets import presets, setting_line, study_line
 from workbench.labs.diffusion.recorded import Recorded, recorded
 from workbench.labs.diffusion.scene import Scene
 from workbench.labs.diffusion.scoreboard import scoreboard
@@ -48,6 +49,7 @@ from workbench.study.study import Study
 
 if TYPE_CHECKING:
     from workbench.diffusion.pipeline import Pipeline
+    from workbench.measure.roofline import Peaks
 
 ROUNDS = 5
 
@@ -57,6 +59,7 @@ def open(
     *,
     pipeline: Pipeline | None = None,
     settings: Mapping[str, Mapping[str, Any]] | str | None = None,
+    peaks: Peaks | None = None,
 ) -> Panel:
     """The live panel of the lab.
 
@@ -64,8 +67,9 @@ def open(
         methods: method classes beside full sampling, `[*DEFAULT, Mine]` to add one's own.
         pipeline: another model than the shipped one.
         settings: what "Copy settings" gave.
+        peaks: peak rates of the device, see `workbench.compare`.
     """
-    return Panel(DiffusionView(methods, pipeline), settings=settings)
+    return Panel(DiffusionView(methods, pipeline, peaks), settings=settings)
 
 
 class DiffusionView(View):
@@ -74,12 +78,15 @@ class DiffusionView(View):
     title = "Diffusion acceleration"
 
     def __init__(
-        self, methods: Sequence[MethodClass] = DEFAULT, pipeline: Pipeline | None = None
+        self,
+        methods: Sequence[MethodClass] = DEFAULT,
+        pipeline: Pipeline | None = None,
+        peaks: Peaks | None = None,
     ) -> None:
         if not methods:
             raise ValueError("methods is empty; give at least one method class, such as DEFAULT")
         self.methods = tuple(methods)
-        self.pipeline = pipeline
+        self.pipeline, self.peaks = pipeline, peaks
         self.recorded: Recorded | None = None
         if pipeline is None:
             self.recorded = recorded()
@@ -173,7 +180,7 @@ class DiffusionView(View):
         self.values_shown = values
         names = {method.code(): type(method).name for method in methods}
         for comparison in progressive(
-            methods, about, repeats=ROUNDS, memory=Store(), report=report
+            methods, about, repeats=ROUNDS, memory=Store(), peaks=self.peaks, report=report
         ):
             self.comparisons[self._asked(values)] = comparison
             known = self.measured.setdefault(context, {})
@@ -190,17 +197,9 @@ class DiffusionView(View):
             yield self._picture(self._scene(values), values, "measured")
 
     def _study(self, values: Values) -> Study:
-        from workbench.labs.diffusion.sampling_study import study
+        from workbench.labs.diffusion.sampling_study import study_of
 
-        knobs = sampling(values)
-        return study(
-            self.pipeline,
-            sampler=knobs.sampler,
-            steps=knobs.steps,
-            guidance=knobs.guidance,
-            seeds=knobs.seeds,
-            memory=knobs.memory,
-        )
+        return study_of(sampling(values), self.pipeline)
 
     def _remember(self, methods: Sequence[Method]) -> None:
         """What a click on a point measured here will load."""
@@ -284,13 +283,15 @@ class DiffusionView(View):
                 contents[name] = content
         contents["verdicts"] = worth(scene, known)
         shipped = basis == "recorded" and self.recorded
+        then = self.recorded.device if self.recorded else ""
+        devices = {"recorded": then, "measured": device_label()}
         count = self.recorded.seeds if self.recorded and not here else sampling(values).seeds
         contents["scoreboard"] = scoreboard(scene, count)
         return Picture(
             contents=contents,
-            claim=claim(scene, self._setting_words(values)),
+            claim=claim(scene, setting_line(sampling(values), self.pipeline), devices),
             basis=basis,
-            details=self._details(values),
+            details=details(self.comparison(values), self.comparisons.get(self._asked(values))),
             when=shipped.date if shipped else "",
             device=shipped.device if shipped else device_label(),
         )
@@ -305,12 +306,6 @@ class DiffusionView(View):
             return "Upper left is better · hollow: predicted"
         return f"Upper left is better · hollow: predicted · filled: run of {self.recorded.date}"
 
-    def _setting_words(self, values: Values) -> str:
-        knobs = sampling(values)
-        sampler = f"{knobs.sampler.upper()} {knobs.steps}, guidance {knobs.guidance:g}."
-        model = "Digits UNet, 16 × 16" if self.pipeline is None else self.pipeline.name
-        return f"{model}, {sampler}"
-
     def _known(self, values: Values) -> Iterator[Comparison]:
         """The run of these settings, then the recorded study where it has their sampler."""
         if self._asked(values) in self.comparisons:
@@ -318,11 +313,6 @@ class DiffusionView(View):
         shipped = self.recorded_for(values)
         if shipped is not None:
             yield shipped.comparison
-
-    def _details(self, values: Values) -> list[str]:
-        """Below what difference in time nothing is decided."""
-        ran = self.comparison(values)
-        return [f"Noise floor {100 * ran.noise:.1f} %"] if ran and ran.noise is not None else []
 
     # -- choices ----------------------------------------------------------------------------
 
