@@ -79,7 +79,7 @@ def heat(
     if len(levels) != 7 or any(a >= b for a, b in pairwise(levels)):
         raise ChartError(f"heat: thresholds must be 7 rising values: {list(levels)}")
     number_slot = slot if slot is not None else shared_slot(method) if method else 1
-    keys = sorted({int(step) for step in plan if 0 <= int(step) < count})
+    keys = sorted({int(key) for key in plan if 0 <= int(key) < count})
     arguments = {
         "x": step.record(), "y": block.record(), "value": shade.record(), "title": title,
         "subtitle": subtitle, "description": description, "steps": count, "blocks": names,
