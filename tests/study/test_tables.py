@@ -82,6 +82,14 @@ def test_a_foreign_frame_keeps_its_numbers_and_its_knobs(rows):
         assert list(made.rows(method)["seed"]) == list(range(len(made.rows(method))))
 
 
+def test_two_foreign_tables_join_without_loss():
+    first, second = (pd.DataFrame({"loss": [low, low + 1]}) for low in (1.0, 5.0))
+    mine, theirs = (Tables.from_frame(f, quality={"loss": Column()}) for f in (first, second))
+    assert list(mine.join(theirs).trials["quality.loss"]) == [1, 2, 5, 6]
+    again = Tables.from_frame(first.copy(), quality={"loss": Column()})
+    assert len(mine.join(again).trials) == 2, "a table read twice is one table"
+
+
 @given(st.text(min_size=1), st.integers(0, 4))
 @settings(max_examples=60, deadline=None)
 def test_text_where_a_number_belongs_is_named_with_its_row(text, row):
@@ -110,10 +118,10 @@ def test_what_a_frame_lacks_is_named():
 def test_files_that_are_no_tables_are_named(tmp_path):
     with pytest.raises(TableError, match="there is no such file"):
         Tables.from_csv(tmp_path / "none.csv")
-    (tmp_path / "empty.csv").write_text("")
+    (tmp_path / "empty.csv").write_text("", encoding="utf-8")
     with pytest.raises(TableError, match=r"empty\.csv: cannot be read as CSV"):
         Tables.from_csv(tmp_path / "empty.csv")
-    (tmp_path / "ragged.csv").write_text("a,b\n1,2\n1,2,3,4\n")
+    (tmp_path / "ragged.csv").write_text("a,b\n1,2\n1,2,3,4\n", encoding="utf-8")
     with pytest.raises(TableError, match=r"ragged\.csv: cannot be read as CSV"):
         Tables.from_csv(tmp_path / "ragged.csv")
     (tmp_path / "binary.csv").write_bytes(bytes(range(128, 256)))

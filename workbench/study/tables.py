@@ -6,6 +6,7 @@ timed round); `arrays` lists files by content hash. They are joined by `trial_id
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -105,7 +106,9 @@ class Tables:
         for name in ("trials", "series", "arrays"):
             getattr(self, name).to_csv(folder / f"{name}.csv", index=False)
         meaning = {name: asdict(column) for name, column in self.columns.items()}
-        (folder / "columns.json").write_text(json.dumps(meaning, indent=1, ensure_ascii=False))
+        (folder / "columns.json").write_text(
+            json.dumps(meaning, indent=1, ensure_ascii=False), encoding="utf-8"
+        )
         return folder
 
     @classmethod
@@ -121,7 +124,7 @@ class Tables:
         for name in ("trials.csv", "columns.json"):
             if not (folder / name).is_file():
                 raise TableError(f"{folder} holds no {name}; it is not a folder of tables")
-        meaning = json.loads((folder / "columns.json").read_text())
+        meaning = json.loads((folder / "columns.json").read_text(encoding="utf-8"))
         columns = {
             name: Column(**{**value, "spread": tuple(value.get("spread", ()))})
             for name, value in meaning.items()
@@ -188,7 +191,9 @@ class Tables:
         label = frame[method].astype(str) if method else pd.Series("runs", index=frame.index)
         numbered = frame[seed] if seed else label.groupby(label).cumcount()
         trials = pd.DataFrame({"method": label, "seed": numbered})
-        trials.insert(0, "trial_id", [f"row-{i}" for i in range(len(frame))])
+        # By content: rows of two tables stay apart when joined, and a table read twice is one.
+        content = hashlib.sha256(frame.to_csv(index=False).encode()).hexdigest()[:12]
+        trials.insert(0, "trial_id", [f"{content}-{i}" for i in range(len(frame))])
         columns: dict[str, Column] = {}
         for prefix, chosen in (("quality", quality), ("cost", cost)):
             for name, column in chosen.items():
