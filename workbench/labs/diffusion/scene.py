@@ -72,7 +72,7 @@ def setting_words(point: Point, knobs: Mapping[str, Mapping[str, object]], steps
     if point.method == EncoderPropagation.name:
         named = str(settings["key_steps"])
         words = [f"every {settings['interval']}" if named == "uniform" else KEY_LISTS[named]]
-        words += [f"{settings['injection']} noise"] if settings["injection"] else []
+        words += [f"noise {settings['injection']}"] if settings["injection"] else []
         return ", ".join(words)
     if point.method == FeatureInheritance.name:
         every = "my steps" if settings["mode"] == "custom" else f"every {settings['interval']}"
