@@ -127,6 +127,50 @@ def test_another_sampler_keeps_the_noising_process(tiny):
     assert reused.with_sampling(guidance=3.0).plan.is_full
 
 
+@pytest.mark.parametrize("way", [["dpm++"], ["ddpm"], ["dpm++", "ddpm"], ["ddpm", "dpm++"]])
+@pytest.mark.parametrize(
+    "own",
+    [
+        DDIM(clip_sample=False, set_alpha_to_one=False, steps_offset=1),
+        DDPM(clip_sample=False, variance_type="fixed_large"),
+        DPMSolverPlusPlus(solver_order=1, lower_order_final=False, timestep_spacing="trailing"),
+    ],
+    ids=lambda own: type(own).__name__,
+)
+def test_a_sampler_comes_back_with_its_own_settings(tiny, own, way):
+    pipeline = replace(tiny, scheduler=own)
+    for name in way:
+        pipeline = pipeline.with_sampling(sampler=name).with_sampling(steps=7)
+        if {type(own), type(pipeline.scheduler)} == {DDIM, DDPM}:
+            assert pipeline.scheduler.clip_sample is False
+    back = {DDIM: "ddim", DDPM: "ddpm", DPMSolverPlusPlus: "dpm++"}[type(own)]
+    assert pipeline.with_sampling(sampler=back).scheduler == own
+
+
+def test_a_sampler_set_by_hand_is_kept(tiny):
+    there = replace(tiny.with_sampling(sampler="ddpm"), scheduler=DDPM(beta_start=0.005))
+    assert there.with_sampling(sampler="ddim").scheduler.beta_start == 0.005
+
+
+def test_a_pipeline_can_be_a_key(tiny):
+    assert {tiny: 1}[tiny] == 1 and replace(tiny) != tiny
+
+
+def test_home_is_the_folder_that_holds_this_model(saved, tiny, tmp_path):
+    found = Pipeline.load(saved)
+    assert found.home == found.with_sampling(sampler="dpm++", steps=3).home == str(saved)
+    assert tiny.home == "" and replace(found, weights_hash="pruned").home == ""
+    assert replace(found, scheduler=DDIM(beta_start=0.005)).home == ""
+    assert replace(found, folder=str(tmp_path / "gone")).home == ""
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_seeds_outside_their_range_are_named(tiny, seed):
+    with pytest.raises(ValueError, match="^Seeds must be between 0 and 4294967295") as caught:
+        tiny.inputs((0, seed))
+    assert str(caught.value).endswith(f"You gave {seed}")
+
+
 def test_classes_take_turns_by_seed_unless_asked_for(tiny):
     found = tiny.inputs((0, 9, 10, 25))
     assert found.labels.tolist() == [0, 9, 0, 5]

@@ -83,8 +83,9 @@ def test_predictions_undo_the_noising(t: int, prediction: str, schedule: str) ->
     x = scheduler.add_noise(image, noise, when)
     answer = scheduler.target(image, noise, when)
     atol = 1e-5 / np.sqrt(scheduler.abar[t] * (1 - scheduler.abar[t]))
-    np.testing.assert_allclose(scheduler.predict_x0(x, answer, when), image, atol=atol)
-    np.testing.assert_allclose(scheduler.predict_eps(x, answer, when), noise, atol=atol)
+    k = scheduler._predictions(float(scheduler.abar[t]))
+    np.testing.assert_allclose(k["x0_x"] * x + k["x0_output"] * answer, image, atol=atol)
+    np.testing.assert_allclose(k["eps_x"] * x + k["eps_output"] * answer, noise, atol=atol)
 
 
 def test_ddim_with_eta_one_is_ddpm_where_strides_agree() -> None:

@@ -46,7 +46,8 @@ class Inputs(NamedTuple):
     keys: Array
 
 
-@dataclass(frozen=True)
+# Compared by identity: equal arrays are equal by `fingerprint`, not by a comparison of each.
+@dataclass(frozen=True, eq=False)
 class Pipeline:
     """A UNet with its conditioning, sampler settings and plan.
 
@@ -56,6 +57,7 @@ class Pipeline:
         guidance: classifier-free guidance scale g in e_u + g (e_c - e_u); 1 runs one pass a step
             instead of two.
         folder: where it was read from; empty for one made in memory.
+        first_scheduler: the sampler before any other was chosen, whose settings come back with it.
     """
 
     name: str
@@ -68,6 +70,7 @@ class Pipeline:
     guidance: float
     plan: Plan
     folder: str = ""
+    first_scheduler: Scheduler | None = None
 
     @classmethod
     def load(cls, folder: str | Path, *, steps: int = 50, guidance: float = 1.5) -> Pipeline:
@@ -129,6 +132,14 @@ class Pipeline:
         }
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
+    @cached_property
+    def home(self) -> str:
+        """The folder that holds this very model; empty where it was made or changed in memory."""
+        first = self.first_scheduler or self.scheduler
+        if not self.folder or _hash_of_weights(Path(self.folder)) != self.weights_hash:
+            return ""
+        return self.folder if load_scheduler(Path(self.folder) / "scheduler") == first else ""
+
     def with_plan(self, plan: Plan) -> Pipeline:
         """The same pipeline under another plan, which sets the number of steps."""
         return replace(self, plan=plan, steps=plan.steps)
@@ -148,12 +159,28 @@ class Pipeline:
             raise ValueError(f"Steps must be between 1 and {trained}. You gave {steps}")
         if not guidance >= 0:
             raise ValueError(f"Guidance must be at least 0. You gave {guidance}")
-        scheduler = self.scheduler if sampler is None else _as_sampler(self.scheduler, sampler)
-        plan = Plan.full(steps)
-        return replace(self, scheduler=scheduler, steps=steps, guidance=guidance, plan=plan)
+        first = self.first_scheduler or self.scheduler
+        scheduler = self.scheduler
+        if sampler is not None:
+            scheduler = _as_sampler(scheduler, sampler, first)
+        return replace(
+            self,
+            scheduler=scheduler,
+            steps=steps,
+            guidance=guidance,
+            plan=Plan.full(steps),
+            first_scheduler=first,
+        )
 
     def inputs(self, seeds: tuple[int, ...], labels: tuple[int, ...] | None = None) -> Inputs:
-        """Noise and conditioning for seeds; without labels, classes take turns by seed."""
+        """Noise and conditioning for seeds; without labels, classes take turns by seed.
+
+        Raises:
+            ValueError: for a seed outside 32 bits, or a label that is no class.
+        """
+        outside = [seed for seed in seeds if not 0 <= seed < 2**32]
+        if outside:
+            raise ValueError(f"Seeds must be between 0 and {2**32 - 1}. You gave {outside[0]}")
         classes = self.tokens.classes
         chosen = np.array(
             [s % classes for s in seeds] if labels is None else labels, dtype=np.int32
@@ -169,14 +196,15 @@ def flat_weights(unet: UNet2DCondition) -> tuple[Array, ...]:
     return tuple(jax.tree.leaves(nnx.split(unet)[1]))
 
 
-def _as_sampler(scheduler: Scheduler, name: str) -> Scheduler:
-    """Another sampler on the same noising process."""
+def _as_sampler(scheduler: Scheduler, name: str, first: Scheduler) -> Scheduler:
+    """Another sampler on the same noising process, with all settings it shares with these two."""
     if name not in SAMPLERS:
         raise ValueError(f"Sampler must be one of {', '.join(SAMPLERS)}. You gave {name!r}")
     if isinstance(scheduler, SAMPLERS[name]):
         return scheduler
-    shared = {field: getattr(scheduler, field) for field in Scheduler.model_fields}
-    return SAMPLERS[name](**shared)
+    known = {**dict(first), **dict(scheduler)}
+    fields = SAMPLERS[name].model_fields.keys() & known.keys()
+    return SAMPLERS[name](**{field: known[field] for field in fields})
 
 
 def _hash_of_weights(folder: Path) -> str:

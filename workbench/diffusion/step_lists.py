@@ -19,17 +19,6 @@ FASTER_DIFFUSION_50: dict[str, tuple[int, ...]] = {
     "spread": (0, 9, 13, 14, 15, 28, 29, 32, 36, 45),
 }
 
-# Centre and power of the best centre-dense lists for SD 1.5 by interval, DeepCache table 10.
-DEEPCACHE_CENTRE: dict[int, tuple[float, float]] = {
-    2: (15, 1.5),
-    3: (15, 1.3),
-    4: (15, 1.4),
-    5: (10, 1.5),
-    6: (15, 1.3),
-    7: (15, 1.4),
-    8: (10, 1.4),
-}
-
 
 def uniform(steps: int, interval: int) -> tuple[int, ...]:
     """Every `interval`-th step from 0."""

@@ -79,26 +79,6 @@ class Scheduler(pydantic.BaseModel):
         signal, sigma = self._at(t, x0)
         return signal * noise - sigma * x0
 
-    def predict_x0(
-        self, x: Float[Array, "B ..."], output: Float[Array, "B ..."], t: Int[Array, " B"]
-    ) -> Float[Array, "B ..."]:
-        """The clean image a model's output means."""
-        signal, sigma = self._at(t, x)
-        if self.prediction_type == "epsilon":
-            return (x - sigma * output) / signal
-        return output if self.prediction_type == "sample" else signal * x - sigma * output
-
-    def predict_eps(
-        self, x: Float[Array, "B ..."], output: Float[Array, "B ..."], t: Int[Array, " B"]
-    ) -> Float[Array, "B ..."]:
-        """The noise a model's output means."""
-        signal, sigma = self._at(t, x)
-        if self.prediction_type == "epsilon":
-            return output
-        if self.prediction_type == "sample":
-            return (x - signal * output) / sigma
-        return signal * output + sigma * x
-
     def _at(self, t: Int[Array, " B"], like: Array) -> tuple[Array, Array]:
         """sqrt(abar_t) and sqrt(1 - abar_t), shaped to multiply `like`."""
         shape = (-1,) + (1,) * (like.ndim - 1)
