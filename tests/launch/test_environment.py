@@ -53,6 +53,19 @@ def test_test_extras_are_another_stamp_in_the_same_place(checkout, monkeypatch):
     assert commands[-1][-1] == f"{root}[test]"
 
 
+def test_what_serves_the_tests_serves_the_lab(checkout, monkeypatch, capsys):
+    root, commands = checkout
+    monkeypatch.setattr(environment.shutil, "which", lambda name: None)
+    environment.prepare("test")
+    made = len(commands)
+    capsys.readouterr()
+    environment.prepare("lab")
+    assert len(commands) == made and capsys.readouterr().out == ""
+    (root / "pyproject.toml").write_text("changed", encoding="utf-8")
+    environment.prepare("lab")
+    assert len(commands) == made + 1
+
+
 def test_peers_are_installed_by_exact_version_with_pip(tmp_path):
     first, second = environment.steps("parity", tmp_path / "python", "uv")
     assert first[0] == second[0] == str(tmp_path / "python")
@@ -77,19 +90,23 @@ def test_failed_install_leaves_no_stamp(checkout, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("setting", "value", "says"),
+    ("version", "system", "machine", "built_for", "says"),
     [
-        ("version_info", (3, 10, 9), "Python 3.11 or newer is needed"),
-        ("platform", "win32", "Windows is supported on x86-64 only"),
-        ("platform", "darwin", "Intel"),
+        ((3, 10, 9), "linux", "x86_64", "linux-gnu", "Python 3.11 or newer is needed"),
+        ((3, 12, 0), "win32", "ARM64", None, "Windows is supported on x86-64 only"),
+        ((3, 12, 0), "darwin", "x86_64", "darwin", "Intel"),
+        ((3, 12, 0), "linux", "riscv64", "linux-gnu", "no build for riscv64"),
+        ((3, 12, 0), "linux", "x86_64", "linux-musl", "musl (Alpine)"),
+        ((3, 12, 0), "linux", "aarch64", "linux-gnu", ""),
     ],
 )
-def test_unsupported_machine_is_one_line(monkeypatch, setting, value, says):
-    machine = {"win32": "ARM64", "darwin": "x86_64"}.get(value, "x86_64")
+def test_unsupported_machine_is_one_line(monkeypatch, version, system, machine, built_for, says):
     monkeypatch.setattr(environment.platform, "machine", lambda: machine)
-    monkeypatch.setattr(sys, setting, value)
+    monkeypatch.setattr(environment.sysconfig, "get_config_var", lambda name: built_for)
+    monkeypatch.setattr(sys, "version_info", version)
+    monkeypatch.setattr(sys, "platform", system)
     problem = environment.unsupported()
-    assert says in problem and "\n" not in problem
+    assert says in problem and "\n" not in problem and bool(problem) is bool(says)
 
 
 def test_this_machine_is_supported():

@@ -3,8 +3,10 @@
 import json
 import os
 import socket
+import sys
 import urllib.error
 import urllib.request
+from types import ModuleType
 
 import pytest
 
@@ -63,6 +65,42 @@ def test_remote_machine_is_told_how_to_reach_it(tmp_path, capsys):
     told = capsys.readouterr().out
     assert "http://127.0.0.1:8891/lab?token=t" in told
     assert "ssh -N -L 8891:127.0.0.1:8891 " in told
+
+
+@pytest.mark.parametrize("error", [KeyError("uid not found"), OSError("No username set")])
+def test_a_user_without_a_name_is_no_error(tmp_path, monkeypatch, capsys, error):
+    def nameless():
+        raise error
+
+    monkeypatch.setattr(lab.getpass, "getuser", nameless)
+    lab.announce(tmp_path, "http://127.0.0.1:8891/lab", 8891, browser=False)
+    assert "ssh -N -L 8891:127.0.0.1:8891 USER@" in capsys.readouterr().out
+
+
+def test_address_is_told_before_jupyterlab_is_loaded(tmp_path, monkeypatch, capsys, workbench_home):
+    told = []
+
+    class Server:
+        @staticmethod
+        def launch_instance(argv):
+            told.append(argv)
+
+    class Slow(ModuleType):
+        def __getattr__(self, name):
+            if name != "LabApp":
+                raise AttributeError(name)
+            told.append(capsys.readouterr().out)
+            return Server
+
+    monkeypatch.setitem(sys.modules, "jupyterlab.labapp", Slow("jupyterlab.labapp"))
+    monkeypatch.setattr(lab.labextension, "fresh", lambda prefix: True)
+    for name in ("JUPYTER_PATH", "JUPYTER_CONFIG_PATH", *lab.kernel_environment()):
+        monkeypatch.setenv(name, "before")
+    lab.run(tmp_path / "mine", browser=False)
+    said, arguments = told
+    (token,) = [a.partition("=")[2] for a in arguments if a.startswith("--IdentityProvider.token")]
+    assert "http://127.0.0.1:" in said and f"token={token}" in said
+    assert (tmp_path / "mine" / "start.ipynb").exists()
 
 
 @pytest.mark.slow

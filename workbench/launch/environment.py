@@ -13,6 +13,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import sysconfig
 import time
 from pathlib import Path
 
@@ -27,6 +28,8 @@ PURPOSES = {
     "test": {"folder": ".venv", "extras": "[test]", "megabytes": 400, "minutes": "1 to 5"},
     "parity": {"folder": ".venv-parity", "extras": "[test]", "megabytes": 620, "minutes": "2 to 6"},
 }
+# The environment of the tests holds all that the lab needs.
+SERVED_BY = {"lab": ("lab", "test"), "test": ("test",), "parity": ("parity",)}
 # Torch by its exact version and first, so that no later step can choose another build of it.
 PEER_FIRST = ["torch==2.13.0"]
 PEERS = ["diffusers==0.42.1", "transformers==5.23.0"]
@@ -44,6 +47,15 @@ def unsupported() -> str:
         return f"A 64-bit Python is needed; JAX has no 32-bit build ({sys.executable})."
     if sys.platform == "darwin" and platform.machine() == "x86_64":
         return "Macs with an Intel processor are not supported: JAX stopped building for them."
+    if sys.platform.startswith("linux"):
+        built_for = (
+            f"{sysconfig.get_config_var('SOABI')} {sysconfig.get_config_var('HOST_GNU_TYPE')}"
+        )
+        if "musl" in built_for:
+            return "Linux with musl (Alpine) is not supported: JAX has builds for glibc only."
+        if platform.machine() not in ("x86_64", "aarch64"):
+            machine = platform.machine()
+            return f"Linux is supported on x86-64 and aarch64; JAX has no build for {machine}."
     if sys.platform == "win32" and platform.machine().upper() not in ("AMD64", "X86_64"):
         return f"Windows is supported on x86-64 only; JAX has no build for {platform.machine()}."
     return ""
@@ -63,6 +75,17 @@ def digest(purpose: str) -> str:
     for name in ("pyproject.toml", "constraints.txt"):
         state.update((ROOT / name).read_bytes())
     return state.hexdigest()
+
+
+def stamp(folder: Path, purpose: str) -> Path:
+    """The file that says for which digest the environment in `folder` was filled."""
+    return folder / f".ready-{purpose}"
+
+
+def ready(folder: Path, purpose: str) -> bool:
+    """Whether `folder` was filled for `purpose` as it is asked for today."""
+    file = stamp(folder, purpose)
+    return file.exists() and file.read_text(encoding="utf-8") == digest(purpose)
 
 
 def steps(purpose: str, python: Path, uv: str | None) -> list[list[str]]:
@@ -106,9 +129,8 @@ def prepare(purpose: str) -> Path:
     """
     plan = PURPOSES[purpose]
     folder = ROOT / str(plan["folder"])
-    python, stamp = python_of(folder), folder / f".ready-{purpose}"
-    wanted = digest(purpose)
-    if python.exists() and stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
+    python = python_of(folder)
+    if python.exists() and any(ready(folder, made) for made in SERVED_BY[purpose]):
         return python
     uv = None if os.environ.get("WORKBENCH_NO_UV") else shutil.which("uv")
     by = "uv" if uv and purpose != "parity" else "venv and pip"
@@ -126,7 +148,7 @@ def prepare(purpose: str) -> Path:
     for command in steps(purpose, python, uv):
         if subprocess.run(command, cwd=ROOT).returncode != 0:
             raise SystemExit("Installing failed; the lines above say why. Call again to go on.")
-    stamp.write_text(wanted, encoding="utf-8")
+    stamp(folder, purpose).write_text(digest(purpose), encoding="utf-8")
     print(f"{plan['folder']} is ready after {time.monotonic() - began:.0f} s.", flush=True)
     return python
 

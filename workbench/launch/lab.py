@@ -112,6 +112,14 @@ def arguments(folder: Path, port: int, base_url: str, start: str, browser: bool)
     return line
 
 
+def user() -> str:
+    """The user's name for the ``ssh`` line; a container may run under a number without one."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # which of them depends on system and Python
+        return "USER"
+
+
 def announce(folder: Path, url: str, port: int, browser: bool) -> None:
     """Say where the lab is, and how to reach it from another machine when no browser opens."""
     print(f"Your notebooks: {folder}")
@@ -120,9 +128,7 @@ def announce(folder: Path, url: str, port: int, browser: bool) -> None:
     else:
         print(f"JupyterLab answers in a few seconds at\n\n    {url}\n")
         print("On a remote machine, first run this on your own, then open the same address there:")
-        print(
-            f"\n    ssh -N -L {port}:127.0.0.1:{port} {getpass.getuser()}@{socket.gethostname()}\n"
-        )
+        print(f"\n    ssh -N -L {port}:127.0.0.1:{port} {user()}@{socket.gethostname()}\n")
     print("Ctrl-C here ends the lab and its kernels.", flush=True)
 
 
@@ -141,8 +147,6 @@ def run(
         base_url: the path under which a proxy shows the server.
         browser: open one or not; found out by default.
     """
-    from jupyterlab.labapp import LabApp
-
     folder = (folder or Path.cwd() / FOLDER).resolve()
     done = notebooks.refresh(folder)
     for name, aside in done.kept_aside.items():
@@ -160,6 +164,8 @@ def run(
     port = free_port(port)
     url = f"http://127.0.0.1:{port}{base_url}lab/tree/{start}?token={token}"
     announce(folder, url, port, browser)
+    from jupyterlab.labapp import LabApp  # seconds, which nobody should wait for an address
+
     # Handed over inside this process: no list of processes shows the token.
     secret = f"--IdentityProvider.token={token}"
     LabApp.launch_instance(argv=[*arguments(folder, port, base_url, start, browser), secret])
