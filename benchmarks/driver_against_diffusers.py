@@ -85,7 +85,7 @@ def write(case: Case, folder: Path) -> None:
     noise = np.asarray(inputs.noise).transpose(0, 3, 1, 2)
     np.savez(folder / "inputs.npz", noise=np.ascontiguousarray(noise), context=context)
     settings = {"steps": subject.steps, "guidance": subject.guidance, "batch": case.batch}
-    (folder / "settings.json").write_text(json.dumps(settings))
+    (folder / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
 
 
 def ours(folder: Path, steps: int | None = None) -> Callable[[], Any]:
@@ -93,7 +93,7 @@ def ours(folder: Path, steps: int | None = None) -> Callable[[], Any]:
     from workbench.diffusion.driver import sample
     from workbench.diffusion.pipeline import Pipeline
 
-    settings = json.loads((folder / "settings.json").read_text())
+    settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
     wanted = steps or settings["steps"]
     subject = Pipeline.load(folder, steps=wanted, guidance=settings["guidance"])
     inputs = subject.inputs(tuple(range(settings["batch"])))
@@ -110,7 +110,7 @@ def theirs(folder: Path, form: str, steps: int | None = None) -> Callable[[], An
 
     threads = 1 if "one thread" in form else threads_available()
     torch.set_num_threads(threads)
-    settings = json.loads((folder / "settings.json").read_text())
+    settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
     guidance, wanted = settings["guidance"], steps or settings["steps"]
     kind = torch.channels_last if "channels last" in form else torch.contiguous_format
     unet: Any = UNet2DConditionModel.from_pretrained(folder / "unet").eval().to(memory_format=kind)
@@ -168,7 +168,7 @@ def compare(bench: Benchmark, case: Case, folder: Path, form: str | None, repeat
         words["diffusers"] = f"diffusers ({form})"
     timed = interleaved(thunks, repeats=repeats)
     bench.add_timings({f"{case.name}: {name}": timing for name, timing in timed.items()})
-    settings = json.loads((folder / "settings.json").read_text())
+    settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
     for name, timing in timed.items():
         first, third = (1e3 * q / settings["steps"] for q in timing.quartiles)
         value = 1e3 * timing.median / settings["steps"]

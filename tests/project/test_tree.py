@@ -77,6 +77,36 @@ def test_nothing_is_unpickled(package):
                 assert node.attr not in {"read_pickle", "to_pickle"}, file
 
 
+OPENS_NO_TEXT = {"os", "Image", "diffusion", "lab"}
+
+
+def without_codec(call: ast.Call) -> bool:
+    """Whether a call opens a text file in whatever codec the system prefers."""
+    name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+    words = {keyword.arg for keyword in call.keywords}
+    if name in {"read_text", "write_text"}:
+        return "encoding" not in words
+    owner = getattr(getattr(call.func, "value", None), "id", "")
+    if name not in {"open", "fdopen"} or (name == "open" and owner in OPENS_NO_TEXT):
+        return False
+    strings = [part.value for part in call.args if isinstance(part, ast.Constant)]
+    return "encoding" not in words and not any("b" in str(mode) for mode in strings)
+
+
+def test_text_files_say_their_codec():
+    """The system's own codec is not UTF-8 on Windows."""
+    assert without_codec(ast.parse("path.open('w')", mode="eval").body)
+    assert not without_codec(ast.parse("path.open('rb')", mode="eval").body)
+    found = [
+        f"{file}:{node.lineno}"
+        for file, text in texts(".py")
+        if file.parts[0] != "tests"
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Call) and without_codec(node)
+    ]
+    assert found == []
+
+
 def test_constraints_are_plain_pins():
     text = (ROOT / "constraints.txt").read_text(encoding="utf-8")
     pin = re.compile(r"[a-z0-9._-]+==[0-9][\w.!+-]*( ; .+)?")

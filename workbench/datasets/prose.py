@@ -100,10 +100,10 @@ def _documents(root: Path) -> Iterator[tuple[str, list[str]]]:
     """Name and paragraphs of each file, in the order of their names."""
     licence = root / "LICENSE.txt"
     if licence.is_file():
-        yield licence.name, _prose(licence.read_text("utf-8", "replace"))
+        yield licence.name, _prose(licence.read_text(encoding="utf-8", errors="replace"))
     for inner, path in sorted(_sources(root).items()):
         try:
-            source = path.read_text("utf-8")
+            source = path.read_text(encoding="utf-8")
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # odd escapes in others' files are not our matter
                 tree = ast.parse(source)

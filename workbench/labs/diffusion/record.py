@@ -74,7 +74,7 @@ def record(out: Path, comparison: Comparison, asked: Sequence[Method], subject: 
         "knobs": {m.code(): {group_id(type(m)): m.knobs.model_dump(mode="json")} for m in asked},
         "facts": ModelFacts.of_pipeline(subject).record(),
     }
-    (out / "lab.json").write_text(json.dumps(about, indent=1) + "\n")
+    (out / "lab.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -63,7 +63,7 @@ class Recorded:
 def recorded(folder: str | None = None) -> Recorded:
     """The shipped study, or one that `record` wrote elsewhere."""
     place = Path(folder) if folder else shipped.path(FOLDER)
-    about = json.loads((place / "lab.json").read_text())
+    about = json.loads((place / "lab.json").read_text(encoding="utf-8"))
     comparison = Comparison(Tables.load(place), about["baseline"])
     kinds: list[MethodClass] = [BASELINE, *DEFAULT]
     groups = {group_id(kind): kind.name for kind in kinds}
