@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import zipfile
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -17,6 +18,7 @@ from workbench.diffusion.full_sampling import FewerSteps, FullSampling
 from workbench.labs import diffusion
 from workbench.labs.command import compare as command
 from workbench.labs.diffusion import blind_pairs, record, sampling_study
+from workbench.labs.diffusion.details import details
 from workbench.labs.diffusion.methods import sampling
 from workbench.labs.diffusion.pictures import png
 from workbench.labs.diffusion.recorded import recorded
@@ -354,3 +356,36 @@ def test_a_recorded_study_is_read_back(home, tmp_path):
     assert back.drift.shape == (len(back.facts.blocks), 8)
     assert back.knobs["FeatureInheritance(interval=4)"]["feature_inheritance"]["interval"] == 4
     assert back.seeds == 8 and back.device
+
+
+# -- what it cost ---------------------------------------------------------------------------
+
+
+def test_the_table_tells_use_of_the_device_and_why_there_is_no_energy(home, finished):
+    from workbench.figures import numbers
+
+    view, values, before, pictures = finished
+    trials = view.comparison(values).tables.trials
+    table = pictures[-1].contents["scoreboard"]
+    labels = [column.label for column in table.columns]
+    assert "Of peak" in labels and "Energy" not in labels, "no sensor here, so no energy"
+    assert "Of peak" not in [c.label for c in before.contents["scoreboard"].columns]
+    for method, cells in zip(METHODS, table.rows, strict=True):
+        row = trials[trials["method"].str.startswith(method)].iloc[0]
+        assert cells[labels.index("Of peak")].text == numbers.percent(
+            row["cost.compute_utilisation"]
+        )
+    assert trials["peaks"].iloc[0] in table.subtitle
+    assert "No energy: " in table.subtitle
+
+
+def test_compiling_is_told_of_a_run_here_and_never_of_a_recorded_one(finished):
+    view, values, *_ = finished
+    ran = view.comparison(values)
+    trials = ran.tables.trials.assign(**{"cost.compile": 2.0})
+    slow = replace(ran, tables=replace(ran.tables, trials=trials))
+    noise, compiling = details(slow, slow)
+    assert noise.startswith("Noise floor ") and compiling == "Compiling took 8 s"
+    assert details(slow, None) == [noise] and details(None, None) == []
+    quick = replace(ran, tables=replace(ran.tables, trials=trials.assign(**{"cost.compile": 0.1})))
+    assert details(quick, quick) == [noise]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from workbench.labs.diffusion.methods import DEFAULT, chosen, groups, sampling
-from workbench.labs.diffusion.sampling_study import study
+from workbench.labs.diffusion.sampling_study import study_of
 from workbench.panels.view import KnobGroup, Values
 from workbench.study.method import Method
 from workbench.study.study import Study
@@ -16,12 +16,4 @@ def form() -> list[KnobGroup]:
 
 def study_and_methods(values: Values) -> tuple[Study, list[Method]]:
     """What the panel would run with these settings."""
-    knobs = sampling(values)
-    about = study(
-        sampler=knobs.sampler,
-        steps=knobs.steps,
-        guidance=knobs.guidance,
-        seeds=knobs.seeds,
-        memory=knobs.memory,
-    )
-    return about, chosen(DEFAULT, values)
+    return study_of(sampling(values)), chosen(DEFAULT, values)

@@ -8,8 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from workbench.measure.cost import Cost
 from workbench.measure.intervals import Interval
+from workbench.panels.picture import Basis
 from workbench.study.comparison import Comparison
+from workbench.study.utilisation import PEAKS, SENSOR
+
+UNKNOWN = Cost(basis="measured")
 
 
 @dataclass(frozen=True)
@@ -22,8 +27,9 @@ class Point:
         share: its multiply-accumulates against the baseline's; NaN where nobody counts them.
         quality: mean of each quality with its interval, by column without prefix.
         kept_bytes: features held between steps, modelled.
-        peak_bytes: measured in a fresh process; None where it was not.
         seconds: time per picture with its spread; None where not timed.
+        cost: every other cost that was measured: peak memory, use of the device, energy.
+        sources: what use was held against and energy read from, by column of the tables.
         basis: "measured" here and now, "recorded" earlier, or "predicted".
     """
 
@@ -33,9 +39,15 @@ class Point:
     quality: Mapping[str, Interval] = field(default_factory=dict)
     seconds: Interval | None = None
     kept_bytes: float = 0.0
-    peak_bytes: float | None = None
+    cost: Cost = UNKNOWN
+    sources: Mapping[str, str] = field(default_factory=dict)
     gmacs: float = float("nan")
-    basis: str = "measured"
+    basis: Basis = "measured"
+
+    @property
+    def peak_bytes(self) -> float | None:
+        """Peak memory in a fresh process; None where it was not measured."""
+        return self.cost.peak_memory
 
     @property
     def ssim(self) -> float:
@@ -43,24 +55,25 @@ class Point:
         return self.quality["ssim"].value if "ssim" in self.quality else float("nan")
 
     def keeping(self, before: Point | None) -> Point:
-        """This point, with the time and memory known before where it has none yet."""
+        """This point, with the costs known before where it has none yet."""
         if before is None:
             return self
         return replace(
             self,
             seconds=self.seconds or before.seconds,
-            peak_bytes=self.peak_bytes or before.peak_bytes,
+            cost=before.cost.replace(**self.cost.known()),
+            sources={**before.sources, **self.sources},
         )
 
     def scaled(self, seconds: float) -> Point:
-        """The same point as a prediction, its time multiplied."""
-        if self.seconds is None:
-            return replace(self, basis="predicted")
-        return replace(self, seconds=self.seconds.times(seconds), basis="predicted")
+        """The same point as a prediction for another machine, its time multiplied."""
+        known = None if self.seconds is None else self.seconds.times(seconds)
+        cost = UNKNOWN.replace(peak_memory=self.peak_bytes)
+        return replace(self, seconds=known, cost=cost, sources={}, basis="predicted")
 
 
 def points_of(
-    comparison: Comparison, names: Mapping[str, str], basis: str = "measured"
+    comparison: Comparison, names: Mapping[str, str], basis: Basis = "measured"
 ) -> dict[str, Point]:
     """Every method of a comparison, by its code.
 
@@ -81,7 +94,8 @@ def points_of(
             quality=_qualities(comparison, method),
             seconds=_seconds(first),
             kept_bytes=_known(first, "cost.cache_bytes") or 0.0,
-            peak_bytes=_known(first, "cost.peak_memory"),
+            cost=_measured(comparison, first),
+            sources={c: str(first[c]) for c in (PEAKS, SENSOR) if c in first},
             gmacs=macs / 1e9,
             basis=basis,
         )
@@ -98,6 +112,12 @@ def _seconds(first: Any) -> Interval | None:
     if value is None:
         return None
     return Interval(value, float(first["cost.latency_low"]), float(first["cost.latency_high"]), 0)
+
+
+def _measured(comparison: Comparison, first: Any) -> Cost:
+    about = comparison.tables.columns
+    known = [name for name in about if about[name].basis == "measured"]
+    return Cost.from_columns({name: first[name] for name in known}, basis="measured")
 
 
 def _counted(row: Any) -> float:

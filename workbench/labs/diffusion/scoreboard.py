@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
 from workbench.figures import numbers
 from workbench.labs.diffusion.points import Point
 from workbench.labs.diffusion.scene import Scene
+from workbench.measure.cost import Cost
+from workbench.measure.intervals import Interval
 from workbench.panels.picture import Cell, Column, TableContent
+from workbench.study.utilisation import PEAKS, SENSOR
 
 COLUMNS = (
     Column("Method"),
@@ -23,17 +29,58 @@ COLUMNS = (
 
 
 def scoreboard(scene: Scene, pictures: int) -> TableContent:
-    """What is known of every method; hollow where it is predicted."""
+    """What is known of every method; hollow where it is predicted.
+
+    Use of the device and energy have a column once one method has them.
+    """
+    points = [point for point in map(scene.point, scene.methods) if point is not None]
+    use = [column for column in USE if any(column.of(point.cost) for point in points)]
     return TableContent(
-        columns=COLUMNS,
-        rows=[_row(scene, index) for index in range(len(scene.methods))],
+        columns=(*COLUMNS, *(Column(one.label, number=True, optional=True) for one in use)),
+        rows=[
+            [*_row(scene, index), *(one.cell(scene.point(method)) for one in use)]
+            for index, method in enumerate(scene.methods)
+        ],
         title="What does each plan keep, and what does it cost?",
-        subtitle=f"Means over {pictures} pictures, ± half a 95 % interval. PSNR in dB. Fine "
+        subtitle=f"Means over {pictures} pictures with 95 % intervals. PSNR in dB. Fine "
         "detail: power at high frequencies against the full run. Toy-KID: kernel distance to real "
         "test pictures of the class in a small classifier’s features, lower is better. Kept: "
-        "held between steps. Peak: memory above imports, in a process of its own.",
+        "held between steps. Peak: memory above imports, in a process of its own."
+        + _sources(points),
         keys=[method.code() for method in scene.methods],
     )
+
+
+@dataclass(frozen=True)
+class Use:
+    """A column on the device's part in it, read off a measured cost."""
+
+    label: str
+    of: Callable[[Cost], float | None]
+    write: Callable[[float], str]
+
+    def cell(self, point: Point | None) -> Cell:
+        value = None if point is None else self.of(point.cost)
+        return Cell("–") if value is None else Cell(self.write(value), strong=True)
+
+
+USE = (
+    Use("Of peak", lambda cost: cost.compute_utilisation, numbers.percent),
+    Use("Energy", lambda cost: cost.energy, lambda value: f"{numbers.number(value)} J"),
+)
+
+
+def _sources(points: Sequence[Point]) -> str:
+    """What use of the device is held against, and why there is no energy where there is none."""
+    known = {name: text for point in points for name, text in point.sources.items()}
+    said = ""
+    if PEAKS in known:
+        said += f" Of peak: arithmetic a second against {known[PEAKS]}."
+    if SENSOR in known:
+        missing = known[SENSOR].startswith("none: ")
+        said += f" No energy: {known[SENSOR].removeprefix('none: ')}." if missing else (
+            f" Energy: of one picture, by {known[SENSOR]}, other programs included.")  # fmt: skip
+    return said
 
 
 def _row(scene: Scene, index: int) -> list[Cell | str]:
@@ -60,9 +107,16 @@ def _quality(point: Point, name: str, unit: str = "", spread: bool = False) -> C
         return Cell("–")
     if point.basis == "predicted":
         return Cell(numbers.predicted(numbers.number(known.value)), basis="predicted")
-    half = (known.high - known.low) / 2
-    note = f"±{numbers.number(half, 2)}" if spread and half > 0 else ""
+    note = _note(known) if spread and known.high > known.low else ""
     return Cell(f"{numbers.number(known.value)}{unit}", note=note, strong=True)
+
+
+def _note(known: Interval) -> str:
+    """Half the interval, or its ends where they lie unequally far: a share stays within 100 %."""
+    up, down = known.high - known.value, known.value - known.low
+    if abs(up - down) > 0.01 * (up + down):
+        return f"{numbers.number(known.low, 2)}–{numbers.number(known.high, 2)}"
+    return f"±{numbers.number((up + down) / 2, 2)}"
 
 
 def _peak(point: Point) -> Cell:
