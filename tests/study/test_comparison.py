@@ -1,6 +1,7 @@
 """Comparison: intervals that hold what they promise, signs, the noise floor and the verdict."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -100,6 +101,32 @@ def test_slower_or_equal_is_not_worth_it(seconds):
     assert ("it is slower" if seconds > 4 else "the noise floor is") in found.sentence
 
 
+def test_a_speedup_on_both_sides_of_the_noise_floor_is_not_decided():
+    draw = np.random.default_rng(0)
+    a, again, b = 4 + 0.2 * draw.normal(size=(3, 7)), None, 3.8 + 0.4 * draw.normal(size=7)
+    again = a * (1 + 0.02 * draw.normal(size=7))
+    found = Comparison(
+        tables({"a": np.ones(4), "b": np.ones(4)}, {"a": a[0], "b": b}, again=again[0]), "a"
+    )
+    gain, floor = found.speedup("b"), 1 + found.noise
+    assert gain.low < floor < gain.high
+    verdict = found.verdict("b")
+    assert verdict.word == "not decided" and "more rounds or a quieter machine" in verdict.sentence
+
+
+@pytest.mark.parametrize(("drop", "word"), [(0.0, "worth it"), (5.0, "trade-off")])
+def test_a_shown_loss_of_another_guarded_quality_counts(drop, word):
+    seconds = {"a": np.linspace(4, 4.01, 5), "b": np.linspace(1, 1.01, 5)}
+    made = tables({"a": np.ones(6), "b": np.ones(6)}, seconds)
+    noise = 0.1 * np.arange(6)
+    made.trials["quality.agreement"] = np.concatenate([90 + noise, 90 - drop + noise[::-1]])
+    guarded = Column("%", better="higher", tolerance=2.0, label="agreement")
+    found = Comparison(replace(made, columns={**made.columns, "quality.agreement": guarded}), "a")
+    verdict = found.verdict("b")
+    assert verdict.word == word
+    assert ("agreement changes by −5 %" in verdict.sentence) == (drop > 0)
+
+
 def test_the_noise_floor_keeps_equal_methods_from_being_called_faster():
     """200 comparisons of a method with itself: hardly any is called worth it or slower."""
     draw, called, floors = np.random.default_rng(0), 0, []
@@ -107,7 +134,9 @@ def test_the_noise_floor_keeps_equal_methods_from_being_called_faster():
         a, again, b = np.exp(0.05 * draw.normal(size=(3, 7)))
         found = Comparison(tables({"a": np.ones(4), "b": np.ones(4)}, {"a": a, "b": b},
                                   again=again), "a")  # fmt: skip
-        called += found.verdict("b").word != "not worth it"
+        verdict = found.verdict("b")
+        called += verdict.word not in ("not worth it", "not decided")
+        called += "it is slower" in verdict.sentence
         floors.append(found.noise)
     assert called <= 4  # a 95 % interval alone would call 5
     assert 0.01 < np.median(floors) < 0.2

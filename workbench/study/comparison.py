@@ -37,6 +37,9 @@ class Comparison:
     tables: Tables
     baseline: str
     outputs: Mapping[str, Outputs] = field(default_factory=dict, repr=False, compare=False)
+    _verdicts: dict[str, Verdict] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         if self.baseline not in self.tables.methods:
@@ -185,19 +188,35 @@ class Comparison:
 
         Faster means: the whole interval of the speed-up lies above the noise floor. As good
         means: the whole interval of the deciding quality lies within its tolerance; worse means
-        that it lies beyond. Where it reaches both ways, more seeds decide.
+        that it lies beyond. Where it reaches both ways, more rounds or more seeds decide. Another
+        quality with a tolerance counts where it is shown to be worse.
         """
+        # A panel asks at every move of a slider, and the tables do not change.
+        if method not in self._verdicts:
+            self._verdicts[method] = self._verdict(method)
+        return self._verdicts[method]
+
+    def _verdict(self, method: str) -> Verdict:
         gain, noise = self.speedup(method), self.noise
         if not gain.known or noise is None:
             return Verdict("not decided", f"{method} is not timed yet, so nothing is decided.")
         timing = f"{gain.value:.2f} × the speed of {self.baseline} ({gain.low:.2f}–{gain.high:.2f})"
-        if not gain.above(1 + noise):
-            slower = gain.below(1 - noise)
-            reason = "it is slower" if slower else f"the noise floor is {100 * noise:.1f} %"
+        floor = f"the noise floor is {100 * noise:.1f} %"
+        if gain.below(1 + noise):
+            reason = "it is slower" if gain.below(1 - noise) else floor
             return Verdict("not worth it", f"{method} runs at {timing}: {reason}.")
+        if not gain.above(1 + noise):
+            advice = "more rounds or a quieter machine would tell"
+            return Verdict("not decided", f"{method} runs at {timing}, and {floor}: {advice}.")
         if not self.qualities:
             return Verdict("not decided", f"{method} runs at {timing}; no quality was measured.")
-        word, reason = self._quality(method, self.qualities[0])
+        deciding, *others = self.qualities
+        word, reason = self._quality(method, deciding)
+        guarded = (name for name in others if self.tables.columns[name].tolerance)
+        judged = (self._quality(method, name) for name in guarded)
+        loss = next((found for found in judged if found[0] == "trade-off"), None)
+        if word != "trade-off" and loss is not None:
+            word, reason = loss
         joint = "and" if word == "worth it" else "but"
         return Verdict(word, f"{method} runs at {timing}, {joint} {reason}.")
 
@@ -219,7 +238,8 @@ class Comparison:
             return "worth it", f"keeps {name}"
         unit = f" {meaning.unit}" if meaning.unit else ""
         moved = (
-            f"{name} changes by {change.value:+.3g}{unit} ({change.low:+.3g} to {change.high:+.3g})"
+            f"{name} changes by {_signed(change.value)}{unit} "
+            f"({_signed(change.low)} to {_signed(change.high)})"
         )
         if min(ends) > meaning.tolerance:
             return "trade-off", moved
@@ -239,3 +259,7 @@ def without(column: str) -> str:
 
 def _name(column: str, meaning: Column) -> str:
     return meaning.label or column.removeprefix("quality.").replace("_", " ")
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3g}".replace("-", "−")
