@@ -3,6 +3,7 @@
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 APPLICATION = "efficiency-workbench"
 
@@ -43,12 +44,12 @@ def keep_compiled() -> None:
     import jax
     from jax.experimental.compilation_cache import compilation_cache
 
-    chosen = jax.config.jax_compilation_cache_dir is not None
-    if chosen or not jax.config.jax_enable_compilation_cache:
+    config: Any = jax.config  # its settings are made at run time
+    if config.jax_compilation_cache_dir is not None or not config.jax_enable_compilation_cache:
         return
-    jax.config.update("jax_compilation_cache_dir", str(compile_cache()))
+    config.update("jax_compilation_cache_dir", str(compile_cache()))
     if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+        config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
     compilation_cache.reset_cache()  # JAX asks for the folder once, when it first compiles
 
 

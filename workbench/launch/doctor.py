@@ -6,26 +6,18 @@ import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from importlib.util import find_spec
 from pathlib import Path
 
+from packaging.requirements import Requirement
+
 from workbench import __version__, home, shipped
 
-REPORTED = (
-    "jax",
-    "jaxlib",
-    "flax",
-    "optax",
-    "numpy",
-    "jupyterlab",
-    "ipykernel",
-    "ipywidgets",
-    "anywidget",
-    "altair",
-    "vl-convert-python",
-)
-PLUGINS = ("jax-cuda12-plugin", "jax-cuda13-plugin", "libtpu")
+DISTRIBUTION = "efficiency-workbench"
+DEVICES = Path("/dev")
+PLUGINS = {"cuda12": "jax-cuda12-plugin", "cuda13": "jax-cuda13-plugin", "tpu": "libtpu"}
+"""What each extra for a device brings to JAX."""
 
 
 @dataclass(frozen=True)
@@ -55,14 +47,31 @@ def installed(package: str) -> str | None:
         return None
 
 
+def requirements() -> list[Requirement]:
+    """What the base install needs on this system, by its own metadata."""
+    every = [Requirement(line) for line in requires(DISTRIBUTION) or ()]
+    return [one for one in every if one.marker is None or one.marker.evaluate({"extra": ""})]
+
+
 def _versions() -> Iterator[Finding]:
     yield Finding("workbench", f"{__version__}, Python {platform.python_version()}")
     yield Finding("system", f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores")
-    found = {package: installed(package) for package in REPORTED}
+    try:
+        needed = requirements()
+    except PackageNotFoundError:
+        text = f"{DISTRIBUTION} is not installed, so what it needs is not known: pip install ."
+        yield Finding("versions", text, well=False, needed=True)
+        return
+    found = {one.name: installed(one.name) for one in needed}
     yield Finding("versions", ", ".join(f"{name} {v}" for name, v in found.items() if v))
     absent = [name for name, v in found.items() if v is None]
     if absent:
         yield Finding("versions", f"missing: {', '.join(absent)}", well=False, needed=True)
+    for one in needed:
+        v = found[one.name]
+        if v is not None and not one.specifier.contains(v, prereleases=True):
+            text = f"{one.name} {v} is here; {one.specifier} is needed"
+            yield Finding("versions", text, well=False, needed=True)
 
 
 def _devices() -> Iterator[Finding]:
@@ -78,20 +87,33 @@ def _devices() -> Iterator[Finding]:
         memory = f", {gigabytes(limit)} usable" if limit else ""
         yield Finding("device", f"{device.platform}:{device.id} {device.device_kind}{memory}")
     if {device.platform for device in devices} == {"cpu"}:
-        plugin = next((name for name in PLUGINS if installed(name)), None)
-        if plugin:
-            yield Finding("device", f"{plugin} is installed, and found no device", well=False)
-        elif shutil.which("nvidia-smi"):
-            line = "an NVIDIA driver is here; the extra cuda13 (or cuda12) lets JAX use it"
-            yield Finding("device", line, well=False)
+        yield from _unused_devices()
+
+
+def _unused_devices() -> Iterator[Finding]:
+    """Where JAX computes on the CPU only: devices or plugins that lack the other half."""
+    plugin = next((name for name in PLUGINS.values() if installed(name)), None)
+    if plugin:
+        yield Finding("device", f"{plugin} is installed, and found no device", well=False)
+        return
+    if shutil.which("nvidia-smi"):
+        line = "an NVIDIA driver is here; the extra cuda13 (or cuda12) lets JAX use it"
+        yield Finding("device", line, well=False)
+    if any(DEVICES.glob("accel*")):
+        yield Finding("device", "a TPU is here; the extra tpu lets JAX use it", well=False)
 
 
 def _memory() -> Iterator[Finding]:
     import psutil
 
+    from workbench.measure.memory import container_available
+
     memory = psutil.virtual_memory()
-    free = gigabytes(memory.available)
-    yield Finding("memory", f"{gigabytes(memory.total)}, {free} available")
+    text = f"{gigabytes(memory.total)}, {gigabytes(memory.available)} available"
+    left = container_available()
+    if left is not None and left < memory.available:
+        text += f"; the limit of this container leaves {gigabytes(left)}"
+    yield Finding("memory", text)
 
 
 def _folders() -> Iterator[Finding]:
