@@ -87,6 +87,22 @@ def test_a_wave_shows_at_its_own_frequency(rows, columns):
         np.testing.assert_allclose(np.delete(power, radius), 0, atol=1e-9)
 
 
+def test_power_at_high_frequencies_is_that_of_the_filtered_picture():
+    """Parseval: the power of the upper half is the energy of what a filter leaves of it."""
+    draw = np.random.default_rng(1)
+    mine, full = draw.normal(size=(2, 3, 16, 16, 1))
+    y, x = np.mgrid[-8:8, -8:8]
+    radius = np.fft.ifftshift(np.rint(np.hypot(x, y)))
+    keep = ((radius >= 4) & (radius <= 8))[None, :, :, None]
+
+    def energy(images):
+        left = np.fft.ifft2(keep * np.fft.fft2(images, axes=(1, 2)), axes=(1, 2))
+        return (np.abs(left) ** 2).sum(axis=(1, 2, 3))
+
+    wanted = energy(mine) / energy(full)
+    np.testing.assert_allclose(fidelity.high_frequency_ratio(mine, full), wanted, rtol=1e-6)
+
+
 def test_spectrum_ratios_are_one_for_equal_pictures_and_fall_with_smoothing():
     from scipy.ndimage import gaussian_filter
 

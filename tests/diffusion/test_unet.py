@@ -258,6 +258,20 @@ def test_config_refuses(fields: dict, words: str) -> None:
         UNetConfig.from_file_fields(fields)
 
 
+def test_heads_matter_only_where_a_block_attends() -> None:
+    plain = {"block_out_channels": (12, 32), "norm_num_groups": 4, "attention_head_dim": 8}
+    down, up = ("DownBlock2D", "CrossAttnDownBlock2D"), ("CrossAttnUpBlock2D", "UpBlock2D")
+    config = UNetConfig(down_block_types=down, up_block_types=up, **plain)
+    assert new_unet(config, seed=0).config.heads == (8, 8)
+    with pytest.raises(ValueError, match="8 heads do not divide 12"):
+        UNetConfig(down_block_types=down, up_block_types=("CrossAttnUpBlock2D",) * 2, **plain)
+    wide = plain | {"block_out_channels": (32, 12)}
+    plain_types = {"down_block_types": ("DownBlock2D",) * 2, "up_block_types": ("UpBlock2D",) * 2}
+    assert UNetConfig(mid_block_type=None, **plain_types, **wide).block_out_channels == (32, 12)
+    with pytest.raises(ValueError, match="8 heads do not divide 12"):
+        UNetConfig(**plain_types, **wide)
+
+
 def test_heads_go_by_either_name() -> None:
     named = UNetConfig(num_attention_heads=(4, 8, 8, 16))
     assert named.heads == (4, 8, 8, 16)

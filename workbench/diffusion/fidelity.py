@@ -12,6 +12,7 @@ Images = Float[np.ndarray, "N H W C"]
 Latents = Float[np.ndarray, "N S H W C"]
 
 PSNR_CEILING = 99.0
+SSIM_WINDOW = 11
 
 
 def psnr(images: Images, reference: Images) -> Float[np.ndarray, " N"]:
@@ -27,14 +28,14 @@ def psnr(images: Images, reference: Images) -> Float[np.ndarray, " N"]:
 def ssim(images: Images, reference: Images) -> Float[np.ndarray, " N"]:
     """Structural similarity: 11×11 Gaussian window, sigma 1.5, K1 0.01, K2 0.03, R = 1.
 
-    Wang et al. 2004. Pictures under 11 pixels a side have no such window.
+    Wang et al. 2004. Pictures smaller than the window have none.
 
     Raises:
         ValueError: for pictures under 11 pixels.
     """
     from skimage.metrics import structural_similarity
 
-    if min(images.shape[1:3]) < 11:
+    if min(images.shape[1:3]) < SSIM_WINDOW:
         raise ValueError(f"images are {images.shape[1:3]}; SSIM needs at least 11 × 11 pixels")
     settings = {
         "channel_axis": -1,
@@ -68,13 +69,19 @@ def _flat(values: np.ndarray) -> np.ndarray:
 
 def radial_spectrum(images: Images) -> Float[np.ndarray, "N K"]:
     """Mean power at each spatial frequency 0 … min(H, W) / 2 [cycles per picture]."""
-    height, width = images.shape[1:3]
-    power = np.abs(np.fft.fft2(images, axes=(1, 2))) ** 2
-    power = power.mean(axis=3)
-    radius = np.hypot(np.fft.fftfreq(height)[:, None] * height, np.fft.fftfreq(width) * width)
-    ring = np.rint(radius).astype(int)
-    count = min(height, width) // 2 + 1
+    power, ring, count = _power(images)
     return np.stack([power[:, ring == k].mean(axis=1) for k in range(count)], axis=1)
+
+
+def _power(images: Images) -> tuple[np.ndarray, np.ndarray, int]:
+    """Power of each wave, the ring of frequencies it lies on, and how many whole rings there are.
+
+    Rings are one cycle per picture wide; beyond the last lie the corners only.
+    """
+    height, width = images.shape[1:3]
+    power = (np.abs(np.fft.fft2(images, axes=(1, 2))) ** 2).mean(axis=3)
+    radius = np.hypot(np.fft.fftfreq(height)[:, None] * height, np.fft.fftfreq(width) * width)
+    return power, np.rint(radius).astype(int), min(height, width) // 2 + 1
 
 
 def spectrum_ratio(images: Images, reference: Images) -> Float[np.ndarray, "N K"]:
@@ -88,8 +95,11 @@ def spectrum_ratio(images: Images, reference: Images) -> Float[np.ndarray, "N K"
 
 
 def high_frequency_ratio(images: Images, reference: Images) -> Float[np.ndarray, " N"]:
-    """Power in the upper half of frequencies against the full run's."""
-    mine, theirs = radial_spectrum(images), radial_spectrum(reference)
-    upper = mine.shape[1] // 2
+    """Power of all waves in the upper half of frequencies against the full run's."""
     floor = 1e-8 * images.shape[1] * images.shape[2]
-    return (mine[:, upper:].sum(1) + floor) / (theirs[:, upper:].sum(1) + floor)
+    return (_upper_power(images) + floor) / (_upper_power(reference) + floor)
+
+
+def _upper_power(images: Images) -> Float[np.ndarray, " N"]:
+    power, ring, count = _power(images)
+    return power[:, (ring >= count // 2) & (ring < count)].sum(axis=1)

@@ -17,6 +17,7 @@ from workbench.datasets import DatasetError, image_folder
 from workbench.diffusion.digits.augmentation import Augmentation
 from workbench.diffusion.digits.recipe import UNET, UNET_RECIPE, DiffusionTask
 from workbench.diffusion.digits.train import trained, write_model
+from workbench.diffusion.fidelity import SSIM_WINDOW
 
 UNMOVED = Augmentation(turn=0, shift=0, stretch=0)
 
@@ -24,9 +25,11 @@ UNMOVED = Augmentation(turn=0, shift=0, stretch=0)
 def main(arguments: list[str] | None = None) -> int:
     """The command; 2 where the images cannot be taken."""
     given = _parser().parse_args(arguments)
-    stride = UNET.stride
-    if given.size < stride or given.size % stride:
-        print(f"--size must be a multiple of {stride}. You gave {given.size}", file=sys.stderr)
+    # Smaller pictures train, but the lab could not tell how like the full run's they are.
+    stride, least = UNET.stride, SSIM_WINDOW
+    if given.size < least or given.size % stride:
+        needed = f"--size must be a multiple of {stride}, {least} or more"
+        print(f"{needed}. You gave {given.size}", file=sys.stderr)
         return 2
     try:
         data = image_folder(given.images, given.size)

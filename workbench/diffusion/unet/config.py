@@ -109,13 +109,14 @@ class UNetConfig(pydantic.BaseModel):
             values = () if value is None else value if isinstance(value, tuple) else (value,)
             if any(v < 1 for v in values):
                 raise ValueError(f"{name}={value} must be positive")
-        for width, heads in zip(self.block_out_channels, self.heads, strict=True):
+        levels = zip(self.block_out_channels, self.heads, self._attends, strict=True)
+        for width, heads, attends in levels:
             if width < 1 or width % self.norm_num_groups:
                 raise ValueError(
                     f"block_out_channels={list(self.block_out_channels)}: {width} is not a"
                     f" multiple of norm_num_groups={self.norm_num_groups}"
                 )
-            if self.has_attention and width % heads:
+            if attends and width % heads:
                 raise ValueError(
                     f"attention_head_dim: {heads} heads do not divide {width} channels"
                 )
@@ -144,13 +145,11 @@ class UNetConfig(pydantic.BaseModel):
         return self._per_block(self.transformer_layers_per_block)
 
     @property
-    def has_attention(self) -> bool:
-        """Whether any block reads the context."""
-        return (
-            CROSS_DOWN in self.down_block_types
-            or CROSS_UP in self.up_block_types
-            or self.mid_block_type == CROSS_MID
-        )
+    def _attends(self) -> tuple[bool, ...]:
+        """Whether anything reads the context at each width: down, up, or the middle at the last."""
+        pairs = zip(self.down_block_types, reversed(self.up_block_types), strict=True)
+        *outer, inner = (down == CROSS_DOWN or up == CROSS_UP for down, up in pairs)
+        return (*outer, inner or self.mid_block_type == CROSS_MID)
 
     @property
     def stride(self) -> int:
