@@ -3,38 +3,41 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 
 from workbench.panels.picture import Picture
 from workbench.panels.settings import cache_key
 from workbench.panels.view import Values, View
-from workbench.panels.worker import Done, Event, Failed, Worker
+from workbench.panels.worker import Worker
 from workbench.progress import Report
 
 
 class Clerk:
-    """Writes exports beside the running measurement and sends them to the browser."""
+    """Writes exports one after the other, beside the running measurement, for the browser."""
 
     def __init__(self, view: View, send: Callable[..., None]):
         self._view = view
         self._send = send
-        self.worker = Worker(self._heard, "panel-export")
+        self._waiting: deque[tuple[str, Values, Picture]] = deque()
+        self.worker = Worker(lambda event, tag: None, "panel-export")
 
     def write(self, kind: str, values: Values, picture: Picture) -> None:
-        """Start one export; the file, or a line saying what went wrong, follows."""
+        """Queue one export; the file, or a line saying what went wrong, follows."""
+        self._waiting.append((kind, values, picture))
+        # The newest job replaces the one before it, which has sent what it began: the queue stays.
+        self.worker.submit(self._all)
 
-        def job(_: Report) -> Iterator[tuple[str, bytes]]:
-            yield self._view.export(kind, values, picture)
-
-        self.worker.submit(job, kind)
-
-    def _heard(self, event: Event, kind: str) -> None:
-        if isinstance(event, Done):
-            name, data = event.result
-            self._send({"type": "file", "name": name}, [data])
-        elif isinstance(event, Failed):
-            self._send({"type": "note", "level": "error", "text": f"Export: {event.error}"})
+    def _all(self, _: Report) -> Iterator[str]:
+        while self._waiting:
+            kind, values, picture = self._waiting.popleft()
+            try:
+                name, data = self._view.export(kind, values, picture)
+            except Exception as error:  # whatever a view raises belongs on the screen
+                self._send({"type": "note", "level": "error", "text": f"Export: {error}"})
+            else:
+                self._send({"type": "file", "name": name}, [data])
+            yield kind
 
 
 class Finished:
