@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from workbench.checkpoints.atomic import clear_write_error, replace_file
+from workbench.atomic import replace_file
 from workbench.checkpoints.dtypes import safetensors_name
-from workbench.checkpoints.errors import CheckpointError
+from workbench.checkpoints.errors import CheckpointError, clear_write_error
 from workbench.checkpoints.header import LENGTH_BYTES
 from workbench.checkpoints.layout import SUFFIX
 from workbench.checkpoints.reading import Tensors

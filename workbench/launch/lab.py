@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from workbench import home, shipped
+from workbench.atomic import replace_file
 from workbench.launch import labextension, notebooks
 
 FOLDER = "my-notebooks"
@@ -78,9 +79,7 @@ def write_settings(folder: Path) -> dict[str, str]:
     overrides = folder / "etc" / "labconfig" / "default_setting_overrides.json"
     for file, content in ((kernel, spec), (overrides, QUIET)):
         file.parent.mkdir(parents=True, exist_ok=True)
-        part = file.with_name(f".{file.name}.{os.getpid()}")
-        part.write_text(json.dumps(content, indent=1), encoding="utf-8")
-        part.replace(file)
+        replace_file(file, [json.dumps(content, indent=1).encode()])
     paths = {"JUPYTER_PATH": folder / "share", "JUPYTER_CONFIG_PATH": folder / "etc"}
     return {
         name: os.pathsep.join(filter(None, [str(path), os.environ.get(name, "")]))

@@ -7,9 +7,10 @@ shows in no extension list and loads no code.
 
 import hashlib
 import os
-import tempfile
 from importlib.metadata import version
 from pathlib import Path
+
+from workbench.atomic import replace_file
 
 NAME = "efficiency-workbench"
 
@@ -64,14 +65,6 @@ def fresh(prefix: Path) -> bool:
         return False
 
 
-def _write(file: Path, text: str) -> None:
-    descriptor, part = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        stream.write(text)
-    Path(part).chmod(0o644)
-    Path(part).replace(file)
-
-
 def install_vega_bundle(prefix: Path) -> bool:
     """Write the bundle under `prefix` unless a fresh one is there; making it takes a few seconds.
 
@@ -94,8 +87,9 @@ def install_vega_bundle(prefix: Path) -> bool:
     from workbench.panels import vega
 
     try:
-        _write(file, NOTICE.format(version=version("vl-convert-python")) + vega.bundle())
-        _write(file.with_name("made-by.txt"), _maker())
+        text = NOTICE.format(version=version("vl-convert-python")) + vega.bundle()
+        replace_file(file, [text.encode()])
+        replace_file(file.with_name("made-by.txt"), [_maker().encode()])
     except OSError:
         return False
     return True

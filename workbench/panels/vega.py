@@ -6,12 +6,10 @@ kernel, an editor's own page), `chart.js` asks the kernel for it through `answer
 
 import contextlib
 import functools
-import os
-import tempfile
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
+from workbench.atomic import replace_file
 from workbench.home import home
 
 VEGA_LITE = "6.4"
@@ -42,7 +40,8 @@ def bundle() -> str:
     source = _SOURCE.format(vega=vl_convert.get_vega_version())
     text = str(vl_convert.javascript_bundle(source, vl_version=VEGA_LITE))
     with contextlib.suppress(OSError):
-        _write(stored, text)
+        stored.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(stored, [text.encode()])
     return text
 
 
@@ -58,16 +57,3 @@ def answer(widget: Any, content: Any, buffers: Any = None) -> bool:
         return False
     widget.send({"type": "vega"}, buffers=[bundle().encode()])
     return True
-
-
-def _write(path: Path, text: str) -> None:
-    # Another process may be writing the same file: only a whole file ever gets the name.
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import math
 import os
-import secrets
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-TEMPORARY = ".writing-"
-_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG} if sys.platform != "win32" else {errno.ENOSPC}
+from workbench.atomic import NO_SPACE, TEMPORARY, replace_file
+
 _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
@@ -29,7 +26,7 @@ def room_for(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _NO_SPACE:
+        if error.errno not in NO_SPACE:
             raise
         free = "unknown"
         with suppress(OSError):
@@ -42,23 +39,13 @@ def room_for(path: Path) -> Iterator[None]:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Replaces a file as one indivisible act: temporary file, fsync, rename, fsync of the folder.
+    """Replaces a file as one indivisible act, on the disk for good.
 
     Raises:
         StoreFull: no room; the old content stands.
     """
-    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}")
     with room_for(path):
-        try:
-            with temporary.open("xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-            _sync_folder(path.parent)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        replace_file(path, [content])
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -156,13 +143,3 @@ def _whole(file: Any) -> int:
         file.truncate(end)
     file.seek(0, os.SEEK_END)
     return end
-
-
-def _sync_folder(folder: Path) -> None:
-    if sys.platform == "win32":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
