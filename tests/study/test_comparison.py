@@ -42,6 +42,22 @@ def test_pairing_by_seed_removes_what_seeds_share():
     assert found.low < 0.3 < found.high and found.high - found.low < 0.2
 
 
+def test_what_compares_with_the_baseline_already_stands_for_itself():
+    values = {"a": np.full(10, 99.0), "b": np.linspace(25, 27, 10)}
+    seconds = {"a": np.linspace(4, 4.1, 8), "b": np.linspace(1, 1.1, 8)}
+    about = Column("dB", better="higher", relative=True)
+    found = Comparison(tables(values, seconds, about), "a")
+    rows = found.summary().set_index(["method", "metric"])
+    row, wanted = rows.loc["b", "quality.score"], found.value("b", "quality.score")
+    assert row["value"] == row["against_baseline"] == wanted.value
+    assert (row["low"], row["high"]) == (wanted.low, wanted.high)
+    assert found.verdict("b").sentence.endswith("no quality that decides was measured.")
+    beside = found.tables.trials.assign(**{"quality.likeness": found.tables.trials["seed"]})
+    columns = found.tables.columns | {"quality.likeness": Column(better="higher", tolerance=0.5)}
+    both = Comparison(replace(found.tables, trials=beside, columns=columns), "a")
+    assert both.verdict("b").word == "worth it"
+
+
 def judged(change, better, tolerance, spread=0.01, times=(4.0, 1.0)):
     """The verdict where b differs from a by `change`, seed by seed, with some spread."""
     draw = np.random.default_rng(0)

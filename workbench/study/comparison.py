@@ -167,14 +167,17 @@ class Comparison:
     def summary(self) -> pd.DataFrame:
         """One row per method and metric: value, change against the baseline, its interval.
 
-        The change is a difference; for `cost.latency` it is the speed-up, a ratio.
+        The change is a difference; for `cost.latency` it is the speed-up, a ratio; for a quality
+        that compares with the baseline already, its value.
         """
         import pandas as pd
 
         rows = []
         for method in self.tables.methods:
             for column in self.qualities:
-                here, change = self.value(method, column), self.difference(method, column)
+                here = self.value(method, column)
+                relative = self.tables.columns[column].relative
+                change = here if relative else self.difference(method, column)
                 rows.append((method, column, here.value, change.value, change.low, change.high))
             if len(self._rounds(method)):
                 gain = self.speedup(method)
@@ -208,9 +211,11 @@ class Comparison:
         if not gain.above(1 + noise):
             advice = "more rounds or a quieter machine would tell"
             return Verdict("not decided", f"{method} runs at {timing}, and {floor}: {advice}.")
-        if not self.qualities:
-            return Verdict("not decided", f"{method} runs at {timing}; no quality was measured.")
-        deciding, *others = self.qualities
+        found = [name for name in self.qualities if not self.tables.columns[name].relative]
+        if not found:
+            missing = "no quality that decides was measured"
+            return Verdict("not decided", f"{method} runs at {timing}; {missing}.")
+        deciding, *others = found
         word, reason = self._quality(method, deciding)
         guarded = (name for name in others if self.tables.columns[name].tolerance)
         judged = (self._quality(method, name) for name in guarded)

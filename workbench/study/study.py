@@ -58,6 +58,8 @@ class Probe:
         better: which direction is better; "" where neither is.
         tolerance: the largest loss that still counts as equal, in the probe's unit.
         axis: what a series runs over ("step", "layer").
+        relative: whether the value compares with the baseline's output already, so that nothing is
+            to be subtracted: it stands for itself, and decides no verdict.
         share: whether each seed's value is a yes or a no, as 100 or 0 where the unit is %, else 1
             or 0: its intervals are those of a share, never of no width where all seeds agree.
     """
@@ -71,6 +73,7 @@ class Probe:
     axis: str = ""
     label: str = ""
     share: bool = False
+    relative: bool = False
 
     @property
     def column(self) -> str:
@@ -80,7 +83,13 @@ class Probe:
     def meaning(self) -> Column:
         """What its column means in the tables."""
         return Column(
-            self.unit, "measured", self.better, self.label, self.tolerance, share=self.share
+            self.unit,
+            "measured",
+            self.better,
+            self.label,
+            self.tolerance,
+            share=self.share,
+            relative=self.relative,
         )
 
 

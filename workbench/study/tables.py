@@ -33,6 +33,7 @@ class Column:
         basis: whether its numbers were measured or come from a model; "" for labels.
         spread: names of the columns holding the low and high end of its spread.
         share: whether each value is a yes or a no, as `whole` or 0.
+        relative: whether the value is a comparison with the baseline already.
     """
 
     unit: str = ""
@@ -42,6 +43,7 @@ class Column:
     tolerance: float = 0.0
     spread: tuple[str, ...] = ()
     share: bool = False
+    relative: bool = False
 
     @property
     def whole(self) -> float:
