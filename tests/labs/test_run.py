@@ -141,6 +141,39 @@ def test_copied_code_names_ones_own_model(home, tmp_path):
     assert scope["study"].subject.weights_hash == own.weights_hash
 
 
+def test_copied_code_says_what_to_bind_for_a_model_in_memory(home):
+    own = replace(tiny.pipeline(), weights_hash="changed by hand")
+    for view in (DiffusionView(pipeline=own), blind_pairs.BlindView(
+        DiffusionView(pipeline=own), accepted(DiffusionView(), start(DiffusionView(), SMALL))
+    )):  # fmt: skip
+        text = view.code(accepted(view, start(view, None)))
+        assert "bind `model` to what pipeline= was" in text
+        scope: dict = {"model": own}
+        runs = text.split("comparison = ")[0].replace(
+            "diffusion.blind(", "panel = diffusion.blind("
+        )
+        exec(compile(runs, "copied", "exec"), scope)
+        found = scope["panel"].view.lab.pipeline if "panel" in scope else scope["study"].subject
+        assert found.weights_hash == own.weights_hash
+        if "panel" in scope:
+            scope["panel"].close()
+
+
+def test_memory_of_a_model_in_memory_is_not_that_of_another(home, monkeypatch):
+    from workbench.measure import memory
+
+    def started(*given, **more):
+        raise AssertionError("no process can load a model that no folder holds")
+
+    monkeypatch.setattr(memory, "peak_in_fresh_process", started)
+    shipped_one = diffusion.pipeline()
+    pruned = replace(shipped_one, weights_hash="pruned")
+    for own in (pruned, replace(pruned, folder="")):
+        assert diffusion.study(own, memory=True).peak(FullSampling()) is None
+    with pytest.raises(AssertionError, match="no folder holds"):
+        diffusion.study(shipped_one, memory=True).peak(FullSampling())
+
+
 @pytest.mark.parametrize("kind", ["svg", "png", "pdf", "html", "csv", "json", "zip"])
 def test_every_export_opens(finished, kind, tmp_path):
     from PIL import Image
@@ -375,7 +408,8 @@ def test_the_table_tells_use_of_the_device_and_why_there_is_no_energy(home, fini
         assert cells[labels.index("Of peak")].text == numbers.percent(
             row["cost.compute_utilisation"]
         )
-    assert trials["peaks"].iloc[0] in table.subtitle
+    rates, _, source = trials["peaks"].iloc[0].partition(";")
+    assert f"against {rates}." in table.subtitle and source.startswith(" measured 20")
     assert "No energy: " in table.subtitle
 
 

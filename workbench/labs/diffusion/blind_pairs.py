@@ -84,7 +84,7 @@ class BlindView(View):
         knobs = sampling(values)
         self.study_line = (
             f"Full sampling against one method, {knobs.sampler.upper()} {knobs.steps}, "
-            f"guidance {knobs.guidance:g}, {PAIRS} seeds, sides shuffled"
+            f"guidance {knobs.guidance:g}, same seeds, sides shuffled"
         )
         self.methods = {method.name: method for method in chosen(lab.methods, values)[1:]}
         names = tuple(self.methods)
@@ -139,8 +139,7 @@ class BlindView(View):
         """Lines that open this page again."""
         look = {"look": str(values[GROUP].model_dump()["rival"])}
         settings = merged(plain(self.settings), {SAMPLING: look})
-        folder = "" if self.lab.pipeline is None else self.lab.pipeline.folder
-        return export.blind_code(self.lab.methods, settings, folder)
+        return export.blind_code(self.lab.methods, settings, self.lab.pipeline)
 
     def _rivals(self, values: Values) -> tuple[Method, Method]:
         return BASELINE(), self.methods[str(values[GROUP].model_dump()["rival"])]
@@ -155,9 +154,11 @@ class BlindView(View):
         device: str = "",
     ) -> Picture:
         full, rival = self._rivals(values)
+        fresh = "" if len(seeds) == PAIRS else f" {self.verb} for {PAIRS} that nobody has seen."
         content = PairsContent(
             title=f"{'Twenty' if len(seeds) == PAIRS else len(seeds)} pairs, names hidden",
-            subtitle="Same seed and class on both sides. Arrow keys choose, down means the same.",
+            subtitle="Same seed and class on both sides. Arrow keys choose, down means the same."
+            + fresh,
             pairs=[
                 Pair(png(one), png(other), f"seed {seed}")
                 for seed, one, other in zip(seeds, *images, strict=True)

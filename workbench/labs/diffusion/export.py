@@ -13,6 +13,7 @@ from workbench.labs.diffusion.methods import DEFAULT, MethodClass, chosen, sampl
 from workbench.panels.view import Export, Values
 
 if TYPE_CHECKING:
+    from workbench.diffusion.pipeline import Pipeline
     from workbench.labs.diffusion.view import DiffusionView
     from workbench.study.comparison import Comparison
 
@@ -29,23 +30,25 @@ MENU = (
 NAME = "diffusion-acceleration"
 
 
-def code(methods: Sequence[MethodClass], values: Values, folder: str = "") -> str:
+def code(methods: Sequence[MethodClass], values: Values, pipeline: Pipeline | None = None) -> str:
     """Python that makes the panel's table without the panel.
 
     Args:
-        folder: of the model, where it is not the shipped one.
+        pipeline: the model, where it is not the shipped one.
     """
     knobs = sampling(values)
     listed = chosen(methods, values)
     calls = [f"    {method.code()}," for method in listed]
-    model = f"diffusion.pipeline({folder!r}), " if folder else ""
+    note, model = _model(pipeline)
+    given = f"{model}, " if model else ""
     return "\n".join(
         [
             "from workbench import compare",
             *_imports([type(method) for method in listed]),
             "from workbench.labs import diffusion",
             "",
-            f"study = diffusion.study({model}sampler={knobs.sampler!r}, steps={knobs.steps}, "
+            *note,
+            f"study = diffusion.study({given}sampler={knobs.sampler!r}, steps={knobs.steps}, "
             f"guidance={knobs.guidance!r}, seeds={knobs.seeds}{', memory=True' * knobs.memory})",
             "methods = [",
             *calls,
@@ -58,17 +61,30 @@ def code(methods: Sequence[MethodClass], values: Values, folder: str = "") -> st
 
 
 def blind_code(
-    methods: Sequence[MethodClass], values: Mapping[str, Mapping[str, Any]], folder: str = ""
+    methods: Sequence[MethodClass],
+    values: Mapping[str, Mapping[str, Any]],
+    pipeline: Pipeline | None = None,
 ) -> str:
     """Python that opens the blind pairs of these settings."""
-    lines = ["from workbench.labs import diffusion", "", f"settings = {pformat(values, width=96)}"]
+    note, model = _model(pipeline)
+    lines = ["from workbench.labs import diffusion", "", *note]
+    lines.append(f"settings = {pformat(values, width=96)}")
     given = ["settings=settings"]
-    if folder:
-        given.append(f"pipeline=diffusion.pipeline({folder!r})")
+    if model:
+        given.append(f"pipeline={model}")
     if tuple(methods) != DEFAULT:
         lines = [*_imports(methods), *lines]
         given.append(f"methods=[{', '.join(method.__name__ for method in methods)}]")
     return "\n".join([*lines, f"diffusion.blind({', '.join(given)})", ""])
+
+
+def _model(pipeline: Pipeline | None) -> tuple[list[str], str]:
+    """What to say before the code, and how it names the model; nothing for the shipped one."""
+    if pipeline is None:
+        return [], ""
+    if pipeline.home:
+        return [], f"diffusion.pipeline({pipeline.home!r})"
+    return ["# No folder holds this panel's model: bind `model` to what pipeline= was."], "model"
 
 
 def _imports(classes: Sequence[MethodClass]) -> list[str]:

@@ -17,8 +17,8 @@ HERE = "workbench.labs.diffusion.memory"
 def peak(method: Method, settings: dict[str, Any]) -> PeakMemory | None:
     """Memory of loading the model and sampling one batch.
 
-    None for a method that lives in a notebook, which another process cannot import, and where the
-    process could not be measured.
+    None for a method that lives in a notebook, which another process cannot import, for a model
+    that no folder holds, and where the process could not be measured.
 
     Args:
         settings: arguments of `study`, and `folder` of the model.
@@ -27,7 +27,7 @@ def peak(method: Method, settings: dict[str, Any]) -> PeakMemory | None:
 
     kind = type(method)
     knobs = method.knobs.model_dump(mode="json")
-    if kind.__module__ == "__main__":
+    if kind.__module__ == "__main__" or not settings["folder"]:
         return None
     try:
         # The first process compiles and keeps what it compiled; the last one only samples.
@@ -54,6 +54,6 @@ def run(module: str, name: str, knobs: dict[str, Any], settings: dict[str, Any])
 
     kind: type[Method] = getattr(import_module(module), name)
     method = kind(kind.Knobs.model_validate(knobs))
-    about = study(pipeline(settings.pop("folder") or None), **settings)
+    about = study(pipeline(settings.pop("folder")), **settings)
     artifact = method.prepare(about.subject)
     jax.block_until_ready(method.apply(artifact, about.inputs(about.seeds[: about.batch])))

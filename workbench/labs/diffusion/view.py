@@ -363,8 +363,7 @@ class DiffusionView(View):
 
     def code(self, values: Values) -> str:
         """Five lines that make the same table."""
-        folder = "" if self.pipeline is None else self.pipeline.folder
-        return export.code(self.methods, values, folder)
+        return export.code(self.methods, values, self.pipeline)
 
     def export(self, kind: str, values: Values, picture: Picture) -> tuple[str, bytes]:
         """A file of the figure menu."""
