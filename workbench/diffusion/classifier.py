@@ -25,7 +25,7 @@ CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
 
 class ClassifierConfig(pydantic.BaseModel):
-    """Shape of a `ClassifierNet`."""
+    """Shape of a `ClassifierNet`, and what it learnt from."""
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
@@ -34,6 +34,8 @@ class ClassifierConfig(pydantic.BaseModel):
     widths: tuple[int, int, int] = (24, 48, 64)
     features: int = pydantic.Field(64, ge=1)
     classes: int = pydantic.Field(10, ge=2)
+    data: str = ""
+    """Name of the data set on whose training side it learnt, such as digits-16; empty: not told."""
 
 
 class ClassifierNet(nnx.Module):

@@ -75,7 +75,7 @@ UNET_RECIPE = Recipe(
 )
 UNET_AUGMENTATION = Augmentation(turn=3, shift=0.35, stretch=0.03, shear=0.03)
 
-CLASSIFIER = ClassifierConfig(image_size=SIZE, channels=1, classes=CLASSES)
+CLASSIFIER = ClassifierConfig(image_size=SIZE, channels=1, classes=CLASSES, data=f"digits-{SIZE}")
 CLASSIFIER_RECIPE = Recipe(
     steps=2500,
     batch_size=128,

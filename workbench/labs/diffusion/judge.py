@@ -1,11 +1,13 @@
 """Judge: a classifier that lies beside a model, and the qualities only it can tell.
 
-A model folder with `classifier/` in it gets class agreement, diversity and toy-KID; one without is
+A model folder with `classifier/` in it gets class agreement and diversity, and toy-KID where the
+classifier names a data set that ships, whose test pictures are the real ones; a folder without is
 compared by fidelity to its own full run alone.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -24,11 +26,10 @@ FEWEST = 2
 
 @dataclass(frozen=True, eq=False)
 class Judge:
-    """A classifier, with features and classes of real test pictures for toy-KID."""
+    """A classifier, with the features of real test pictures by class; none where unknown."""
 
     classifier: Classifier
-    real: np.ndarray
-    labels: np.ndarray
+    real: Mapping[int, np.ndarray]
 
     def derived(self, outputs: Outputs) -> Outputs:
         """The classifier's features and its answer for each picture, computed once."""
@@ -49,7 +50,7 @@ class Judge:
         if _fewest(asked) < FEWEST:
             return float("nan")
         found = [
-            kernel_distance(features[asked == label], self.real[self.labels == label])
+            kernel_distance(features[asked == label], self.real[int(label)])
             for label in np.unique(asked)
         ]
         return float(np.mean(found))
@@ -58,13 +59,14 @@ class Judge:
     def probes(self) -> tuple[Probe, ...]:
         """What only a classifier can tell."""
         name = "toy-KID (kernel distance in a class, classifier features)"
-        return (
-            Probe("agreement", _agrees, "%", "higher", 2.0, label="class agreement", share=True),
-            Probe("toy_kid", self.toy_kid, "", "lower", level="population", label=name),
-            Probe(
-                "diversity", _diversity, "", "higher", level="population", label="class diversity"
-            ),
+        agreement = Probe(
+            "agreement", _agrees, "%", "higher", 2.0, label="class agreement", share=True
         )
+        toy_kid = Probe("toy_kid", self.toy_kid, "", "lower", level="population", label=name)
+        diversity = Probe(
+            "diversity", _diversity, "", "higher", level="population", label="class diversity"
+        )
+        return (agreement, toy_kid, diversity) if self.real else (agreement, diversity)
 
 
 @cache
@@ -77,13 +79,22 @@ def judge_of(folder: str) -> Judge | None:
     place = Path(folder) / "classifier"
     if not folder or not place.is_dir():
         return None
-    from workbench.datasets import digits
     from workbench.diffusion.classifier import load_classifier
 
     classifier = load_classifier(place)
-    test = digits(size=classifier.config.image_size).test
+    return Judge(classifier, _real_features(classifier))
+
+
+def _real_features(classifier: Classifier) -> dict[int, np.ndarray]:
+    """Features of the test side of the classifier's data, by class; empty for other data."""
+    from workbench.datasets import digits
+
+    size = classifier.config.image_size
+    if classifier.config.data != f"digits-{size}":
+        return {}
+    test = digits(size=size).test
     features = np.asarray(classifier.features(test.images.astype(np.float32) / 255))
-    return Judge(classifier, features, test.labels)
+    return {int(label): features[test.labels == label] for label in np.unique(test.labels)}
 
 
 def _asked(outcome: Outcome) -> np.ndarray:
