@@ -16,6 +16,7 @@ class Sampling(Knobs):
     interval: int | None = knob(None, ge=1, le=9, visible_when={"sampler": ("ddpm", "other")})
     keys: tuple[int, ...] = knob((0, 5))
     exact: bool = knob(True, static=True)
+    noise: float = knob(0.0)
 
 
 def test_fields_carry_what_a_form_needs():
@@ -40,6 +41,13 @@ def test_fields_carry_what_a_form_needs():
         ({"sampler": "euler"}, "sampler", "one of 'ddim', 'ddpm'. You gave 'euler'"),
         ({"exact": "perhaps"}, "exact", "Exact must be true or false"),
         ({"keys": 3.5}, "keys", "a list of step numbers"),
+        ({"steps": True}, "steps", "a whole number between 1 and 1000. You gave True"),
+        ({"guidance": True}, "guidance", "a number between 1 and 20. You gave True"),
+        ({"interval": True}, "interval", "a whole number between 1 and 9. You gave True"),
+        ({"keys": (0, True)}, "keys", "a list of step numbers"),
+        ({"noise": float("nan")}, "noise", "Noise must be a number. You gave nan"),
+        ({"noise": float("-inf")}, "noise", "Noise must be a number. You gave -inf"),
+        ({"guidance": float("inf")}, "guidance", "a number between 1 and 20. You gave inf"),
         ({"stpes": 3}, "stpes", "There is no knob 'stpes'. Known: steps, guidance"),
     ],
 )

@@ -11,8 +11,16 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self, Union, get_args, get_origin
 
 import annotated_types
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
 
 Scale = Literal["linear", "log"]
 KnobType = Literal["int", "float", "bool", "choice", "steps"]
@@ -30,7 +38,20 @@ class KnobError(ValueError):
 class Knobs(BaseModel):
     """Base of every method's settings: immutable, hashable, no unknown fields."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _truth_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Python counts True as 1; a person who gave it meant something else."""
+        name = str(info.field_name)
+        kind = _knob_type(name, cls.model_fields[name].annotation)
+        given = value if isinstance(value, list | tuple) else (value,)
+        if kind in ("int", "float", "steps") and any(isinstance(part, bool) for part in given):
+            raise PydanticCustomError("number", "true and false are no numbers")
+        return value
 
     @classmethod
     def parse(cls, values: dict[str, Any]) -> Self:
