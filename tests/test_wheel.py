@@ -1,9 +1,11 @@
 """The wheel carries everything, stays small, and works in an empty environment outside the tree."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -17,15 +19,21 @@ LARGEST = 60_000_000  # bytes
 pytestmark = pytest.mark.slow
 
 
+def built(kind: str, folder: Path) -> Path:
+    """The one file that a build of this tree gives; `kind` is wheel or sdist."""
+    command = [sys.executable, "-m", "build", f"--{kind}", "--no-isolation", "--outdir", folder]
+    done = subprocess.run([*command, ROOT], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (file,) = folder.iterdir()
+    return file
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built from this tree."""
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder)]
-    done = subprocess.run([*command, str(ROOT)], cwd=folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    (built,) = folder.glob("efficiency_workbench-*-py3-none-any.whl")
-    return built
+    file = built("wheel", tmp_path_factory.mktemp("wheel"))
+    assert re.fullmatch(r"efficiency_workbench-[\w.]+-py3-none-any\.whl", file.name)
+    return file
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +91,14 @@ def test_wheel_carries_packages_notebooks_and_data(wheel):
     scripts = {file.relative_to(ROOT).as_posix() for file in (ROOT / "workbench").rglob("*.js")}
     assert scripts <= names
     assert not [name for name in names if name.startswith("tests/") or ".ipynb_checkpoints" in name]
+
+
+def test_source_archive_holds_what_its_documents_name(tmp_path):
+    with tarfile.open(built("sdist", tmp_path)) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    linked = re.findall(r"\]\(([\w./-]+)\)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert len(linked) > 2 and set(linked) <= names
+    assert {".ci/run", ".ci/skips.py", "Makefile", "constraints.txt", "LICENSE"} <= names
 
 
 def test_installed_package_finds_its_files(python):
