@@ -6,13 +6,13 @@ PYTHON ?= python3
 IN = $(PYTHON) workbench/launch/environment.py
 FAST = -m "not slow and not browser and not parity and not bench"
 SLOW = -m "slow and not browser and not parity and not bench"
-BROWSER = -m "browser and not slow"
+BROWSER = -m browser
 CHECKS = ruff format types floors figures
 # With REPORTS=FOLDER each suite that a skip must not empty leaves a JUnit report of its own there.
 report = $(if $(REPORTS),--junitxml=$(REPORTS)/$(1).xml)
 
 .PHONY: help lab test test-slow test-full test-browser test-browser-panels test-browser-lab \
-  test-browser-full test-parity bench bench-smoke lint $(CHECKS) clean-notebooks constraints
+  test-parity bench bench-smoke lint $(CHECKS) clean-notebooks constraints
 
 help:
 	@echo "make lab             JupyterLab on a copy of the notebooks"
@@ -20,7 +20,6 @@ help:
 	@echo "make test-slow       the slow ones: minutes each"
 	@echo "make test-full       both"
 	@echo "make test-browser    drive JupyterLab with Chromium"
-	@echo "make test-browser-full  the long browser tests too"
 	@echo "make test-parity     against torch and diffusers, in an environment of its own"
 	@echo "make bench-smoke     each benchmark in a tiny form"
 	@echo "make bench           the benchmarks in full (hours)"
@@ -48,9 +47,6 @@ test-browser-panels:
 
 test-browser-lab:
 	@$(IN) test -m pytest $(BROWSER) tests/browser $(call report,lab) $(PYTEST_ARGS)
-
-test-browser-full:
-	@$(MAKE) --no-print-directory test-browser BROWSER="-m browser"
 
 test-parity:
 	@$(IN) parity -m pytest -m parity $(call report,parity) $(PYTEST_ARGS)

@@ -34,9 +34,15 @@ def marks(lab: LabPage) -> list[str]:
     return list(lab.page.evaluate(MARKS, f"{CHART} .mark-symbol path"))
 
 
+def healthy(lab: LabPage) -> None:
+    """No cell ended with an error."""
+    errors = lab.output_errors()
+    assert not errors, errors
+
+
 def drawn(lab: LabPage, timeout: float = 60) -> None:
     """Wait until the first chart has marks."""
-    assert lab.output_errors() == []
+    healthy(lab)
     lab.output(f"{CHART} .mark-symbol path").first.wait_for(timeout=1000 * timeout)
 
 
@@ -52,8 +58,13 @@ def words(lab: LabPage) -> str:
 
 def until_state(lab: LabPage, *kinds: str, timeout: float = 240) -> str:
     """Wait for one of these states; gives it."""
+    healthy(lab)
+    lab.output(".wb-status").first.wait_for()
     script = "(kinds) => kinds.includes(document.querySelector('.wb-status').dataset.state)"
-    lab.page.wait_for_function(script, arg=list(kinds), timeout=1000 * timeout, polling=50)
+    try:
+        lab.page.wait_for_function(script, arg=list(kinds), timeout=1000 * timeout, polling=50)
+    except Exception as error:
+        raise AssertionError(f"{state(lab)}, not {kinds}: {words(lab)}") from error
     return state(lab)
 
 

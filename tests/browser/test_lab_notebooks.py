@@ -49,6 +49,8 @@ def test_start_shows_its_picture_before_any_model(lab_page):
     assert lab.output(".wb-claim, [class*=claim]").count()
     assert ask(lab, LOADED) == "[]"
     assert lab.output("button.wb-pill").count() == 3
+    strip = lab.output().get_by_role("listbox", name="My key steps")
+    assert strip.get_by_role("option", selected=True).count() == 9
 
     # A preset is another recorded answer: other marks, no run, still no model.
     before = marks(lab)
@@ -58,7 +60,6 @@ def test_start_shows_its_picture_before_any_model(lab_page):
     assert ask(lab, LOADED) == "[]"
 
 
-@pytest.mark.slow
 def test_sliders_change_the_picture_at_once_and_then_run(lab_page):
     lab = lab_page("start.ipynb")
     lab.run_all()

@@ -23,8 +23,6 @@ from tests.browser.panel_in_lab import (
 from tests.browser.server import ROOT, private_environment
 from tests.labs import tiny
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
-
 CELL = """import os
 os.environ["WORKBENCH_HOME"] = {home!r}
 from workbench.labs import diffusion
@@ -279,7 +277,8 @@ def test_a_bad_value_says_so_and_runs_nothing(lab_page, cell):
 def test_no_key_reaches_the_notebook(lab_page, cell):
     lab = lab_page([cell(), "1 + 1"])
     lab.run_all()
-    drawn(lab)
+    until_state(lab, "predicted")
+    lab.output("[data-slot=arithmetic] svg.marks").wait_for()
     before = lab.page.evaluate(CELLS)
     stops = lab.output(
         ".wb-panel :is(button, input, select, [tabindex='0']):not([tabindex='-1']):visible"
@@ -336,9 +335,9 @@ def test_other_kernels_and_other_addresses(lab_page, cell, request, kind):
     lab = lab_page([cell()], server=request.getfixturevalue(kind))
     lab.run_all()
     until_state(lab, "predicted")
-    before = lab.output("[data-slot=drift] svg.marks, [data-slot=arithmetic] svg.marks").count()
+    lab.output("[data-slot=arithmetic] svg.marks path").first.wait_for(timeout=60_000)
     slider(lab, "Interval").last.press("ArrowRight")
     assert until_state(lab, "done", "error") == "done", words(lab)
     drawn(lab)
-    assert len(marks(lab)) >= 4 and before >= 1
+    assert len(marks(lab)) >= 4
     assert lab.output_errors() == []

@@ -4,10 +4,11 @@ function helpStrip(ctx) {
   const node = h("div", { class: "wb-help" });
   node.id = freshId("help");
   let shown = null;
+  const papers = ctx.schema.groups.some((group) => group.knobs.some((knob) => knob.paper !== null));
   function write(group, field) {
     shown = field;
     if (!field) {
-      node.replaceChildren(h("span", { text: "▴ marks the paper’s value. Hollow is predicted, filled is measured." }));
+      setText(node, papers ? "▴ marks the paper’s value. Hollow is predicted, filled is measured." : "");
       return;
     }
     const price = ((ctx.get("hints") || {}).prices || {})[`${group.id}.${field.name}`];
@@ -68,7 +69,9 @@ function knobForm(ctx) {
       const values = state[group.id] || {};
       active.hidden = !(hints.active || []).includes(group.id);
       for (const row of rows) {
-        row.node.hidden = !Object.entries(row.field.visible_when || {}).every(
+        // A strip shows which steps will run in full, whatever chooses them.
+        const strip = (hints.strips || {})[`${group.id}.${row.field.name}`];
+        row.node.hidden = !strip && !Object.entries(row.field.visible_when || {}).every(
           ([name, wanted]) => wanted.some((value) => sameJson(value, values[name])));
         row.update(values[row.field.name], hints);
       }
