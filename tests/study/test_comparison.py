@@ -238,6 +238,14 @@ def test_a_share_is_paired_by_seed_and_leaves_unknown_seeds_out():
     assert "not a number for 1 of 40 seeds" in shares(mine, base).verdict("b").sentence
 
 
+def test_nothing_differs_from_itself_however_uncertain_it_is():
+    found = shares(np.ones(8), np.ones(8))
+    assert found.difference("a", "quality.score") == Interval(0.0, 0.0, 0.0, 8)
+    assert found.value("a", "quality.score").low < 70
+    row = found.summary().set_index(["method", "metric"]).loc[("a", "quality.score")]
+    assert (row["value"], row["against_baseline"], row["low"], row["high"]) == (100, 0, 0, 0)
+
+
 def test_a_share_is_yes_or_no():
     with pytest.raises(TableError, match=r"quality\.score is a share, so each seed has 0 or 100"):
         shares([0.5, 1, 1], [1, 1, 1]).difference("b", "quality.score")

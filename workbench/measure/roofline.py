@@ -213,11 +213,12 @@ def measured(
     file, key, here, size, copied = _place(dtype, gemm_size, copy_bytes, store)
     flops_per_s, bytes_per_s = _measure(dtype, size, copied, repeats, report)
     today = datetime.date.today().isoformat()
+    how = f"product of {size}³, copy of {_size(copied)}, best of {repeats}"
     found: dict[str, Any] = {
         "name": here.name if here.kind != "CPU" else f"{here.name}, {here.threads} threads",
         "flops_per_s": {dtype: flops_per_s},
         "bytes_per_s": bytes_per_s,
-        "source": f"measured {today}: {size}³ product and copy of {copied} B, best of {repeats}",
+        "source": f"measured {today}: {how}",
     }
     _write(file, {**_read(file), key: found})
     return Peaks(**found)
@@ -236,6 +237,10 @@ def _place(
     copied = copy_bytes or ((256 << 20) if on_cpu else (1 << 30))
     file = home() / "peaks.json" if store is None else store
     return file, f"{here.name} · {here.label()} · gemm {size} · copy {copied}", here, size, copied
+
+
+def _size(count: int) -> str:
+    return f"{count >> 20} MiB" if count >= 1 << 20 else f"{count} B"
 
 
 def _measure(

@@ -57,7 +57,8 @@ def compare(
     Args:
         repeats: timed rounds, at least 3; 0 measures no time and no other cost.
         peaks: peak rates to hold the work against; None takes those measured here before, and
-            measures them, once, where there are none.
+            measures them, once, where there are none (`roofline.measured(again=True)` replaces
+            them).
 
     Raises:
         ValueError: for no methods, one given twice, one or two rounds, or peaks without a figure

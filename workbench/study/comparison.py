@@ -84,6 +84,10 @@ class Comparison:
                 would be counted as so many independent pairs.
         """
         meaning = self._meaning(column)
+        if method == self.baseline:  # nothing differs from itself, however uncertain it is
+            own = self.value(method, column)
+            nothing = own.value - own.value  # NaN where it is unknown
+            return Interval(nothing, nothing, nothing, own.count)
         if self._population(column):
             return self._population_difference(method, column)
         mine, base = self._pairs(method, column)

@@ -75,7 +75,7 @@ def _sources(points: Sequence[Point]) -> str:
     known = {name: text for point in points for name, text in point.sources.items()}
     said = ""
     if PEAKS in known:
-        said += f" Of peak: arithmetic a second against {known[PEAKS]}."
+        said += f" Of peak: arithmetic a second against {known[PEAKS].partition(';')[0]}."
     if SENSOR in known:
         missing = known[SENSOR].startswith("none: ")
         said += f" No energy: {known[SENSOR].removeprefix('none: ')}." if missing else (
