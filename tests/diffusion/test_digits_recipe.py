@@ -74,33 +74,32 @@ def test_the_loss_of_fresh_weights_is_about_one_and_tokens_matter() -> None:
     assert float(loss_of({**params, "tokens": -params["tokens"]})) != loss
 
 
-@pytest.mark.slow  # compiles two updates
-def test_the_command_goes_on_where_it_stopped_and_writes_a_folder(tmp_path, monkeypatch) -> None:
+@pytest.mark.slow  # compiles three updates
+def test_one_command_goes_on_where_it_stopped_and_writes_all_that_ships(
+    tmp_path, monkeypatch
+) -> None:
+    short = shipped.CLASSIFIER_RECIPE.model_copy(update={"warmup": 1, "batch_size": 8, "steps": 3})
+    monkeypatch.setattr(shipped, "CLASSIFIER_RECIPE", short)
     monkeypatch.setattr(shipped, "UNET", SMALL)
     monkeypatch.setattr(shipped, "UNET_RECIPE", small_recipe(steps=40))
     out = tmp_path / "out"
     command = ["--out", str(out), "--runs", str(tmp_path / "runs")]
+
+    def facts(part):
+        return json.loads((out / f"training-{part}.json").read_text(encoding="utf-8"))
+
     main([*command, "--minutes", "0"])
-    stopped = json.loads((out / "training-unet.json").read_text())["steps"]
-    assert 1 <= stopped < 40
+    assert 1 <= facts("unet")["steps"] < 40
+    assert not (out / "classifier").exists(), "a call that was stopped begins no other part"
     main(command)
-    facts = json.loads((out / "training-unet.json").read_text())
-    assert facts["steps"] == 40
+    assert facts("unet")["steps"] == 40
+    assert facts("unet")["command"] == "python -m workbench.diffusion.digits.train"
     pipeline = Pipeline.load(out, steps=3)
     assert pipeline.config == SMALL
     assert pipeline.scheduler == shipped.SCHEDULER
     assert pipeline.tokens.classes == 10
-    card = (out / "card.md").read_text()
-    assert "8×8 originals" in card and "40 of 40 updates" in card
-
-
-@pytest.mark.slow
-def test_the_command_trains_the_classifier(tmp_path, monkeypatch) -> None:
-    short = shipped.CLASSIFIER_RECIPE.model_copy(update={"warmup": 1, "batch_size": 8})
-    monkeypatch.setattr(shipped, "CLASSIFIER_RECIPE", short)
-    out, runs = tmp_path / "out", tmp_path / "runs"
-    main(["--out", str(out), "--runs", str(runs), "--part", "classifier", "--steps", "3"])
     assert load_classifier(out / "classifier").config == shipped.CLASSIFIER
-    facts = json.loads((out / "training-classifier.json").read_text())
-    assert facts["steps"] == 3
-    assert 0 <= facts["test_accuracy"] <= 1
+    assert facts("classifier")["steps"] == 3
+    assert 0 <= facts("classifier")["test_accuracy"] <= 1
+    card = (out / "card.md").read_text(encoding="utf-8")
+    assert "8×8 originals" in card and "40 of 40 updates" in card and "3 of 3 updates" in card

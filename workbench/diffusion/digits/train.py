@@ -1,6 +1,6 @@
-"""Train the shipped model or its classifier, and write the folder that ships.
+"""Train the shipped model and the classifier that judges it, and write the folder that ships.
 
-python -m workbench.diffusion.digits.train --out data/digits-unet [--minutes N] [--part classifier]
+python -m workbench.diffusion.digits.train
 
 Stopped by hand, by --minutes or by a crash, the same command goes on where it stopped; what was
 learnt so far is written out in any case.
@@ -33,6 +33,8 @@ from workbench.runs import Run
 from workbench.training import Checkpoints, Recipe, Task, train
 from workbench.training.state import initial_state
 
+PARTS = ("unet", "classifier")
+
 
 class OutOfTime(Exception):
     """The minutes given are over."""
@@ -42,29 +44,39 @@ def main(arguments: list[str] | None = None) -> None:
     """The command."""
     given = _parser().parse_args(arguments)
     changes = {} if given.steps is None else {"steps": given.steps}
-    if given.part == "classifier":
-        recipe = shipped.CLASSIFIER_RECIPE.model_copy(update=changes)
-        task: Any = shipped.ClassifierTask(recipe)
-        write: Callable[[Any, Any, Path], None] = write_classifier
-    else:
-        recipe = shipped.UNET_RECIPE.model_copy(update=changes)
-        task = shipped.DiffusionTask(recipe)
-        write = write_model
-    run = given.runs / f"digits-{given.part}"
-    learnt = trained(task, recipe, run, given.minutes)
-    given.out.mkdir(parents=True, exist_ok=True)
-    write(task, learnt.weights, given.out)
+    for part in PARTS if given.part == "all" else (given.part,):
+        recipe, make_task, write = _part(part)
+        recipe = recipe.model_copy(update=changes)
+        task = make_task(recipe)
+        learnt = trained(task, recipe, given.runs / f"digits-{part}", given.minutes)
+        given.out.mkdir(parents=True, exist_ok=True)
+        write(task, learnt.weights, given.out)
+        _record(part, given, recipe, learnt)
+        if learnt.facts["steps"] < recipe.steps:  # stopped: the next part is for the next call
+            return
+
+
+def _part(part: str) -> tuple[Recipe, Callable[[Recipe], Any], Callable[[Any, Any, Path], None]]:
+    """Recipe, task and writer of a part, looked up when it is trained."""
+    if part == "classifier":
+        return shipped.CLASSIFIER_RECIPE, shipped.ClassifierTask, write_classifier
+    return shipped.UNET_RECIPE, shipped.DiffusionTask, write_model
+
+
+def _record(part: str, given: argparse.Namespace, recipe: Recipe, learnt: Learnt) -> None:
+    """What was done, beside the weights: facts, the course of training, and the card."""
+    chosen = "" if given.part == "all" else f" --part {part}"
     facts = {
-        "command": f"python -m workbench.diffusion.digits.train --part {given.part}",
+        "command": f"python -m workbench.diffusion.digits.train{chosen}",
         "date": time.strftime("%Y-%m-%d"),
         "device": describe().label(),
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(learnt.weights)),
         **learnt.facts,
         "recipe": recipe.model_dump(mode="json"),
     }
-    log = given.out / f"training-{given.part}.csv"
+    log = given.out / f"training-{part}.csv"
     learnt.history.to_csv(log, index=False, float_format="%.5g")
-    write_json(facts, given.out / TRAINING.format(part=given.part))
+    write_json(facts, given.out / TRAINING.format(part=part))
     write_card(given.out)
     print(json.dumps(facts, indent=2))
 
@@ -138,8 +150,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--out", type=Path, default=Path("data/digits-unet"), help="what is written"
     )
-    parser.add_argument("--part", choices=("unet", "classifier"), default="unet")
-    parser.add_argument("--minutes", type=float, help="stop after so many; run again to go on")
+    parser.add_argument("--part", choices=("all", *PARTS), default="all")
+    parser.add_argument(
+        "--minutes", type=float, help="stop a part after so many; run again to go on"
+    )
     parser.add_argument("--steps", type=int, help="updates, where not the recipe's own number")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of training runs")
     return parser

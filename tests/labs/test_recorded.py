@@ -1,0 +1,11 @@
+"""The study that the lab opens with was made with the model that ships."""
+
+import json
+
+from workbench.diffusion.pipeline import Pipeline
+from workbench.shipped import path
+
+
+def test_the_recorded_study_is_of_the_shipped_weights():
+    about = json.loads((path("data/diffusion-lab") / "lab.json").read_text(encoding="utf-8"))
+    assert about["weights"] == Pipeline.load(path("data/digits-unet")).weights_hash
