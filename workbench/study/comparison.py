@@ -55,6 +55,11 @@ class Comparison:
         columns = [name for name in self.tables.columns if name.startswith("quality.")]
         return [name for name in columns if self.tables.columns[name].better]
 
+    @property
+    def judging(self) -> list[str]:
+        """Qualities that a verdict goes by, the deciding one first: those to be compared still."""
+        return [name for name in self.qualities if not self.tables.columns[name].relative]
+
     def value(self, method: str, column: str) -> Interval:
         """One method's mean, share or number about all seeds, with its interval.
 
@@ -215,11 +220,10 @@ class Comparison:
         if not gain.above(1 + noise):
             advice = "more rounds or a quieter machine would tell"
             return Verdict("not decided", f"{method} runs at {timing}, and {floor}: {advice}.")
-        found = [name for name in self.qualities if not self.tables.columns[name].relative]
-        if not found:
+        if not self.judging:
             missing = "no quality that decides was measured"
             return Verdict("not decided", f"{method} runs at {timing}; {missing}.")
-        deciding, *others = found
+        deciding, *others = self.judging
         word, reason = self._quality(method, deciding)
         guarded = (name for name in others if self.tables.columns[name].tolerance)
         judged = (self._quality(method, name) for name in guarded)

@@ -98,10 +98,10 @@ def with_compression(tables: Tables, baseline: str) -> Tables:
     (size before / size after) x (quality after / quality before), by the deciding quality; where
     lower is better, its ratio is turned over.
     """
-    qualities = Comparison(tables, baseline).qualities
-    if "cost.model_bytes" not in tables.columns or not qualities:
+    judging = Comparison(tables, baseline).judging
+    if "cost.model_bytes" not in tables.columns or not judging:
         return tables
-    quality = qualities[0]
+    quality = judging[0]
     trials, columns = tables.trials.copy(), dict(tables.columns)
     means = trials.groupby("method")[[quality, "cost.model_bytes"]].mean()
     before = means.loc[baseline]
