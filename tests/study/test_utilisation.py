@@ -172,11 +172,11 @@ def test_memory_asked_for_is_a_peak_and_on_cpu_a_share(clock):  # noqa: F811
     assert np.isnan(rounded["cost.memory_utilisation"])
 
 
-def sized(qualities, better="higher"):
-    """Tables of models of 100 and 25 bytes."""
+def sized(qualities, better="higher", sizes=(100.0, 25.0)):
+    """Tables of two models of these sizes."""
     found = compare([Exact(), Rounded()], study(), repeats=0).tables
     trials = found.trials.drop(columns="quality.error")
-    for method, quality, size in zip(found.methods, qualities, (100.0, 25.0), strict=True):
+    for method, quality, size in zip(found.methods, qualities, sizes, strict=True):
         trials.loc[trials["method"] == method, "quality.score"] = quality
         trials.loc[trials["method"] == method, "cost.model_bytes"] = size
     error = found.columns["quality.error"]
@@ -197,6 +197,12 @@ def test_compression_is_the_smaller_size_at_what_quality_is_left(qualities, bett
 @pytest.mark.parametrize("qualities", [(0.0, 0.5), (np.nan, 0.5)])
 def test_compression_needs_a_quality_above_nothing(qualities):
     assert "cost.compression" not in with_compression(sized(qualities), "Exact").columns
+
+
+def test_a_model_of_unknown_size_has_no_compression():
+    found = with_compression(sized((0.5, 0.5), sizes=(100.0, np.nan)), "Exact")
+    values = found.trials.groupby("method")["cost.compression"].mean()
+    assert values["Exact"] == 1 and np.isnan(values["Rounded"])
 
 
 def test_compile_time_hides_in_the_call_that_made_the_outputs(monkeypatch):

@@ -106,7 +106,7 @@ def with_compression(tables: Tables, baseline: str) -> Tables:
     means = trials.groupby("method")[[quality, "cost.model_bytes"]].mean()
     before = means.loc[baseline]
     for method, after in means.iterrows():
-        if not (min(before) > 0 and min(after) > 0):  # false for NaN, which is not known
+        if not ((before > 0).all() and (after > 0).all()):  # false for NaN, which is not known
             continue
         grades = [before[quality], after[quality]]
         if tables.columns[quality].better == "lower":
