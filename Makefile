@@ -17,8 +17,8 @@ report = $(if $(REPORTS),--junitxml=$(REPORTS)/$(1).xml)
 help:
 	@echo "make lab             JupyterLab on a copy of the notebooks"
 	@echo "make test            the fast tests (under 10 minutes on 2 cores)"
-	@echo "make test-slow       the slow ones: minutes each"
-	@echo "make test-full       both"
+	@echo "make test-slow       the slow ones, of up to some minutes each"
+	@echo "make test-full       both, and each benchmark in a tiny form"
 	@echo "make test-browser    drive JupyterLab with Chromium"
 	@echo "make test-parity     against torch and diffusers, in an environment of its own"
 	@echo "make bench-smoke     each benchmark in a tiny form"
