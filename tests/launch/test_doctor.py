@@ -36,7 +36,7 @@ def test_every_dependency_is_looked_at():
 
 
 @pytest.mark.parametrize("name", base())
-def test_a_missing_package_fails_the_report(monkeypatch, capsys, name):
+def test_a_missing_package_fails_the_report(monkeypatch, name):
     real = doctor.installed
     monkeypatch.setattr(doctor, "installed", lambda p: None if p == name else real(p))
     found = [f for f in doctor._versions() if f.needed]

@@ -16,8 +16,7 @@ from workbench import __version__, home, shipped
 
 DISTRIBUTION = "efficiency-workbench"
 DEVICES = Path("/dev")
-PLUGINS = {"cuda12": "jax-cuda12-plugin", "cuda13": "jax-cuda13-plugin", "tpu": "libtpu"}
-"""What each extra for a device brings to JAX."""
+PLUGINS = ("jax-cuda12-plugin", "jax-cuda13-plugin", "libtpu")
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,7 @@ def _devices() -> Iterator[Finding]:
 
 def _unused_devices() -> Iterator[Finding]:
     """Where JAX computes on the CPU only: devices or plugins that lack the other half."""
-    plugin = next((name for name in PLUGINS.values() if installed(name)), None)
+    plugin = next((name for name in PLUGINS if installed(name)), None)
     if plugin:
         yield Finding("device", f"{plugin} is installed, and found no device", well=False)
         return
