@@ -13,10 +13,16 @@ def view() -> DiffusionView:
     return DiffusionView()
 
 
+def drawn(view, **over):
+    """The charts of the picture with these settings."""
+    contents = view.predict(settings(view, **over)).contents
+    found = {name: getattr(content, "chart", None) for name, content in contents.items()}
+    return {name: chart for name, chart in found.items() if chart is not None}
+
+
 @pytest.fixture(scope="module")
 def charts(view):
-    view.predict(settings(view))
-    return view.charts
+    return drawn(view)
 
 
 @pytest.mark.parametrize("name", ["time_quality", "drift", "arithmetic", "error", "spectrum"])
@@ -84,10 +90,18 @@ def test_operations_beside_the_drift_map_are_a_whole_pass(view, charts):
     assert max(beside, key=beside.__getitem__) == most.replace(".", " ")
 
 
+def test_drift_of_another_run_says_whose_it_is(view):
+    assert "measured at" not in drawn(view)["drift"].subtitle
+    fewer = drawn(view, sampling={"look": "Fewer steps"})
+    assert "(measured at 50 steps)" in fewer["drift"].subtitle
+    other = drawn(view, sampling={"steps": 20})
+    assert "(measured at DDIM, 50 steps)" in other["drift"].subtitle
+
+
 def test_curves_nobody_ran_are_left_out(view):
-    view.predict(settings(view, feature_inheritance={"interval": 7}))
+    charts = drawn(view, feature_inheritance={"interval": 7})
     for name in ("error", "spectrum"):
-        shown = {row["method"] for row in view.charts[name].rows["live"]}
+        shown = {row["method"] for row in charts[name].rows["live"]}
         assert shown == {"Encoder propagation", "Fewer steps"}
-    view.predict(settings(view, sampling={"steps": 30}))
-    assert view.charts["error"].rows["live"] == view.charts["spectrum"].rows["live"] == []
+    charts = drawn(view, sampling={"steps": 30})
+    assert charts["error"].rows["live"] == charts["spectrum"].rows["live"] == []

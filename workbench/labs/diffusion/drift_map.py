@@ -21,12 +21,14 @@ def drift_map(
     Beside each block stands its share of the operations of one whole pass.
 
     Args:
-        drift: [blocks, steps], of another run where `borrowed` names it; its steps are then shown
-            at the same share of the way.
+        drift: [blocks, steps], of another run where `borrowed` names it or where it has another
+            number of steps; its steps are then shown at the same share of the way.
     """
     plan = scene.plans[scene.look.code()]
     whole = sum(facts.block_macs.values())
     rows = [] if drift is None else _rows(plan, facts, drift)
+    if drift is not None and drift.shape[1] != plan.steps:
+        borrowed = borrowed or f"{drift.shape[1]} steps"
     whose = f" (measured at {borrowed})" if borrowed else ""
     return heat(
         rows,
