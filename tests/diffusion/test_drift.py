@@ -1,11 +1,13 @@
 """Drift against features taken by hand."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from workbench.diffusion import driver
 from workbench.diffusion.drift import drift
+from workbench.diffusion.steps import AHEAD
 from workbench.study import Cancelled
 
 
@@ -35,6 +37,17 @@ def test_drift_is_the_change_of_each_blocks_features(unguided, tiny_unet):
             normalised = np.mean(np.square(gaps)) / now[0].size
             assert found.relative[block, step] == pytest.approx(relative, rel=1e-3)
             assert found.normalised[block, step] == pytest.approx(normalised, rel=2e-3)
+
+
+def test_progress_is_never_far_ahead_of_the_device(unguided, monkeypatch):
+    pipeline, waited, ahead = unguided.with_sampling(steps=6), [], []
+    monkeypatch.setattr(jax, "block_until_ready", waited.append)
+
+    def report(done, total, note="", preview=None):
+        ahead.append(max(done - 1, 0) - len(waited))  # the first step has no drift to wait for
+
+    drift(pipeline, pipeline.inputs((0, 5)), report)
+    assert len(ahead) == 7 and max(ahead[:-1]) == AHEAD
 
 
 def test_a_single_step_has_no_drift_and_stop_is_heard(unguided):

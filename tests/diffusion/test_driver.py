@@ -10,6 +10,7 @@ import pytest
 
 from workbench.diffusion import driver
 from workbench.diffusion.plan import Plan
+from workbench.diffusion.steps import AHEAD
 from workbench.study import Cancelled
 
 SEEDS = (0, 1, 7)
@@ -191,6 +192,29 @@ def test_stop_between_two_pieces_leaves_the_driver_usable(tiny):
         driver.sample(pipeline, pipeline.inputs(SEEDS), report)
     assert len(calls) == 3
     assert np.array_equal(run(tiny, ENCODER), wanted)
+
+
+@pytest.mark.parametrize("plan", [None, ENCODER], ids=["full", "encoder"])
+def test_progress_is_never_far_ahead_of_the_device(tiny, plan, monkeypatch):
+    """What a report says is done has been waited for, but for the last pieces handed over."""
+    pipeline = tiny if plan is None else tiny.with_plan(plan)
+    finished, ahead, real = [], [], jax.block_until_ready
+
+    def waits(made):
+        finished.append(np.asarray(real(made)))
+        return made
+
+    def report(done, total, note="", preview=None):
+        handed_over = sum(run[0] < done for run in pipeline.plan.batches)
+        ahead.append(handed_over - len(finished))
+
+    monkeypatch.setattr(jax, "block_until_ready", waits)
+    latents = driver.sample(pipeline, pipeline.inputs(SEEDS), report)["latents"]
+    assert len(ahead) == len(pipeline.plan.batches) + 1 > AHEAD + 2
+    assert max(ahead[:-1]) == AHEAD
+    # Each is waited for once, and in order.
+    steps = np.concatenate(finished)
+    np.testing.assert_array_equal(steps, np.moveaxis(latents, 1, 0)[: len(steps)])
 
 
 def test_progress_rises_to_its_end(tiny):

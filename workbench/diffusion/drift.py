@@ -23,6 +23,7 @@ from workbench.diffusion.steps import (
     Conditions,
     Rows,
     guided,
+    keep_pace,
     passes,
     run_conditions,
     run_rows,
@@ -60,8 +61,9 @@ def drift(pipeline: Pipeline, inputs: Inputs, report: Report = silent) -> Drift:
     blocks = abstract_unet(pipeline.config).block_names()
     step = _observed(pipeline.config)
     carry, before = Carry(inputs.noise, jnp.zeros_like(inputs.noise)), None
-    moved = []
+    moved: list[Array] = []
     for i in range(pipeline.steps):
+        keep_pace(moved)
         report(i, pipeline.steps, "measuring drift")
         carry, features = step(pipeline.weights, carry, rows.take((i,)), fixed)
         if before is not None:

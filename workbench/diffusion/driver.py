@@ -24,6 +24,7 @@ from workbench.diffusion.steps import (
     Conditions,
     Rows,
     guided,
+    keep_pace,
     passes,
     run_conditions,
     run_rows,
@@ -53,6 +54,7 @@ def sample(pipeline: Pipeline, inputs: Inputs, report: Report = silent) -> dict[
     kept: Any = None
     trail: list[Array] = []
     for run in plan.batches:
+        keep_pace(trail)
         report(run[0], plan.steps, "sampling")
         part, action, following = rows.take(run), plan.actions[run[0]], plan.after(run)
         if action == "shallow":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -12,6 +13,9 @@ from jaxtyping import Array, Float
 from workbench.diffusion.pipeline import Inputs, Pipeline
 from workbench.diffusion.schedulers import Schedule
 from workbench.diffusion.schedulers import step as sampler_step
+
+AHEAD = 2
+"""Pieces of work handed to the device beyond the last that is known to be finished."""
 
 
 class Carry(NamedTuple):
@@ -71,6 +75,17 @@ def run_conditions(pipeline: Pipeline, inputs: Inputs, noisy: bool) -> Condition
         return Conditions(inputs.context, None, inputs.noise, keys)
     context = jnp.concatenate([inputs.blank, inputs.context])
     return Conditions(context, jnp.float32(pipeline.guidance), inputs.noise, keys)
+
+
+def keep_pace(made: Sequence[Array]) -> None:
+    """Wait until the device is at most `AHEAD` pieces behind what was handed to it.
+
+    Calls return before the work is done: without a wait, progress runs to its end at once on an
+    accelerator, and a stop waits for everything. One piece runs while the next is handed over, so
+    the device never waits.
+    """
+    if len(made) > AHEAD:
+        jax.block_until_ready(made[-1 - AHEAD])
 
 
 def passes(x: Float[Array, "B H W C"], fixed: Conditions) -> Float[Array, "P H W C"]:
