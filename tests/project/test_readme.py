@@ -1,0 +1,63 @@
+"""The README's Python runs as it stands there, with fewer pictures."""
+
+import importlib
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.labs import tiny
+
+README = Path(__file__).resolve().parents[2] / "README.md"
+COMPARED, *REST = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, workbench_home):
+    """Runs code as a file of the user's, in the user's folder."""
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path / "mine")
+    monkeypatch.syspath_prepend(tmp_path / "mine")
+
+    def run(name: str, code: str):
+        Path(f"{name}.py").write_text(code, encoding="utf-8")
+        return importlib.import_module(name)
+
+    return run
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_five_lines_compare(run):
+    code, fewer = re.subn(r"seeds=\d+", "seeds=2", COMPARED)
+    assert fewer == code.count("\ncompare(") == 1
+    code = code.replace("\ncompare(", "\nfound = compare(")
+    found = run("readme_compare", code).found
+    assert found.tables.methods == ["Full sampling", "Encoder propagation"]
+    assert len(found.tables.trials) == 4
+    assert set(found.summary()["method"]) == set(found.tables.methods)
+    assert found.verdict("Encoder propagation").sentence
+
+
+@pytest.mark.slow
+def test_a_method_and_images_of_ones_own_and_a_model_made_of_them(run):
+    draw = np.random.default_rng(0)
+    for name in ("day", "night"):
+        folder = Path("photos") / name
+        folder.mkdir(parents=True)
+        for number in range(12):
+            pixels = draw.integers(0, 255, (40, 40, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / f"{number}.png")
+    tiny.write(Path("my-model"))
+    method, images, model = REST
+    assert method.count("\ndiffusion.open(") == 1 and model.startswith("diffusion.open(")
+    method = method.replace("\ndiffusion.open(", "\nmine = diffusion.open(")
+    made = run("readme_own", f"{method}\n{images}\nother = {model}")
+    assert made.photos.train.images.shape[1:] == (32, 32, 3)
+    assert made.FullThenShallow().plan(20).actions == ("full",) * 15 + ("shallow",) * 5
+    assert made.FullThenShallow.name in [group.label for group in made.mine.view.groups]
+    assert made.other.view.pipeline.name == "my-model"
+    made.mine.close()
+    made.other.close()
