@@ -27,7 +27,8 @@ def test_ruff_finds_a_misspelt_name():
 
 def test_mypy_finds_a_misspelt_name(tmp_path):
     file = tmp_path / "example.py"
+    check = ["mypy", "--cache-dir", str(tmp_path / "cache"), str(file)]
     file.write_text(MISSPELT, encoding="utf-8")
-    assert 'Name "valeus" is not defined' in said("mypy", str(file))
+    assert 'Name "valeus" is not defined' in said(*check)
     file.write_text(RIGHT, encoding="utf-8")
-    assert "Success" in said("mypy", str(file))
+    assert "Success" in said(*check)
