@@ -125,7 +125,7 @@ from workbench.labs import diffusion
 
 panel = diffusion.open()
 assert "jax" not in sys.modules, "the first picture needs no model"
-print(panel.status["kind"], panel.view.svg()[:4], len(panel.picture.contents))
+print(panel.status["kind"], panel.view.svg(panel.picture)[:4], len(panel.picture.contents))
 panel.close()
 """
 

@@ -281,7 +281,7 @@ def test_the_same_panel(kind, found, tmp_path):
         assert fields.items() <= panel.settings[group].items()
         view, contents = panel.view, panel.picture.contents
         assert set(contents) == {"tradeoff", "verdicts", "summary"}
-        comparison = view.comparison
+        comparison = panel.picture.comparison
         shown = {row["method"] for row in contents["tradeoff"].rows["live"]}
         assert shown == set(comparison.tables.methods)
         for method in comparison.others:

@@ -254,11 +254,13 @@ def test_going_back_exports_and_opens_what_is_shown_again(home):
                   for name in archive.namelist()}  # fmt: skip
     drawn = list(csv.DictReader(io.StringIO(inside["rows.csv"])))
     ran = {row["code"] for row in csv.DictReader(io.StringIO(inside["trials.csv"]))}
-    shown = panel.picture.contents["time_quality"].rows["live"]
-    assert [row["key"] for row in drawn] == [row["key"] for row in shown]
+    shown = panel._marked().contents["time_quality"].rows["live"]
+    assert [row["trial_id"] for row in drawn] == [row["trial"] for row in shown]
     assert "FeatureInheritance(interval=4)" in ran
     assert "FeatureInheritance(interval=2)" not in ran
-    assert any("A" in row.values() for row in drawn)
+    assert (
+        "FeatureInheritance(interval=4)" in inside["figure.toml"] and '"A"' in inside["figure.toml"]
+    )
     panel.close()
 
 

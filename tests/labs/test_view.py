@@ -277,13 +277,13 @@ def test_the_status_line_is_short_and_the_claim_follows_the_method(view):
 def test_a_thumbnail_goes_to_the_split_viewer(view):
     picture = view.predict(settings(view))
     before = picture.contents["split"]
-    chosen_one = view.choose("Feature inheritance|3", picture)
+    chosen_one = view.choose("Feature inheritance|3", settings(view), picture)
     after = chosen_one.contents["split"]
     assert after.title.startswith("Seed 3") and after.tags == ("Full", "Feature inheritance")
     assert after.left != before.left and after.right != before.right
     assert chosen_one.contents["grid"].chosen == "Feature inheritance|3"
     assert chosen_one.contents["drift"] is picture.contents["drift"]
-    assert view.choose("Feature inheritance|x", picture) is None
+    assert view.choose("Feature inheritance|x", settings(view), picture) is None
 
 
 def test_a_thumbnail_is_named_and_loads_its_method(view):
@@ -292,7 +292,7 @@ def test_a_thumbnail_is_named_and_loads_its_method(view):
     assert full.images[2].alt == "seed 2, Full sampling, the reference"
     named = encoder.images[2].alt.rpartition(" ")
     assert named[0] == "seed 2, Encoder propagation, SSIM"
-    shown = view.choose(encoder.images[2].key, picture).contents["split"]
+    shown = view.choose(encoder.images[2].key, settings(view), picture).contents["split"]
     assert ("SSIM", named[2]) in shown.caption
     assert encoder.images[2].loads and not full.images[2].loads
     over = view.load("Feature inheritance|2")
@@ -347,8 +347,7 @@ def test_the_record_is_whole():
 def test_the_static_picture_is_an_svg(view):
     from xml.etree import ElementTree
 
-    view.predict(settings(view))
-    assert ElementTree.fromstring(view.svg()).tag.endswith("svg")
+    assert ElementTree.fromstring(view.svg(view.predict(settings(view)))).tag.endswith("svg")
 
 
 def test_group_names_are_the_methods(view):

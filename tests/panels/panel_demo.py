@@ -216,7 +216,7 @@ class DemoView(View):
                 yield self._picture(values, 0.5, "measured")
         yield self._picture(values, 1.0, "measured")
 
-    def choose(self, key: str, picture: Picture) -> Picture:
+    def choose(self, key: str, values: Values, picture: Picture) -> Picture:
         row, seed = key.split("/")
         contents = dict(picture.contents)
         contents["split"] = self._split(int(row), int(seed))
@@ -237,7 +237,7 @@ class DemoView(View):
     def export(self, kind: str, values: Values, picture: Picture) -> tuple[str, bytes]:
         return f"figure.{kind}", b"content of " + kind.encode()
 
-    def svg(self) -> str:
+    def svg(self, picture: Picture) -> str:
         return '<svg xmlns="http://www.w3.org/2000/svg" width="10" height="10"></svg>'
 
     # -- made-up numbers ------------------------------------------------------------------

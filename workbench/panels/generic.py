@@ -80,8 +80,6 @@ class CompareView(View):
             Export("svg", "Picture", ".svg"),
             Export("csv", "Table", ".csv", behind=True),
         )
-        self.comparison: Comparison | None = None
-        self.chart: Chart | None = None
 
     @cached_property
     def study(self) -> Study:
@@ -138,19 +136,18 @@ class CompareView(View):
             peaks=self.peaks,
             report=report,
         ):
-            self.comparison = comparison
             yield self._picture(comparison)
 
     def _picture(self, found: Comparison) -> Picture:
-        self.chart = self._tradeoff(found)
+        chart = self._tradeoff(found)
         contents: dict[str, Any] = {"summary": self._summary(found)}
-        if self.chart is not None:
-            c = self.chart
-            contents["tradeoff"] = ChartContent(c.title, c.subtitle, c.description, c.spec, c.rows)
+        if chart is not None:
+            contents["tradeoff"] = ChartContent.of(chart)
         colours = self._colours(found)
         contents["verdicts"] = verdicts([(colours[m], found.verdict(m)) for m in found.others])
         device = found.tables.trials.get("device")
-        return Picture(contents, device="" if device is None else str(device.iloc[0]))
+        where = "" if device is None else str(device.iloc[0])
+        return Picture(contents, device=where, comparison=found)
 
     def _tradeoff(self, found: Comparison) -> Chart | None:
         """The deciding quality against time, or against modelled arithmetic before times."""
@@ -208,9 +205,10 @@ class CompareView(View):
         """The chart with its data, the chart, or the trials."""
         from workbench.figures import export
 
-        if self.comparison is None or self.chart is None:
+        chart = picture.first_chart
+        if picture.comparison is None or chart is None:
             raise ValueError("There is no picture yet; press Run first")
-        name, tables = "_".join(self.title.lower().split()), self.comparison.tables
+        name, tables = "_".join(self.title.lower().split()), picture.comparison.tables
         if kind == "csv":
             return f"{name}.csv", tables.trials.to_csv(index=False).encode()
         if kind not in [entry.kind for entry in self.exports]:
@@ -219,9 +217,9 @@ class CompareView(View):
         with tempfile.TemporaryDirectory() as place:
             file = Path(place) / f"{name}.{kind}"
             if kind == "zip":
-                export.export_figure(self.chart, tables, settings, file)
+                export.export_figure(chart, tables, settings, file)
             else:
-                export.write(self.chart, file)
+                export.write(chart, file)
             return file.name, file.read_bytes()
 
 

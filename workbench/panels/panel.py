@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import anywidget
@@ -142,7 +143,7 @@ class Panel(anywidget.AnyWidget):
 
     def _static(self) -> str:
         view = self.view
-        svg = view.svg()
+        svg = view.svg(self._raw)
         return fallback.page(
             view.title, view.study_line, svg, view.groups, self.settings, self._raw.claim
         )
@@ -289,19 +290,16 @@ class Panel(anywidget.AnyWidget):
         contents = {**self._raw.contents, **picture.contents}
         self._set("answers", blind.kept(self.answers, self._raw.contents, picture.contents))
         fresh = set(picture.contents)
-        self._raw = Picture(
-            contents,
-            picture.claim,
-            picture.basis,
-            picture.details,
-            picture.when,
-            picture.device or self._raw.device,
-        )
+        device = picture.device or self._raw.device
+        self._raw = replace(picture, contents=contents, device=device)
         self._draw(fresh)
 
     def _draw(self, fresh: set[str] | None) -> None:
-        marked = self.view.annotate(self._raw, self._values, self._pins.values)
-        self._stage.draw(marked, fresh)
+        self._stage.draw(self._marked(), fresh)
+
+    def _marked(self) -> Picture:
+        """What is on the screen, pins included."""
+        return self.view.annotate(self._raw, self._values, self._pins.values)
 
     # -- messages from the browser ----------------------------------------------------------
 
@@ -366,7 +364,7 @@ class Panel(anywidget.AnyWidget):
         """A clicked point, thumbnail, row or action."""
         key = str(message["key"])
         if message.get("kind") == "images":
-            chosen = self.view.choose(key, self._raw)
+            chosen = self.view.choose(key, self._values, self._raw)
             if chosen is not None:
                 self._raw = chosen
                 self._draw(set(chosen.contents) - self._stage.stale)
@@ -382,7 +380,7 @@ class Panel(anywidget.AnyWidget):
         self.send({"type": "settings", "text": settings.to_text(self.settings)})
 
     def _on_export(self, message: dict[str, Any]) -> None:
-        self._clerk.write(str(message["kind"]), self._values, self._raw)
+        self._clerk.write(str(message["kind"]), self._values, self._marked())
 
     def _on_answer(self, message: dict[str, Any]) -> None:
         """One blind choice: left, right or same; or "again"."""

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from workbench.figures.chart import Chart
+    from workbench.study.comparison import Comparison
 
 Basis = Literal["predicted", "measured", "recorded"]
 Verdict = Literal["reproduced", "part", "failed", "open"]
@@ -22,6 +26,7 @@ class ChartContent:
         spec: Vega-Lite without its rows; data sets are named.
         rows: the rows, or several named sets of rows.
         height: pixels; the slot's own height when None.
+        chart: what was drawn, for exports; None where there is nothing to export.
     """
 
     title: str
@@ -30,6 +35,14 @@ class ChartContent:
     spec: Mapping[str, Any]
     rows: Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Mapping[str, Any]]]
     height: int | None = None
+    chart: Chart | None = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, chart: Chart) -> ChartContent:
+        """The content that shows a chart."""
+        return cls(
+            chart.title, chart.subtitle, chart.description, chart.spec, chart.rows, chart=chart
+        )
 
 
 @dataclass(frozen=True)
@@ -235,6 +248,7 @@ class Picture:
         details: parts of the status line, most important first.
         when: date of a recorded result, in words ("3 June").
         device: where it was measured, with versions.
+        comparison: the tables behind it, for exports; None for what is not measured.
     """
 
     contents: Mapping[str, Content] = field(default_factory=dict)
@@ -243,3 +257,10 @@ class Picture:
     details: Sequence[str] = ()
     when: str = ""
     device: str = ""
+    comparison: Comparison | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def first_chart(self) -> Chart | None:
+        """The chart that stands first, or None without one."""
+        charts = (getattr(content, "chart", None) for content in self.contents.values())
+        return next((chart for chart in charts if chart is not None), None)

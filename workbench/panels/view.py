@@ -157,14 +157,14 @@ class View(Protocol):
         return ""
 
     def export(self, kind: str, values: Values, picture: Picture) -> tuple[str, bytes]:
-        """A file's name and content."""
+        """A file's name and content, of the picture on the screen, pins included."""
         raise ValueError(f"There is no export of kind {kind!r}")
 
     def load(self, key: str) -> Mapping[str, Mapping[str, Any]] | None:
         """Settings of a clicked point or picture; None where it has none."""
         return None
 
-    def choose(self, key: str, picture: Picture) -> Picture | None:
+    def choose(self, key: str, values: Values, picture: Picture) -> Picture | None:
         """A picture that shows the clicked thumbnail in the split viewer; None to load instead."""
         return None
 
@@ -172,6 +172,8 @@ class View(Protocol):
         """The one setting a pin is told apart by; the panel finds one when empty."""
         return ""
 
-    def svg(self) -> str:
-        """A static picture for places without widgets."""
-        return ""
+    def svg(self, picture: Picture) -> str:
+        """A static picture for places without widgets: the first chart."""
+        from workbench.figures.export import svg
+
+        return "" if picture.first_chart is None else svg(picture.first_chart)

@@ -10,6 +10,7 @@ from pprint import pformat
 from typing import TYPE_CHECKING, Any
 
 from workbench.labs.diffusion.methods import DEFAULT, MethodClass, chosen, sampling
+from workbench.panels.picture import Picture
 from workbench.panels.view import Export, Values
 
 if TYPE_CHECKING:
@@ -103,18 +104,19 @@ def settings(view: DiffusionView, values: Values) -> dict[str, Any]:
     }
 
 
-def write(kind: str, view: DiffusionView, values: Values) -> tuple[str, bytes]:
-    """One file: its name and content.
+def write(kind: str, view: DiffusionView, values: Values, picture: Picture) -> tuple[str, bytes]:
+    """One file of the picture with these settings: its name and content.
 
     Raises:
-        ValueError: for a kind that is not on the menu.
+        ValueError: for a kind that is not on the menu, or tables of what is not measured.
     """
     from workbench.figures import export
     from workbench.figures.record import versions
 
-    chart = view.charts["time_quality"]
+    chart = picture.first_chart
+    assert chart is not None, "the lab's picture has charts"
     if kind == "csv":
-        comparison = _measured(view, values)
+        comparison = _measured(picture)
         return f"{NAME}.csv", comparison.tables.trials.to_csv(index=False).encode()
     if kind == "json":
         import json
@@ -127,16 +129,15 @@ def write(kind: str, view: DiffusionView, values: Values) -> tuple[str, bytes]:
     with tempfile.TemporaryDirectory() as place:
         file = Path(place) / f"{NAME}.{kind}"
         if kind == "zip":
-            comparison = _measured(view, values)
+            comparison = _measured(picture)
             export.export_figure(chart, comparison.tables, settings(view, values), file)
         else:
             export.write(chart, file)
         return file.name, file.read_bytes()
 
 
-def _measured(view: DiffusionView, values: Values) -> Comparison:
-    """The run behind the picture of these settings, never another setting's."""
-    comparison = view.comparison(values)
-    if comparison is None:
+def _measured(picture: Picture) -> Comparison:
+    """The run behind the picture, never another setting's."""
+    if picture.comparison is None:
         raise ValueError("These settings have not been measured yet. Run them first")
-    return comparison
+    return picture.comparison

@@ -10,7 +10,6 @@ import numpy as np
 
 from workbench.diffusion.plan import PlanError
 from workbench.figures import palette
-from workbench.figures.chart import Chart
 from workbench.labs.diffusion import export
 from workbench.labs.diffusion.arithmetic_time import arithmetic_time
 from workbench.labs.diffusion.checks import problems
@@ -40,7 +39,7 @@ from workbench.labs.diffusion.spectrum import spectrum
 from workbench.labs.diffusion.time_quality import time_quality
 from workbench.labs.diffusion.worth import worth
 from workbench.panels.panel import Panel
-from workbench.panels.picture import Basis, ChartContent, Content, Picture
+from workbench.panels.picture import Basis, ChartContent, Content, ImagesContent, Picture
 from workbench.panels.view import Hints, KnobGroup, Problem, Slot, StepStrip, Values, View
 from workbench.progress import Report
 from workbench.study.comparison import Comparison
@@ -117,9 +116,7 @@ class DiffusionView(View):
         self.live_drift: dict[str, np.ndarray] = {}
         self.weighed: set[tuple[str, ...]] = set()
         self.comparisons: dict[tuple[str, ...], Comparison] = {}
-        self.charts: dict[str, Chart] = {}
         self.seed = 0
-        self.values_shown: Values = {}
 
     # -- settings ---------------------------------------------------------------------------
 
@@ -157,7 +154,6 @@ class DiffusionView(View):
 
     def predict(self, values: Values) -> Picture:
         """Recorded trials where they fit the settings, predictions from them elsewhere."""
-        self.values_shown = values
         scene = self._scene(values)
         points = [scene.point(method) for method in scene.methods]
         known = all(point is not None and point.basis != "predicted" for point in points)
@@ -177,7 +173,6 @@ class DiffusionView(View):
         knobs, about = sampling(values), self._study(values)
         methods = chosen(self.methods, values)
         context = self._context(values)
-        self.values_shown = values
         names = {method.code(): type(method).name for method in methods}
         for comparison in progressive(
             methods, about, repeats=ROUNDS, memory=Store(), peaks=self.peaks, report=report
@@ -273,11 +268,7 @@ class DiffusionView(View):
             "error": error_by_step(scene, known),
             "spectrum": spectrum(scene, known),
         }
-        self.charts = charts
-        contents: dict[str, Content] = {
-            name: ChartContent(c.title, c.subtitle, c.description, c.spec, c.rows)
-            for name, c in charts.items()
-        }
+        contents: dict[str, Content] = {n: ChartContent.of(c) for n, c in charts.items()}
         for name, content in (("grid", grid(scene)), ("split", split(scene))):
             if content is not None:
                 contents[name] = content
@@ -294,6 +285,7 @@ class DiffusionView(View):
             details=details(self.comparison(values), self.comparisons.get(self._asked(values))),
             when=shipped.date if shipped else "",
             device=shipped.device if shipped else device_label(),
+            comparison=self.comparison(values),
         )
 
     @property
@@ -324,10 +316,8 @@ class DiffusionView(View):
         letters = {self._look(pinned).code(): letter for letter, pinned in pins.items()}
         scene = self._scene(values)
         drawn = time_quality(scene, self._knobs, letters, shown.subtitle)
-        content = ChartContent(
-            drawn.title, drawn.subtitle, drawn.description, drawn.spec, drawn.rows
-        )
-        return replace(picture, contents={**picture.contents, "time_quality": content})
+        contents = {**picture.contents, "time_quality": ChartContent.of(drawn)}
+        return replace(picture, contents=contents)
 
     def load(self, key: str) -> Mapping[str, Mapping[str, Any]] | None:
         """Settings of a clicked point: the method's knobs, and the method looked at.
@@ -346,19 +336,19 @@ class DiffusionView(View):
             return None
         return {**knobs, SAMPLING: {"look": known[group]}}
 
-    def choose(self, key: str, picture: Picture) -> Picture | None:
+    def choose(self, key: str, values: Values, picture: Picture) -> Picture | None:
         """The clicked picture in the split viewer."""
         name, _, seed = key.rpartition("|")
         if not seed.isdigit():
             return None
         self.seed = int(seed)
-        scene = self._scene(self.values_shown)
+        scene = self._scene(values)
         look = next((m for m in scene.methods[1:] if m.name == name), scene.look)
-        shown = replace(scene, look=look)
-        contents = dict(picture.contents)
-        for slot, content in (("grid", grid(shown)), ("split", split(shown))):
-            if content is not None:
-                contents[slot] = content
+        contents, shown = dict(picture.contents), split(replace(scene, look=look))
+        rows = contents.get("grid")
+        if shown is None or not isinstance(rows, ImagesContent):
+            return None
+        contents |= {"grid": replace(rows, chosen=key), "split": shown}
         return replace(picture, contents=contents)
 
     def code(self, values: Values) -> str:
@@ -367,14 +357,7 @@ class DiffusionView(View):
 
     def export(self, kind: str, values: Values, picture: Picture) -> tuple[str, bytes]:
         """A file of the figure menu."""
-        return export.write(kind, self, values)
-
-    def svg(self) -> str:
-        """The first chart from recorded trials, drawn without a browser."""
-        from workbench.figures.export import svg
-
-        chart = self.charts.get("time_quality")
-        return "" if chart is None else svg(chart)
+        return export.write(kind, self, values, picture)
 
 
 def _pictures(comparison: Comparison) -> dict[str, np.ndarray]:

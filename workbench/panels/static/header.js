@@ -36,7 +36,7 @@ function exportMenu(ctx) {
   const [shown, behind] = [section(false), section(true)];
   const menu = popupMenu("Export", () => button.setAttribute("aria-expanded", "false"));
   menu.fill([
-    ...(shown.length ? [{ head: "This panel, as shown" }, ...shown, { rule: true }] : []),
+    ...(shown.length ? [{ head: "The first chart, as shown" }, ...shown, { rule: true }] : []),
     ...(behind.length ? [{ head: "Behind it" }, ...behind, { rule: true }] : []),
     { label: "Copy settings as text", note: "S", key: "s", run: () => ctx.send("settings") },
   ]);
