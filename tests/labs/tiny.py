@@ -29,6 +29,14 @@ CONFIG = UNetConfig(
     norm_num_groups=4,
 )
 
+SMALL = {
+    "sampling": {"steps": 8, "seeds": 8, "look": "Feature inheritance"},
+    "feature_inheritance": {"interval": 4},
+    "encoder_propagation": {"key_steps": "uniform", "interval": 4, "largest_group": 2},
+    "fewer_steps": {"steps": 4},
+}
+"""Settings of the panel under which a run takes seconds."""
+
 
 def write(folder: Path) -> Path:
     """A model folder: UNet, class tokens, scheduler."""

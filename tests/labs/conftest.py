@@ -1,0 +1,38 @@
+"""A store and a finished run of the lab on the tiny model, shared by the tests of what follows."""
+
+import pytest
+
+from tests.labs import tiny
+from workbench.labs.diffusion import sampling_study
+from workbench.labs.diffusion.view import DiffusionView
+from workbench.panels.settings import accepted, start
+from workbench.progress import silent
+
+
+@pytest.fixture(scope="session")
+def lab_store(tmp_path_factory):
+    """One folder for all files here, so that no picture is sampled twice."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def home(lab_store):
+    """The store the lab keeps its pictures in."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WORKBENCH_HOME", str(lab_store))
+        yield lab_store
+
+
+@pytest.fixture
+def tiny_ships(monkeypatch):
+    """The tiny model in the place of the shipped one."""
+    monkeypatch.setattr(sampling_study, "pipeline", lambda folder=None: tiny.pipeline())
+
+
+@pytest.fixture(scope="module")
+def finished(home):
+    """A view after a run, its settings, and the pictures it handed out."""
+    view = DiffusionView(pipeline=tiny.pipeline())
+    values = accepted(view, start(view, tiny.SMALL))
+    before = view.predict(values)
+    return view, values, before, list(view.run(values, silent))
