@@ -80,7 +80,8 @@ def test_sliders_change_the_picture_at_once_and_then_run(lab_page):
     by_mouse = until_changed(lab, by_key, timeout=40)  # while the button is still held
     lab.page.mouse.up()
     assert int(box(lab, "Interval").last.input_value()) > 10
-    assert until_state(lab, "running", "compiling", timeout=60)
+    # The run of the first move ends at its next report, and it may be loading the model.
+    assert until_state(lab, "running", "compiling", timeout=200)
     lab.page.keyboard.press("Escape")
     until_state(lab, "stopped", "done", timeout=120)
     assert len({str(before), str(by_key), str(by_mouse)}) == 3

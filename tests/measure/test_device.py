@@ -2,10 +2,12 @@
 
 import json
 import os
+import sys
+import types
 
 import jax
 
-from workbench.measure import device
+from workbench.measure import device, memory
 
 
 def test_label_of_this_machine():
@@ -24,6 +26,17 @@ def test_label_of_accelerators():
     assert board.label().startswith("NVIDIA H200 · bfloat16 · jax ")
     pair = device.Device(**{**board.__dict__, "count": 2})
     assert pair.label().startswith("2 × NVIDIA H200 · ")
+
+
+def test_a_jax_that_is_just_being_imported_is_not_asked(monkeypatch):
+    jax.devices()
+    assert device.devices_in_use() == jax.devices()
+    half = types.ModuleType("jax")
+    monkeypatch.setitem(sys.modules, "jax", half)
+    assert device.devices_in_use() == []
+    monkeypatch.setitem(sys.modules, "jax._src.xla_bridge", types.ModuleType("xla_bridge"))
+    assert device.devices_in_use() == []
+    assert memory.available_bytes() > 0
 
 
 def test_processor_name_is_read_or_replaced(tmp_path):

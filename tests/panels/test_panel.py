@@ -165,6 +165,26 @@ def test_a_view_that_cannot_predict_does_not_kill_the_panel(make: Make) -> None:
     bench.until(lambda: bench.kind() == "done")
 
 
+@pytest.mark.parametrize("verb", ["check", "hints"])
+def test_a_view_that_fails_before_it_predicts_says_so_and_goes_on(make: Make, verb: str) -> None:
+    view = DemoView()
+    usual = getattr(view, verb)
+
+    def fails(values: Values) -> Any:
+        if values["encoder"].group == 9:  # type: ignore[attr-defined]
+            raise AttributeError("module is half imported")
+        return usual(values)
+
+    setattr(view, verb, fails)
+    bench = make(view)
+    bench.move("encoder", "group", 10)
+    bench.move("encoder", "group", 9)
+    assert bench.kind() == "error" and "half imported" in bench.panel.status["text"]
+    assert bench.panel.wait(5) and bench.kind() == "error"  # no run of the setting before
+    bench.move("encoder", "group", 8)
+    bench.until(lambda: bench.kind() == "done")
+
+
 def test_without_prediction_or_automatic_runs_the_picture_is_stale(make: Make) -> None:
     class Slow(DemoView):
         automatic = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,17 @@ def describe(dtype: str = "float32") -> Device:
         python=platform.python_version(),
         system=f"{platform.system()} {platform.machine()}",
     )
+
+
+def devices_in_use() -> list[Any]:
+    """The devices of a jax that computes; none before, for asking would start it.
+
+    Another thread may be importing jax just now, so its modules are not taken for whole.
+    """
+    bridge = sys.modules.get("jax._src.xla_bridge")
+    started = getattr(bridge, "backends_are_initialized", None)
+    devices = getattr(sys.modules.get("jax"), "devices", None)
+    return devices() if started is not None and devices is not None and started() else []
 
 
 def label(dtype: str = "float32") -> str:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.measure import efficientllm, fresh_process
+from workbench.measure.device import devices_in_use
 
 
 class FreshProcessError(RuntimeError):
@@ -151,12 +152,11 @@ class InUse:
 def available_bytes(device: Any = None) -> int | None:
     """Memory that new work can take now [B]; None where the system does not tell.
 
-    On CPU, and before jax is loaded, the machine's free and reclaimable memory, or what a
+    On CPU, and before jax computes, the machine's free and reclaimable memory, or what a
     container's limit leaves of it; on an accelerator its limit less what is in use.
     """
-    jax = sys.modules.get("jax")
-    if device is None and jax is not None:
-        device = jax.devices()[0]
+    in_use = devices_in_use() if device is None else [device]
+    device = in_use[0] if in_use else None
     if device is None or device.platform == "cpu":
         import psutil
 

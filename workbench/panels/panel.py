@@ -164,6 +164,13 @@ class Panel(anywidget.AnyWidget):
             self._refuse(problems)
             return
         self._values = values
+        try:
+            self._answer(values, start)
+        except Exception as error:  # a view's fault must not kill the callback
+            self._worker.drop()
+            self._fail(failure(error))
+
+    def _answer(self, values: Values, start: bool) -> None:
         self._set("hints", wire.hints(self.view.hints(values)))
         matches = [i for i, preset in enumerate(self._presets) if preset == values]
         self._set("preset", matches[0] if matches else -1)
@@ -183,12 +190,7 @@ class Panel(anywidget.AnyWidget):
 
     def _foresee(self, values: Values, start: bool) -> None:
         verb = self.view.verb
-        try:
-            picture = self.view.predict(values)
-        except Exception as error:  # a view's fault must not kill the callback
-            self._worker.drop()
-            self._fail(failure(error))
-            return
+        picture = self.view.predict(values)
         if picture is None:
             self._draw(set())
             older = statusline.stale(verb, self._raw.device)

@@ -5,7 +5,6 @@ Nothing here loads jax: the first chart stands before a model does.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -126,9 +125,7 @@ def _exactly(value: float) -> Interval:
 
 
 def device_label() -> str:
-    """The device in use, once jax is loaded; processor only before."""
-    if "jax" not in sys.modules:
-        return ""
+    """The device in use, once jax computes; nothing before."""
     from workbench.measure import device
 
-    return device.label()
+    return device.label() if device.devices_in_use() else ""
