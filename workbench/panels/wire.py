@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any
 
 from workbench.panels import picture as content
@@ -22,6 +23,9 @@ KINDS = {
     content.EmptyContent: "empty",
     content.PairsContent: "pairs",
 }
+
+
+_PLAIN = frozenset({str, int, bool, type(None)})
 
 
 def schema(view: View) -> dict[str, Any]:
@@ -100,9 +104,16 @@ def encode(value: Any, images: dict[str, bytes]) -> Any:
             plain["kind"] = KINDS[type(value)]
         return plain
     if isinstance(value, Mapping):
-        return {str(key): encode(item, images) for key, item in value.items()}
+        names = [str(key) for key in value]
+        return dict(zip(names, encode(list(value.values()), images), strict=True))
     if isinstance(value, list | tuple):
-        return [encode(item, images) for item in value]
+        # Most of a chart's rows are plain numbers and words: they take no call of their own.
+        return [
+            item
+            if type(item) in _PLAIN or (type(item) is float and isfinite(item))
+            else encode(item, images)
+            for item in value
+        ]
     if hasattr(value, "item") and callable(value.item) and getattr(value, "ndim", 0) == 0:
         return _finite(value.item())
     return _finite(value)
