@@ -105,3 +105,12 @@ def test_curves_nobody_ran_are_left_out(view):
         assert shown == {"Encoder propagation", "Fewer steps"}
     charts = drawn(view, sampling={"steps": 30})
     assert charts["error"].rows["live"] == charts["spectrum"].rows["live"] == []
+
+
+@pytest.mark.parametrize(("steps", "reach"), [(50, 120), (20, 120), (8, 300)])
+def test_bars_stay_within_their_axis(view, steps, reach):
+    """Twenty steps "instead" of eight are two and a half times the work."""
+    chart = drawn(view, sampling={"steps": steps}, fewer_steps={"steps": 20})["arithmetic"]
+    longest = max(row["end"] for row in chart.rows["live"])
+    assert longest <= reach
+    assert chart.arguments["measured"]["domain"] == (0.0, reach)

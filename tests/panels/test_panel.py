@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -13,20 +13,6 @@ from tests.panels.panel_demo import DemoView
 from workbench.panels.panel import Panel
 from workbench.panels.picture import Picture
 from workbench.panels.view import Values
-
-
-@pytest.fixture
-def make() -> Iterator[Callable[..., Bench]]:
-    made: list[Bench] = []
-
-    def build(view: Any = None, **more: Any) -> Bench:
-        made.append(Bench(view or DemoView(), **more))
-        return made[-1]
-
-    yield build
-    for bench in made:
-        bench.panel.close()
-
 
 Make = Callable[..., Bench]
 
@@ -303,49 +289,6 @@ def test_unknown_settings_are_named() -> None:
         Panel(DemoView(), settings={"encoder": {"size": 1}})
 
 
-def test_images_travel_once_and_as_bytes(make: Make) -> None:
-    bench = make()
-    bench.say("hello")
-    first = [b for message, buffers in bench.sent for b in buffers]
-    assert len(first) > 32 and all(b.startswith(b"\x89PNG") for b in first)
-    text = json.dumps([message for message, _ in bench.sent])
-    assert "base64" not in text
-    bench.sent.clear()
-    bench.move("encoder", "group", 8)
-    bench.until(lambda: bench.kind() == "done")
-    assert [b for _, buffers in bench.sent for b in buffers] == []
-
-
-def test_a_reopened_page_gets_the_whole_picture(make: Make) -> None:
-    bench = make()
-    bench.move("encoder", "group", 8)
-    bench.until(lambda: bench.kind() == "done")
-    bench.sent.clear()
-    bench.say("hello", images=[])
-    assert set(bench.slots()) >= {"pareto", "split", "images", "figures", "claim"}
-    assert sum(len(buffers) for _, buffers in bench.sent) > 32
-
-
-def test_code_and_export(make: Make) -> None:
-    bench = make()
-    bench.say("code")
-    assert bench.sent[-1][0]["text"].startswith("from workbench")
-    bench.say("export", kind="csv")
-    bench.until(lambda: bench.sent[-1][0]["type"] == "file")
-    assert bench.sent[-1] == ({"type": "file", "name": "figure.csv"}, [b"content of csv"])
-
-
-def test_an_export_that_fails_says_so(make: Make) -> None:
-    class Full(DemoView):
-        def export(self, kind: str, values: Values, picture: Picture) -> tuple[str, bytes]:
-            raise OSError("No space left on device")
-
-    bench = make(Full())
-    bench.say("export", kind="csv")
-    bench.until(lambda: bench.sent != [] and bench.sent[-1][0]["type"] == "note")
-    assert "No space left" in bench.sent[-1][0]["text"]
-
-
 def test_blind_answers_are_unshuffled_and_end_in_a_sentence(make: Make) -> None:
     bench = make()
     sides = bench.panel._sides
@@ -372,47 +315,9 @@ def test_answers_stay_with_the_pairs_they_were_given_to(make: Make) -> None:
     assert bench.panel.answers == {}
 
 
-def test_the_bundle_is_widget_and_static_page(make: Make) -> None:
-    bench = make(settings={"encoder": {"noise": 0.004}})
-    data, _ = bench.panel._repr_mimebundle_()
-    assert "application/vnd.jupyter.widget-view+json" in data
-    page = data["text/html"]
-    assert "<svg" in page and "Run this notebook to change the settings" in page
-    assert "Noise injection 0.004" in page and "reproduced in part" in page
-
-
 def test_a_view_has_three_presets() -> None:
     class Two(DemoView):
         presets = DemoView.presets[:2]
 
     with pytest.raises(ValueError, match="exactly three presets"):
         Panel(Two())
-
-
-def test_the_widget_carries_one_module_and_one_sheet(make: Make) -> None:
-    state = make().panel.get_state()
-    assert state["_esm"].count("export default") == 1
-    assert "\nimport " not in state["_esm"]
-    assert "--wb-m9" in state["_css"] and ".wb-panel" in state["_css"]
-
-
-def test_traits_are_set_only_when_they_change(make: Make) -> None:
-    bench = make()
-    seen: list[str] = []
-    bench.panel.observe(lambda change: seen.append(change["name"]), names=["hints", "pins"])
-    bench.move("encoder", "noise", 0.004)
-    bench.move("encoder", "noise", 0.005)
-    assert seen == []
-
-
-def test_nan_is_left_out_of_the_rows(make: Make) -> None:
-    class Gap(DemoView):
-        def annotate(self, picture: Picture, values: Values, pins: Any) -> Picture:
-            chart: Any = picture.contents["pareto"]
-            rows = [{**chart.rows[0], "y": float("nan")}]
-            return replace(picture, contents={"pareto": replace(chart, rows=rows)})
-
-    bench = make(Gap())
-    bench.say("hello")
-    assert bench.slots()["pareto"]["rows"][0]["y"] is None
-    json.dumps(bench.slots(), allow_nan=False)

@@ -8,6 +8,9 @@ from workbench.figures.axes import Axis
 from workbench.figures.charts import Chart, bars
 from workbench.labs.diffusion.scene import Scene
 
+REACHES = (120.0, 200.0, 300.0, 500.0, 1000.0, 2000.0, 5000.0)
+"""Where the axis may end [%]: few places, for each new one is a new chart."""
+
 
 def arithmetic_time(scene: Scene) -> Chart:
     """Operations and measured time of each method, in percent of full sampling."""
@@ -27,9 +30,11 @@ def arithmetic_time(scene: Scene) -> Chart:
     for row in rows:
         for name in ("predicted", "measured", "low", "high"):
             row.setdefault(name, None)
+    longest = max((v for row in rows for v in row.values() if isinstance(v, float)), default=0.0)
+    reach = next((end for end in REACHES if end >= longest), longest)
     return bars(
         rows,
-        Axis("measured", unit="%", domain=(0.0, 120.0)),
+        Axis("measured", unit="%", domain=(0.0, reach)),
         subtitle="% of full sampling · hollow: operations · filled: time, median and range",
         slots=scene.slots,
     )
