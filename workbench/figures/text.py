@@ -1,9 +1,12 @@
 """How wide a text will be: an estimate, since the font is known only where it is drawn."""
 
+import functools
+
 _NARROW = set("iljtfrI.,:;|'!()[] \u2009·")
 _WIDE = set("mwMW%@≈—")
 
 
+@functools.lru_cache(maxsize=4096)
 def text_width(text: str, size: float = 11) -> float:
     """Returns the width of a text in px, for DejaVu Sans, the widest usual interface font."""
     em = sum(

@@ -93,6 +93,8 @@ def encode(value: Any, images: dict[str, bytes]) -> Any:
         name = hashlib.sha256(data).hexdigest()[:20]
         images[name] = data
         return {"image": name}
+    if isinstance(value, content.ChartContent):
+        return _chart(value, images)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         plain: dict[str, Any] = {
             field.name: slot_of(getattr(value, field.name))
@@ -117,6 +119,17 @@ def encode(value: Any, images: dict[str, bytes]) -> Any:
     if hasattr(value, "item") and callable(value.item) and getattr(value, "ndim", 0) == 0:
         return _finite(value.item())
     return _finite(value)
+
+
+def _chart(chart: content.ChartContent, images: dict[str, bytes]) -> dict[str, Any]:
+    """A specification is JSON by definition, and the largest part of what is sent."""
+    words = {name: getattr(chart, name) for name in ("title", "subtitle", "description", "height")}
+    return {
+        "kind": KINDS[content.ChartContent],
+        **words,
+        "spec": dict(chart.spec),
+        "rows": encode(chart.rows, images),
+    }
 
 
 def _finite(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 
 import numpy as np
@@ -16,10 +17,16 @@ SHOWN = 8
 
 def png(picture: np.ndarray) -> bytes:
     """One uint8 picture, [H, W] or [H, W, C], as a PNG file."""
+    return _png(np.squeeze(picture).shape, picture.tobytes())
+
+
+@functools.lru_cache(maxsize=256)
+def _png(shape: tuple[int, ...], pixels: bytes) -> bytes:
+    # A slider's move shows most pictures again.
     from PIL import Image
 
     file = io.BytesIO()
-    Image.fromarray(np.squeeze(picture)).save(file, format="PNG")
+    Image.fromarray(np.frombuffer(pixels, np.uint8).reshape(shape)).save(file, format="PNG")
     return file.getvalue()
 
 
@@ -73,12 +80,18 @@ def split(scene: Scene) -> SplitContent | None:
 
 def _likeness(full: np.ndarray, other: np.ndarray) -> list[str]:
     """How like the full run's each picture is, in words for its name."""
-    from workbench.diffusion import fidelity
-
     if full is other:
         return ["the reference"] * len(full[:SHOWN])
-    similarity = fidelity.ssim(_unit(other[:SHOWN]), _unit(full[:SHOWN]))
-    return [f"SSIM {number(float(value))}" for value in similarity]
+    full, other = full[:SHOWN], other[:SHOWN]
+    return [f"SSIM {number(s)}" for s in _similarity(full.shape, full.tobytes(), other.tobytes())]
+
+
+@functools.lru_cache(maxsize=64)
+def _similarity(shape: tuple[int, ...], full: bytes, other: bytes) -> list[float]:
+    from workbench.diffusion import fidelity
+
+    one, two = (_unit(np.frombuffer(p, np.uint8).reshape(shape)) for p in (other, full))
+    return [float(value) for value in fidelity.ssim(one, two)]
 
 
 def _measures(left: np.ndarray, right: np.ndarray) -> list[tuple[str, str]]:
