@@ -12,6 +12,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -207,7 +208,7 @@ def command(script: str, arguments: Sequence[str] | None = None) -> str:
             given = given[1:]
         elif not word.startswith("--out="):
             kept.append(word)
-    return " ".join(["python", f"benchmarks/{Path(script).name}", *kept])
+    return shlex.join(["python", f"benchmarks/{Path(script).name}", *kept])
 
 
 def commit() -> dict[str, Any]:
