@@ -20,6 +20,7 @@ def pipeline() -> Pipeline:
     return Pipeline.load(path(FOLDER), steps=50, guidance=1.5)
 
 
+@pytest.mark.slow
 def test_a_few_steps_give_the_class_asked_for(pipeline: Pipeline) -> None:
     images, labels = draw(pipeline.with_sampling(sampler="dpm++", steps=12), 100)
     right = load_classifier(path(FOLDER) / "classifier").predict(images) == labels

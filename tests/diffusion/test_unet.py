@@ -200,6 +200,7 @@ def test_a_fresh_model_is_its_seed() -> None:
     assert (np.asarray(one.conv_norm_out.scale[...]) == 1).all()
 
 
+@pytest.mark.slow
 def test_gradients_reach_every_parameter() -> None:
     graph, weights = nnx.split(_unet())
     inputs = _inputs()
