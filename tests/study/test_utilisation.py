@@ -172,6 +172,22 @@ def test_memory_asked_for_is_a_peak_and_on_cpu_a_share(clock):  # noqa: F811
     assert np.isnan(rounded["cost.memory_utilisation"])
 
 
+def test_a_modelled_peak_is_not_called_measured(clock):  # noqa: F811
+    class Foreseen(Rounded):
+        def predict(self, subject):
+            return super().predict(subject).replace(peak_memory=5e6)
+
+    def peak(method):
+        return None if method.name == Foreseen.name else PeakMemory(3_000_000, 0, 1.0, "test")
+
+    methods = [Exact(), Foreseen()]
+    without = compare(methods, study(), repeats=3, peaks=TOY).tables
+    assert without.columns["cost.peak_memory"].basis == "modelled"
+    found = compare(methods, study(peak=peak), repeats=3, peaks=TOY).tables
+    assert found.columns["cost.peak_memory"].basis == "measured"
+    assert np.isnan(found.rows(Foreseen.name)["cost.peak_memory"]).all()
+
+
 def sized(qualities, better="higher", sizes=(100.0, 25.0)):
     """Tables of two models of these sizes."""
     found = compare([Exact(), Rounded()], study(), repeats=0).tables

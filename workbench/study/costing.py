@@ -134,16 +134,21 @@ def with_memory(tables: Tables, methods: Sequence[Method], study: Study, report:
     here = device.describe(study.dtype)
     whole = here.memory if here.kind == "CPU" else None
     trials, columns = tables.trials.copy(), dict(tables.columns)
+    known = {}
     for index, method in enumerate(methods):
         report(index, len(methods), f"measuring memory of {method.name}")
         found = study.peak(method)
-        if found is None:
-            continue
+        if found is not None:
+            known[method.name] = found
+    if known:
+        # A modelled figure of a method that could not be measured is none of this column's.
+        trials["cost.peak_memory"] = np.nan
+    for name, found in known.items():
         values = {"cost.peak_memory": float(found.above_imports)}
         if whole and found.mean_above_imports is not None:
             used = [float(found.mean_above_imports)]
             values["cost.memory_utilisation"] = efficientllm.memory_utilisation(used, whole)
-        trials.loc[trials["method"] == method.name, list(values)] = list(values.values())
-        columns |= {name: cost_column(name, "measured") for name in values}
+        trials.loc[trials["method"] == name, list(values)] = list(values.values())
+        columns |= {column: cost_column(column, "measured") for column in values}
     report(len(methods), len(methods), "measured")
     return Tables(trials, tables.series, tables.arrays, columns)
