@@ -6,7 +6,7 @@ PYTHON ?= python3
 IN = $(PYTHON) workbench/launch/environment.py
 FAST = -m "not slow and not browser and not parity and not bench"
 SLOW = -m "slow and not browser and not parity and not bench"
-BROWSER = -m browser
+DRIVEN = -m browser
 CHECKS = ruff format types floors figures
 # With REPORTS=FOLDER each suite that a skip must not empty leaves a JUnit report of its own there.
 report = $(if $(REPORTS),--junitxml=$(REPORTS)/$(1).xml)
@@ -43,10 +43,10 @@ test-full:
 test-browser: test-browser-panels test-browser-lab
 
 test-browser-panels:
-	@$(IN) test -m pytest $(BROWSER) tests/panels $(call report,panels) $(PYTEST_ARGS)
+	@$(IN) test -m pytest $(DRIVEN) tests/panels $(call report,panels) $(PYTEST_ARGS)
 
 test-browser-lab:
-	@$(IN) test -m pytest $(BROWSER) tests/browser $(call report,lab) $(PYTEST_ARGS)
+	@$(IN) test -m pytest $(DRIVEN) tests/browser $(call report,lab) $(PYTEST_ARGS)
 
 test-parity:
 	@$(IN) parity -m pytest -m parity $(call report,parity) $(PYTEST_ARGS)

@@ -104,3 +104,20 @@ def test_a_missing_report_is_named(tmp_path):
     command = [sys.executable, str(SKIPS), "allowed.txt", "none.xml"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 1 and "no report at none.xml" in done.stdout
+
+
+def test_no_make_variable_hides_one_that_a_user_sets():
+    """Make hands its own value of an exported variable on: BROWSER=none would not reach the lab."""
+    told = ["BROWSER", "PYTHONPATH", "WORKBENCH_HOME", "JAX_PLATFORMS", "DISPLAY", "HOME"]
+    env = {"PATH": os.environ["PATH"], **dict.fromkeys(told, "mine")}
+    makefile = f"include {ROOT / 'Makefile'}\ntell:\n\t@env\n"
+    done = subprocess.run(
+        ["make", "-f", "-", "tell"],
+        input=makefile,
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert {f"{name}=mine" for name in told} <= set(done.stdout.splitlines())
