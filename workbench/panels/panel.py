@@ -12,7 +12,6 @@ import anywidget
 import traitlets
 
 from workbench.panels import assets, blind, fallback, settings, statusline, vega, wire
-from workbench.panels.collection import collected_later
 from workbench.panels.filing import Clerk, Finished
 from workbench.panels.history import History
 from workbench.panels.picture import PairsContent, Picture
@@ -152,7 +151,7 @@ class Panel(anywidget.AnyWidget):
     # -- settings ---------------------------------------------------------------------------
 
     def _moved(self, change: Any) -> None:
-        with self._lock, collected_later():
+        with self._lock:
             state = change["new"]
             self._history.record(state)
             self._settle(state, start=True)
