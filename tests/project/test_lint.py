@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 from tests.project.tracked import ROOT, is_checkout
 
 pytestmark = is_checkout
@@ -25,10 +27,11 @@ def test_ruff_finds_a_misspelt_name():
     assert "All checks passed" in said(*check, source=RIGHT)
 
 
-def test_mypy_finds_a_misspelt_name(tmp_path):
+@pytest.mark.parametrize(
+    ("source", "answer"),
+    [(MISSPELT, 'Name "valeus" is not defined'), (RIGHT, "Success")],
+)
+def test_mypy_finds_a_misspelt_name(tmp_path, source, answer):
     file = tmp_path / "example.py"
-    check = ["mypy", "--cache-dir", str(tmp_path / "cache"), str(file)]
-    file.write_text(MISSPELT, encoding="utf-8")
-    assert 'Name "valeus" is not defined' in said(*check)
-    file.write_text(RIGHT, encoding="utf-8")
-    assert "Success" in said(*check)
+    file.write_text(source, encoding="utf-8")
+    assert answer in said("mypy", "--cache-dir", str(tmp_path / "cache"), str(file))
