@@ -102,7 +102,7 @@ def python_side(moves: int) -> dict[str, list[float]]:
 
     panel = Panel(DiffusionView(), quiet=NO_RUNS)
     sent: list[Any] = []
-    panel.send = lambda *message: sent.append(message)  # type: ignore[method-assign]
+    panel.send = lambda *message: sent.append(message)
     panel._message(panel, {"type": "hello", "images": []}, [])
     taken: dict[str, list[float]] = {}
     for group, field, label, low, high in SLIDERS:

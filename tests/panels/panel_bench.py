@@ -15,7 +15,7 @@ class Bench:
         self.sent: list[tuple[dict[str, Any], list[bytes]]] = []
         more.setdefault("quiet", 0.02)
         self.panel = Panel(view, **more)
-        self.panel.send = lambda m, b=None: self.sent.append((m, list(b or [])))  # type: ignore
+        self.panel.send = lambda m, b=None: self.sent.append((m, list(b or [])))
 
     def say(self, what: str, **more: Any) -> None:
         self.panel._message(self.panel, {"type": what, **more}, [])

@@ -185,10 +185,10 @@ class DemoView(View):
 
     def _key_steps(self, values: Values) -> list[int]:
         sampling, encoder = values["sampling"], values["encoder"]
-        steps = sampling.steps  # type: ignore[attr-defined]
-        if encoder.plan == "own":  # type: ignore[attr-defined]
-            return [s for s in encoder.key_steps if s < steps]  # type: ignore[attr-defined]
-        if encoder.plan == "every":  # type: ignore[attr-defined]
+        steps = sampling.steps
+        if encoder.plan == "own":
+            return [s for s in encoder.key_steps if s < steps]
+        if encoder.plan == "every":
             return list(range(0, steps, 5))
         return [s for s in PAPER_STEPS if s < steps]
 
@@ -210,7 +210,7 @@ class DemoView(View):
         for index in range(self.chunks):
             report(index, self.chunks, "Compiling for 50 steps" if index == 0 else "")
             time.sleep(self.chunk)
-            if values["encoder"].group == 13:  # type: ignore[attr-defined]
+            if values["encoder"].group == 13:
                 raise ValueError("Loss is not a number at step 372. <b>Try</b> a lower rate")
             if index == self.chunks // 2:
                 yield self._picture(values, 0.5, "measured")

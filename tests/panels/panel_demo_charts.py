@@ -20,8 +20,8 @@ def _hue(field: str = "slot") -> dict[str, Any]:
 
 
 def pareto(values: Values, basis: str, share: float) -> ChartContent:
-    noise = values["encoder"].noise  # type: ignore[attr-defined]
-    group = values["encoder"].group  # type: ignore[attr-defined]
+    noise = values["encoder"].noise
+    group = values["encoder"].group
     curves = {
         0: [(0.35, 0.645), (0.52, 0.765), (0.84, 0.868), (1.05, 0.905), (2.1, 1.0)],
         1: [(1.49, 0.913), (1.52, 0.945), (1.58, 0.968 - 5 * abs(noise - 0.003)), (1.66, 0.975)],

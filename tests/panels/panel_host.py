@@ -71,7 +71,7 @@ class Host:
         self._own: dict[str, Any] = {}
         self._mail: queue.Queue[tuple[str, Any, list[str]]] = queue.Queue()
         panel.observe(self._trait, names=self._names())
-        panel.send = self._custom  # type: ignore[method-assign]
+        panel.send = self._custom
         self.context = browser.new_context(viewport={"width": width + 24, "height": 1500})
         self.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=ORIGIN)
         self.page = self.context.new_page()

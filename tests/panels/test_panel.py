@@ -140,7 +140,7 @@ def test_an_error_keeps_the_last_picture_marked_stale(make: Make) -> None:
 def test_a_view_that_cannot_predict_does_not_kill_the_panel(make: Make) -> None:
     class Broken(DemoView):
         def predict(self, values: Values) -> Picture:
-            if values["encoder"].group == 7:  # type: ignore[attr-defined]
+            if values["encoder"].group == 7:
                 raise KeyError("no such table")
             return super().predict(values)
 
@@ -157,7 +157,7 @@ def test_a_view_that_fails_before_it_predicts_says_so_and_goes_on(make: Make, ve
     usual = getattr(view, verb)
 
     def fails(values: Values) -> Any:
-        if values["encoder"].group == 9:  # type: ignore[attr-defined]
+        if values["encoder"].group == 9:
             raise AttributeError("module is half imported")
         return usual(values)
 

@@ -9,7 +9,7 @@ from workbench.training import Recipe, learning_rate
 
 
 def rates(**settings: object) -> np.ndarray:
-    recipe = Recipe(steps=100, learning_rate=2.0, **settings)  # type: ignore[arg-type]
+    recipe = Recipe(steps=100, learning_rate=2.0, **settings)
     return np.array([float(learning_rate(recipe)(t)) for t in range(100)])
 
 
