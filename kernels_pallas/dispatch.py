@@ -1,0 +1,223 @@
+"""Which form of an op runs where. Every op has the same names of forms, and one place chooses.
+
+    reference    the definition, a few lines of jnp
+    xla          plain XLA, for any device
+    mosaic_tpu   Pallas for TPU
+    mosaic_gpu   Pallas for NVIDIA GPUs from compute capability 9.0 on
+
+`implementation="pallas"` stands for the Pallas form of the device; "auto" takes it where there is
+one that fits the inputs, else "xla". A GPU older than Hopper therefore runs "xla".
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+
+IMPLEMENTATIONS = ("auto", "reference", "xla", "pallas")
+PALLAS = {"tpu": "mosaic_tpu", "gpu": "mosaic_gpu"}
+"""The Pallas form of each platform."""
+
+_LOWERED = {"mosaic_tpu": "tpu", "mosaic_gpu": "cuda"}
+_HOPPER = (9, 0)
+_CAPABILITIES = {"GH200": (9, 0), "H100": (9, 0), "H200": (9, 0), "L40": (8, 9), "A100": (8, 0)}
+"""Of devices known by name alone, when code is compiled for one that is not here."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What code is traced for.
+
+    Args:
+        platform: "cpu", "gpu" or "tpu".
+        kind: the device's name ("TPU v5 lite", "NVIDIA H100 80GB HBM3").
+        capability: of an NVIDIA GPU, (major, minor).
+    """
+
+    platform: str
+    kind: str
+    capability: tuple[int, int] | None = None
+
+    @property
+    def pallas(self) -> str:
+        """The Pallas form this device can run; empty where there is none."""
+        if self.platform == "gpu" and (self.capability or (0, 0)) < _HOPPER:
+            return ""
+        return PALLAS.get(self.platform, "")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One decision, as `chosen` reports it.
+
+    Args:
+        op: name of the op.
+        form: which form runs.
+        target: the device it was chosen for.
+        why: one clause, for people.
+    """
+
+    op: str
+    form: str
+    target: Target
+    why: str
+
+
+@dataclass(frozen=True)
+class Op:
+    """An op's name and the Pallas forms it has, for choosing between them.
+
+    Args:
+        name: as in `kernels_pallas`.
+        pallas: names of its Pallas forms.
+    """
+
+    name: str
+    pallas: tuple[str, ...] = ()
+
+    def choose(
+        self,
+        implementation: str = "auto",
+        *,
+        interpret: bool = False,
+        target: Target | None = None,
+        unfit: Callable[[str], str] | None = None,
+    ) -> str:
+        """Returns the name of the form to run.
+
+        Args:
+            implementation: one of `IMPLEMENTATIONS`, or a Pallas form by its own name.
+            interpret: whether a Pallas form may run in the interpreter, on any device.
+            target: the device; what is traced for when None.
+            unfit: why a form cannot take these inputs, empty where it can.
+
+        Raises:
+            ValueError: if there is no such implementation, or it cannot run here.
+        """
+        allowed = (*IMPLEMENTATIONS, *self.pallas)
+        if implementation not in allowed:
+            raise ValueError(
+                f"{self.name}: implementation={implementation!r} does not exist;"
+                f" choose one of {list(allowed)}"
+            )
+        device = target or current_target()
+        reason = unfit or (lambda form: "")
+        if implementation == "auto":
+            form, why = self._auto(device, reason)
+        elif implementation in ("reference", "xla"):
+            form, why = implementation, "asked for"
+        else:
+            form, why = self._pallas(implementation, device, interpret), "asked for"
+            if reason(form):
+                raise ValueError(f"{self.name}: implementation={implementation!r}: {reason(form)}")
+        for seen in _listeners.get():
+            seen.append(Choice(self.name, form, device, why))
+        return form
+
+    def _auto(self, device: Target, reason: Callable[[str], str]) -> tuple[str, str]:
+        form = device.pallas
+        if not form:
+            return "xla", f"no Pallas form runs on {device.kind}"
+        if form not in self.pallas:
+            return "xla", f"the op has no {form} form"
+        why = reason(form)
+        return ("xla", why) if why else (form, f"runs on {device.kind}")
+
+    def _pallas(self, implementation: str, device: Target, interpret: bool) -> str:
+        named = implementation if implementation != "pallas" else device.pallas
+        if interpret:
+            named = named or "mosaic_tpu"
+        elif not named or named != device.pallas:
+            raise ValueError(
+                f"{self.name}: implementation={implementation!r} cannot run on {device.kind}"
+                f" ({device.platform}); use 'auto', 'xla' or 'reference' there,"
+                " or interpret=True to run a kernel step by step"
+            )
+        if named not in self.pallas:
+            raise ValueError(
+                f"{self.name}: there is no {named} form; it has {list(self.pallas) or 'none'}"
+            )
+        return named
+
+
+def run(form: str, forms: Mapping[str, Callable], *arrays: Any, fixed: bool = False) -> Any:
+    """Calls a form; where the program is lowered for another platform after all, the XLA one.
+
+    Args:
+        form: what `choose` returned.
+        forms: a function of `arrays` for each form.
+        fixed: whether the form was asked for by name, or interprets: then it is called as it is.
+    """
+    if fixed or form in ("reference", "xla"):
+        return forms[form](*arrays)
+    return jax.lax.platform_dependent(
+        *arrays, default=forms["xla"], **{_LOWERED[form]: forms[form]}
+    )
+
+
+def current_target() -> Target:
+    """The device that code is traced for: an abstract mesh's, the default one, or the first."""
+    abstract = getattr(jax.sharding.get_abstract_mesh(), "abstract_device", None)
+    if abstract is not None:
+        return _named(abstract.platform or "cpu", abstract.device_kind)
+    return target_of(jax.config.jax_default_device or jax.devices()[0])  # type: ignore[attr-defined]
+
+
+def target_of(device: Any) -> Target:
+    """The target of a device, or of a platform's first device by its name ("cpu")."""
+    if isinstance(device, str):
+        device = jax.devices(device)[0]
+    found = _named(device.platform, device.device_kind)
+    capability = getattr(device, "compute_capability", None)
+    if capability is None:
+        return found
+    major, _, minor = str(capability).partition(".")
+    return Target(found.platform, found.kind, (int(major), int(minor or 0)))
+
+
+def _named(platform: str, kind: str) -> Target:
+    known = next((pair for name, pair in _CAPABILITIES.items() if name in kind), None)
+    return Target("gpu" if platform in ("cuda", "rocm") else platform, kind, known)
+
+
+_listeners: ContextVar[tuple[list[Choice], ...]] = ContextVar("listeners", default=())
+
+
+@contextlib.contextmanager
+def choices() -> Iterator[list[Choice]]:
+    """Collects what is chosen while the block runs; a function already traced chooses no more."""
+    found: list[Choice] = []
+    token = _listeners.set((*_listeners.get(), found))
+    try:
+        yield found
+    finally:
+        _listeners.reset(token)
+
+
+def chosen(function: Callable, *args: Any, device: Any = None, **kwargs: Any) -> tuple[Choice, ...]:
+    """The forms that the ops inside a function take, without running it.
+
+    Args:
+        function: anything that calls ops of this library, an op itself included.
+        args, kwargs: arrays or `jax.ShapeDtypeStruct`; everything else is passed as it is.
+        device: a device, or its platform's name; what is traced for when None.
+    """
+    arrays = [leaf for leaf in jax.tree.leaves((args, kwargs)) if hasattr(leaf, "dtype")]
+
+    def traced(given: list[Any]) -> Any:
+        filled = iter(given)
+        put = jax.tree.map(
+            lambda leaf: next(filled) if hasattr(leaf, "dtype") else leaf, (args, kwargs)
+        )
+        return inspect.unwrap(function)(*put[0], **put[1])
+
+    place = jax.default_device(device) if device is not None else contextlib.nullcontext()
+    with place, choices() as found:
+        jax.eval_shape(traced, arrays)
+    return tuple(found)
