@@ -1,5 +1,6 @@
 """The loop: it learns, averages, reports, stops, and says when a loss is not a number."""
 
+import errno
 import math
 import shutil
 import subprocess
@@ -16,7 +17,7 @@ from flax import nnx
 
 from tests.training.line import RECIPE, Line, silent
 from workbench.runs import Run, Store, StoreFull
-from workbench.training import FunctionTask, NotANumber, Recipe, train
+from workbench.training import Checkpoints, FunctionTask, NotANumber, Recipe, train
 
 
 class Cancelled(Exception):
@@ -241,6 +242,21 @@ def test_plain_use_draws_a_bar(capsys: pytest.CaptureFixture[str]) -> None:
     train(Line(), RECIPE, title="a line")
     shown = capsys.readouterr().err
     assert "a line" in shown and "20/20" in shown and math.isfinite(float(shown.split()[-1][:-1]))
+
+
+def test_a_disk_that_is_full_at_the_end_is_told_as_any_other(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    checkpointer = checkpoints._open()
+
+    class Full:
+        def close(self) -> None:
+            checkpointer.close()
+            raise OSError(errno.ENOSPC, "metadata")
+
+    checkpoints._checkpointer = Full()
+    with pytest.raises(StoreFull, match="What was saved before is intact"):
+        checkpoints.close()
+    checkpoints.close()
 
 
 # Orbax closes its event loop before all of its failed writes have reported to it ("Event loop is

@@ -113,8 +113,9 @@ class Checkpoints:
                 self._thread.shutdown()
                 self._thread = None
             if self._checkpointer is not None:
-                self._checkpointer.close()
-                self._checkpointer = None
+                checkpointer, self._checkpointer = self._checkpointer, None
+                with _room_for(self.folder):  # it waits for writes of its own
+                    checkpointer.close()
 
     def _open(self) -> Any:
         if self._checkpointer is None:
