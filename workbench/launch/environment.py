@@ -1,4 +1,7 @@
-"""Prepare the environment of `make lab`, `make test` and `make test-parity`: a venv, filled once.
+"""Prepare the environment of a make target: a virtual environment, filled once.
+
+`.venv` serves the lab and the tests, `.venv-parity` the comparisons with torch, `.venv-kernels` the
+compilation of kernels for devices that are not here.
 
 Runs under the system's own Python before anything is installed, so only the standard library is
 imported here. A stamp holding a digest of what was asked for makes the second call immediate.
@@ -27,12 +30,19 @@ PURPOSES = {
     "lab": {"folder": ".venv", "extras": "", "megabytes": 315, "minutes": "1 to 4"},
     "test": {"folder": ".venv", "extras": "[test]", "megabytes": 400, "minutes": "1 to 5"},
     "parity": {"folder": ".venv-parity", "extras": "[test]", "megabytes": 620, "minutes": "2 to 6"},
+    "kernels": {"folder": ".venv-kernels", "extras": "", "megabytes": 460, "minutes": "1 to 5"},
 }
 # The environment of the tests holds all that the lab needs.
-SERVED_BY = {"lab": ("lab", "test"), "test": ("test",), "parity": ("parity",)}
+SERVED_BY = {"lab": ("lab", "test")}
 # Torch by its exact version and first, so that no later step can choose another build of it.
 PEER_FIRST = ["torch==2.13.0"]
 PEERS = ["diffusers==0.42.1", "transformers==5.23.0"]
+# What compiles kernels: jax as pinned in constraints.txt with the TPU's compiler; then, without
+# the libraries that only running needs, XLA's compiler for NVIDIA GPUs of the same version as jax,
+# and ptxas, which reports registers and spills.
+COMPILER = ["jax", "jaxlib", "absl-py", "libtpu==0.0.52"]
+GPU_COMPILERS = ["jax-cuda13-plugin", "jax-cuda13-pjrt"]
+PTXAS = "nvidia-cuda-nvcc==13.5.37"
 
 
 def unsupported() -> str:
@@ -61,6 +71,22 @@ def unsupported() -> str:
     return ""
 
 
+def without_kernels() -> str:
+    """One line on why kernels cannot be compiled on this machine, or nothing."""
+    if sys.platform.startswith("linux") and platform.machine() == "x86_64":
+        return ""
+    return (
+        "Kernels are compiled on Linux x86-64 only: libtpu has no build for "
+        f"{sys.platform} on {platform.machine()}."
+    )
+
+
+def pinned(package: str) -> str:
+    """`package` with the version that constraints.txt gives it."""
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    return next(line.split()[0] for line in lines if line.startswith(f"{package}=="))
+
+
 def python_of(folder: Path) -> Path:
     """The interpreter inside the virtual environment `folder`."""
     if sys.platform == "win32":
@@ -72,6 +98,8 @@ def digest(purpose: str) -> str:
     """What the environment for `purpose` is made from: its stamp is stale when this changes."""
     state = hashlib.sha256(repr((purpose, sorted(PURPOSES[purpose].items()))).encode())
     state.update(repr((PEER_FIRST, PEERS)).encode() if purpose == "parity" else b"")
+    if purpose == "kernels":
+        state.update(repr((COMPILER, GPU_COMPILERS, PTXAS)).encode())
     for name in ("pyproject.toml", "constraints.txt"):
         state.update((ROOT / name).read_bytes())
     return state.hexdigest()
@@ -99,7 +127,11 @@ def steps(purpose: str, python: Path, uv: str | None) -> list[list[str]]:
             [*pip, *limits, *PEER_FIRST, *PEERS, "-e", target],
         ]
     if uv:
-        return [[uv, "pip", "install", "--quiet", "--python", str(python), *limits, "-e", target]]
+        pip = [uv, "pip", "install", "--quiet", "--python", str(python)]
+    if purpose == "kernels":
+        version = pinned("jax").removeprefix("jax==")
+        compilers = [f"{package}=={version}" for package in GPU_COMPILERS]
+        return [[*pip, *limits, *COMPILER], [*pip, "--no-deps", *compilers, PTXAS]]
     return [[*pip, *limits, "-e", target]]
 
 
@@ -122,7 +154,7 @@ def prepare(purpose: str) -> Path:
     """Make the environment for `purpose` unless its stamp is fresh.
 
     Args:
-        purpose: ``lab``, ``test`` or ``parity``.
+        purpose: one of `PURPOSES`.
 
     Returns:
         The interpreter of the environment.
@@ -130,13 +162,15 @@ def prepare(purpose: str) -> Path:
     plan = PURPOSES[purpose]
     folder = ROOT / str(plan["folder"])
     python = python_of(folder)
-    if python.exists() and any(ready(folder, made) for made in SERVED_BY[purpose]):
+    if python.exists() and any(ready(folder, made) for made in SERVED_BY.get(purpose, (purpose,))):
         return python
     uv = None if os.environ.get("WORKBENCH_NO_UV") else shutil.which("uv")
     by = "uv" if uv and purpose != "parity" else "venv and pip"
     problem = unsupported()
     if problem and not (uv and sys.version_info < OLDEST):
         raise SystemExit(problem)
+    if purpose == "kernels" and without_kernels():
+        raise SystemExit(without_kernels())
     print(
         f"Setting up {plan['folder']} (once): downloads up to about {plan['megabytes']} MB, "
         f"{plan['minutes']} minutes, by {by}.",
