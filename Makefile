@@ -12,7 +12,7 @@ CHECKS = ruff format types floors figures
 report = $(if $(REPORTS),--junitxml=$(REPORTS)/$(1).xml)
 
 .PHONY: help lab test test-slow test-full test-browser test-browser-panels test-browser-lab \
-  test-parity bench bench-smoke lint $(CHECKS) clean-notebooks constraints
+  test-parity kernels-report bench bench-smoke lint $(CHECKS) clean-notebooks constraints
 
 help:
 	@echo "make lab             JupyterLab on a copy of the notebooks"
@@ -21,6 +21,7 @@ help:
 	@echo "make test-full       both, and each benchmark in a tiny form"
 	@echo "make test-browser    drive JupyterLab with Chromium"
 	@echo "make test-parity     against torch and diffusers, in an environment of its own"
+	@echo "make kernels-report  compile each kernel for TPU v5e, TPU v6e and H200, without one"
 	@echo "make bench-smoke     each benchmark in a tiny form"
 	@echo "make bench           the benchmarks in full (hours)"
 	@echo "make lint            ruff, mypy, layer contract, the README's figures"
@@ -50,6 +51,9 @@ test-browser-lab:
 
 test-parity:
 	@$(IN) parity -m pytest -m parity $(call report,parity) $(PYTEST_ARGS)
+
+kernels-report:
+	@$(IN) kernels -m kernels_pallas.report --out data/kernels --page docs/kernels-report.md
 
 bench-smoke:
 	@$(IN) test -m pytest -m bench $(PYTEST_ARGS)

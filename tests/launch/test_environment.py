@@ -74,6 +74,40 @@ def test_peers_are_installed_by_exact_version_with_pip(tmp_path):
     assert "torch==2.13.0" in second
 
 
+def test_compilers_come_by_name_at_the_version_of_jax(checkout, monkeypatch):
+    root, commands = checkout
+    monkeypatch.setattr(environment, "without_kernels", lambda: "")
+    monkeypatch.setattr(environment.shutil, "which", lambda name: None)
+    (root / "constraints.txt").write_text("iniconfig==2\njax==9.8.7\njaxlib==9.8.7\n", "utf-8")
+    (root / ".venv-kernels").mkdir()
+    python = environment.prepare("kernels")
+    assert python == environment.python_of(root / ".venv-kernels")
+    first, second = commands[-2:]
+    assert {"jax", "jaxlib", "absl-py"} < set(first) and str(root / "constraints.txt") in first
+    assert "--no-deps" in second
+    assert {"jax-cuda13-plugin==9.8.7", "jax-cuda13-pjrt==9.8.7"} < set(second)
+    assert not any("torch" in part or str(root) == part for part in first + second)
+
+
+@pytest.mark.parametrize(
+    ("system", "machine", "says"),
+    [
+        ("linux", "x86_64", ""),
+        ("linux", "aarch64", "no build for linux on aarch64"),
+        ("darwin", "arm64", "no build for darwin on arm64"),
+    ],
+)
+def test_where_kernels_are_not_compiled_is_one_line(monkeypatch, checkout, system, machine, says):
+    monkeypatch.setattr(environment, "unsupported", lambda: "")
+    monkeypatch.setattr(environment.platform, "machine", lambda: machine)
+    monkeypatch.setattr(sys, "platform", system)
+    problem = environment.without_kernels()
+    assert says in problem and "\n" not in problem and bool(problem) is bool(says)
+    if says:
+        with pytest.raises(SystemExit, match="no build for"):
+            environment.prepare("kernels")
+
+
 def test_failed_install_leaves_no_stamp(checkout, monkeypatch):
     root, _ = checkout
     python = environment.python_of(root / ".venv")
@@ -115,4 +149,4 @@ def test_this_machine_is_supported():
 
 def test_unknown_purpose_is_usage(capsys):
     assert environment.main(["everything"]) == 2
-    assert "lab|test|parity" in capsys.readouterr().out
+    assert "lab|test|parity|kernels" in capsys.readouterr().out
