@@ -24,6 +24,10 @@ def draw(rows=TRIALS, x="time", y="ssim", **more):
     return pareto(rows, x, y, slots=PALETTE, **more)
 
 
+def values_of(chart):
+    return {param["name"]: param["value"] for param in chart.spec["params"] if "value" in param}
+
+
 FORMS = {
     "pareto": draw,
     "bars": lambda rows=({"method": "a", "predicted": 70, "measured": 75.0},): bars(rows),
@@ -77,6 +81,14 @@ def test_new_rows_need_no_new_specification():
     assert {**first.spec, "description": ""} == {**more.spec, "description": ""}
     assert [row["key"] for row in more.rows["live"] if row["current"]] == ["m"]
     assert {row["text"] for row in more.rows["labels"]} >= {"A", "Mine", "Full", "50"}
+
+
+def test_other_ends_are_other_values_of_the_same_specification():
+    first = draw(x=Axis("time", domain=(0, 3)))
+    other = draw(x=Axis("time", domain=(0, 5)))
+    assert {**first.spec, "params": None} == {**other.spec, "params": None}
+    assert values_of(first)["x_high"] == 3 and values_of(other)["x_high"] == 5
+    assert values_of(other)["x_words"] == ["0", "1", "2", "3", "4", "5"]
 
 
 def test_line_joins_only_the_best_of_a_method():
@@ -182,9 +194,8 @@ def test_lines_are_held_against_a_level_that_is_inside():
     rows = [{"method": "a", "x": x, "y": 3 + x, "low": 2 + x, "high": 5 + x} for x in (0, 1)]
     chart = lines(rows, level=1.0)
     assert chart.rows["level"] == [{"y": 1.0}]
-    scales = [part["encoding"]["y"].get("scale") for part in chart.spec["layer"][2:]]
-    low, high = next(scale for scale in scales if scale)["domain"]
-    assert low <= 1 and high >= 6
+    values = values_of(chart)
+    assert values["y_low"] <= 1 and values["y_high"] >= 6
 
 
 def test_every_tick_of_the_vertical_axis_is_drawn():

@@ -42,10 +42,10 @@ def trials(shift=0.0):
     return [*rows, early]
 
 
-def draw_pareto(shift=0.0, rows=None):
+def draw_pareto(shift=0.0, rows=None, end=2.4):
     return pareto(
         trials(shift) if rows is None else rows,
-        Axis("seconds", "Seconds per image (median of 7)", domain=(0, 2.4)),
+        Axis("seconds", "Seconds per image (median of 7)", domain=(0, end)),
         Axis("ssim", "SSIM to the full run", domain=(0.6, 1.0)),
         title="How much time does each plan save, and at what loss?",
         current="Encoder propagation 2",

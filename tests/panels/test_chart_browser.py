@@ -202,6 +202,16 @@ def test_rows_are_pushed_in_place(open_page):
     assert after != before
 
 
+def test_an_axis_moves_without_a_new_drawing(open_page):
+    page = open_page()
+    make(page, "p", draw_pareto())
+    page.evaluate("() => { window.before = made.p.view(); }")
+    page.evaluate("(chart) => made.p.setChart(chart)", as_json(draw_pareto(end=20)))
+    assert page.evaluate("made.p.view() === window.before")
+    words = page.locator("#p svg.marks .role-axis-label text").all_text_contents()
+    assert {"0", "5", "10", "15", "20"} <= set(words) and "2.0" not in words
+
+
 def test_columns_come_as_float32(open_page):
     page = open_page()
     make(page, "l", draw_lines())

@@ -105,9 +105,10 @@ def plan_problems(
 
 
 def _memory(plan: Plan, costs: UnitCosts, passes: int, batch: int) -> list[Problem]:
-    group, free = plan.longest, available_bytes()
+    group = plan.longest
+    free = available_bytes() if group > 1 else None
     needed = costs.group_bytes(group, passes, batch)
-    if group == 1 or free is None or needed <= free:
+    if free is None or needed <= free:
         return []
     fits = group
     while fits > 1 and costs.group_bytes(fits, passes, batch) > free:

@@ -47,7 +47,7 @@ class Axis:
             raise ChartError(f'scale must be "linear", "log" or "nines": {self.scale!r}')
         if self.domain is not None:
             low, high = self.domain
-            object.__setattr__(self, "domain", (low, high))  # a record gives a list
+            object.__setattr__(self, "domain", (float(low), float(high)))  # a record gives a list
             if low >= high:
                 raise ChartError(f"a domain must go from low to high: {low}, {high}")
 
@@ -65,6 +65,11 @@ class Axis:
     @property
     def name(self) -> str:
         return self.title or self.column
+
+    @property
+    def form(self) -> "Axis":
+        """The axis without what its rows decide: what a chart's specification depends on."""
+        return replace(self, title=self.title, domain=None, finest=0.0)
 
     @property
     def ends(self) -> Domain:
@@ -120,7 +125,7 @@ class Axis:
         return place
 
     def ticks(self) -> dict[str, Any]:
-        """Returns ticks and their words: {"title", "values", "labels", "room"}."""
+        """Returns ticks and their words: {"values", "labels", "room"}."""
         if self.scale == "nines":
             missing = _nines(1 - self.ends[0], self.finest)
             values = [self.plotted(1 - value) for value in missing]
@@ -135,7 +140,7 @@ class Axis:
                 _label(value, [value] if log else values, self.unit, self.words) for value in values
             ]
         room = max((text_width(label) for label in labels), default=0)
-        return {"title": self.title, "values": values, "labels": labels, "room": room}
+        return {"values": values, "labels": labels, "room": room}
 
 
 def _nines(most: float, finest: float) -> list[float]:
@@ -200,15 +205,6 @@ def ticks(ends: Domain, log: bool = False, count: int = 5) -> list[float]:
     found = [value for value in found if low * (1 - 1e-9) <= value <= high * (1 + 1e-9)]
     every = max(1, math.ceil(len(found) / 7))
     return found[::every]
-
-
-def label_expression(values: Sequence[float], labels: Sequence[str]) -> str:
-    """Returns the Vega expression that writes each tick's word."""
-    cases = "".join(
-        f"abs(datum.value - {value!r}) <= {abs(value) * 1e-9!r} ? '{label}' : "
-        for value, label in zip(values, labels, strict=True)
-    )
-    return f"{cases}''"
 
 
 def _label(value: float, values: Sequence[float], unit: str, style: str) -> str:

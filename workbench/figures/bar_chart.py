@@ -78,14 +78,14 @@ def bars(
     if axis.domain is None:
         low, high = axes.domain(values, zero=True)
         axis = replace(axis, domain=(low, min(high, max(values, default=high))))
-    spec = _spec(axis, max(len(found), 1))
+    spec = _spec(axis.form, max(len(found), 1))
     said = description or _finding(title, live, axis.unit)
     return Chart(
         form="bars",
         title=title,
         subtitle=subtitle,
         description=said,
-        spec={**spec, "description": said},
+        spec=layers.filled(spec, said, layers.ends("x", axis)),
         rows={"live": live, "names": names},
         arguments=arguments,
         source=found,
@@ -157,4 +157,4 @@ def _spec(axis: Axis, count: int) -> dict[str, Any]:
         "columns": columns,
         "speech": columns[2:3],
     }
-    return layers.finish(alt.layer(bar, whisker, number_words, names), "", height, about_live)
+    return layers.finish(alt.layer(bar, whisker, number_words, names), height, about_live)

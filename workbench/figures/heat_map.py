@@ -101,13 +101,13 @@ def heat(
     said = description or _finding(title, live)
     bars = _beside_rows(beside or {}, names, beside_title, beside_unit)
     heads = (step.name, block.name, shade.name)
-    spec = _spec(heads, count, tuple(shown), levels, bool(keys), bool(bars))
+    spec = _spec(heads, tuple(shown), bool(keys), bool(bars))
     return Chart(
         form="heat",
         title=title,
         subtitle=subtitle,
         description=said,
-        spec={**spec, "description": said},
+        spec=layers.filled(spec, said, _values(count, levels)),
         rows={"live": live, "plan": spans, "legend": _legend(levels, live), "beside": bars},
         arguments=arguments,
         source=found,
@@ -177,6 +177,13 @@ def _finding(title: str, live: Sequence[Row]) -> str:
     )
 
 
+def _values(count: int, levels: Sequence[float]) -> dict[str, Any]:
+    """What changes with the number of steps and the rows, but is no row."""
+    every = next(step for step in (1, 2, 5, 10, 20, 50, 100, 200, 500, 10**9) if count / step <= 11)
+    shades = {f"level_{k}": level for k, level in enumerate(levels)}
+    return {"x_high": count - 0.5, "x_ticks": [*range(0, count, every)], **shades}
+
+
 def _beside(middle: str, planned: bool) -> list[alt.Chart]:
     """Bars and numbers right of the rows, their title on the plan's row or above the plot."""
     rows = alt.Chart(layers.source("beside"))
@@ -210,19 +217,17 @@ def _beside(middle: str, planned: bool) -> list[alt.Chart]:
 @functools.lru_cache(maxsize=32)
 @unchecked
 def _spec(
-    heads: tuple[str, str, str], count: int, shown: tuple[str, ...],
-    levels: tuple[float, ...], planned: bool, margin: bool,
+    heads: tuple[str, str, str], shown: tuple[str, ...], planned: bool, margin: bool
 ) -> dict[str, Any]:  # fmt: skip
     height = ROW * len(shown) + (2 if planned else 0)
-    every = next(step for step in (1, 2, 5, 10, 20, 50, 100, 200, 500, 10**9) if count / step <= 11)
     x = alt.X(
         "left:Q",
         scale=alt.Scale(
-            domain=[-0.5, count - 0.5], nice=False, zero=False,
+            domain=[-0.5, layers.expr("x_high")], nice=False, zero=False,
             range=[0, {"expr": f"width - {MARGIN if margin else 0}"}],
         ),
         axis=alt.Axis(
-            title=heads[0], values=list(range(0, count, every)), domain=False, ticks=False,
+            title=heads[0], values=layers.expr("x_ticks"), domain=False, ticks=False,
             grid=False, labelOverlap="greedy", labelSeparation=4, labelFlush=False,
         ),
     )  # fmt: skip
@@ -233,7 +238,7 @@ def _spec(
     )
     shade = alt.Scale(
         type="threshold",
-        domain=list(levels),
+        domain=[layers.expr(f"level_{k}") for k in range(7)],
         range=[theme.var(f"area{k}") for k in range(8)],
     )
     shaded = {"x": x, "x2": "right:Q", "fill": alt.Fill("value:Q", scale=shade, legend=None)}
@@ -308,4 +313,4 @@ def _spec(
     parts = [cells, strips, *([spans] if planned else []), swatches, words]
     if margin:
         parts += _beside(middle, planned)
-    return layers.finish(alt.layer(*parts), "", height, about)
+    return layers.finish(alt.layer(*parts), height, about)

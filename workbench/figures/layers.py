@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from workbench.figures import axes, theme
+from workbench.figures import theme
 from workbench.figures.axes import Axis
 from workbench.figures.chart import slot_scale
 from workbench.figures.grammar import alt
@@ -47,46 +47,67 @@ def x_channel(
     """Returns the horizontal position: axis words below, line and ticks, no grid.
 
     Args:
-        axis: fitted to the rows.
+        axis: its title and scale count; ends and ticks are values of the chart, see `ends`.
         name: field that holds the plotted value.
         scale: more of the scale, such as its range.
         look: more of the axis, such as a grid.
     """
-    words = axis.ticks()
     drawn = alt.Axis(
-        title=words["title"] or None,
-        values=words["values"],
-        labelExpr=axes.label_expression(words["values"], words["labels"]),
+        title=axis.title or None,
+        values=expr("x_ticks"),
+        labelExpr="x_words[indexof(x_ticks, datum.value)]",
         labelOverlap="greedy",
         labelSeparation=4,
         labelFlush=False,
         **(look or {}),
     )
-    return alt.X(f"{name}:Q", scale=_scale(axis, **(scale or {})), axis=drawn)
+    return alt.X(f"{name}:Q", scale=_scale(axis, "x", **(scale or {})), axis=drawn)
 
 
 def y_channel(axis: Axis, name: str = "y") -> alt.Y:
     """Returns the vertical position: name lying above the axis, hairline grid, no line."""
-    words = axis.ticks()
     look = alt.Axis(
-        title=words["title"] or None,
+        title=axis.title or None,
         titleAngle=0,
         titleAlign="left",
         titleAnchor="end",
         titleBaseline="bottom",
-        titleX=-round(words["room"] + 6),
+        titleX=expr("y_title"),
         titleY=-12,
-        values=words["values"],
-        tickCount=len(words["values"]),  # fewer and Vega leaves out every second value
-        labelExpr=axes.label_expression(words["values"], words["labels"]),
+        values=expr("y_ticks"),
+        tickCount=expr("length(y_ticks)"),  # fewer and Vega leaves out every second value
+        labelExpr="y_words[indexof(y_ticks, datum.value)]",
     )
-    return alt.Y(f"{name}:Q", scale=_scale(axis), axis=look)
+    return alt.Y(f"{name}:Q", scale=_scale(axis, "y"), axis=look)
 
 
-def _scale(axis: Axis, **more: Any) -> alt.Scale:
+def _scale(axis: Axis, side: str, **more: Any) -> alt.Scale:
     more |= {"type": "log"} if axis.scale == "log" else {}
-    ends = [axis.plotted(end) for end in axis.ends]
-    return alt.Scale(domain=ends, nice=False, zero=False, **more)
+    domain = [expr(f"{side}_low"), expr(f"{side}_high")]
+    return alt.Scale(domain=domain, nice=False, zero=False, **more)
+
+
+def ends(side: str, axis: Axis) -> dict[str, Any]:
+    """Returns the values of an axis that change with the rows: its ends, ticks and words.
+
+    They are values of a chart and no part of its specification, so that a move that needs other
+    ends needs no other specification: neither to be built here, nor to be compiled in a browser.
+    """
+    low, high = (axis.plotted(end) for end in axis.ends)
+    words = axis.ticks()
+    return {
+        f"{side}_low": low,
+        f"{side}_high": high,
+        f"{side}_ticks": words["values"],
+        f"{side}_words": words["labels"],
+        f"{side}_title": -round(words["room"] + 6),
+    }
+
+
+def filled(spec: Mapping[str, Any], description: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a specification with its finding and the values of its parameters."""
+    params = [{"name": name, "value": value} for name, value in values.items()]
+    return {**spec, "description": description, "params": [*spec.get("params", ()), *params]}
 
 
 def points(x: alt.X, y: alt.Y, data: str = "live") -> alt.Chart:
@@ -155,12 +176,11 @@ def readout(near: alt.Parameter, height: float, data: str = "live") -> list[alt.
     return [halo.properties(name="readout_halo"), words.properties(name="readout")]
 
 
-def finish(chart: Any, description: str, height: float, about: dict[str, Any]) -> dict[str, Any]:
+def finish(chart: Any, height: float, about: dict[str, Any]) -> dict[str, Any]:
     """Returns the specification with the look, and what `chart.js` needs to know.
 
     Args:
         chart: the layers.
-        description: question and finding.
         height: of the plot, in px; the width is the reader's.
         about: `columns`, `speech`, `series`, `travel` and `empty` of the live view.
     """
@@ -168,7 +188,6 @@ def finish(chart: Any, description: str, height: float, about: dict[str, Any]) -
     spec.pop("datasets", None)
     spec["config"] = theme.config()
     spec["usermeta"] = {"workbench": {"data": "live", **about}}
-    spec["description"] = description
     spec["autosize"] = {"type": "fit-x", "contains": "padding"}
     found: dict[str, Any] = json.loads(json.dumps(spec, allow_nan=False))
     return found

@@ -6,7 +6,7 @@ from typing import Any
 
 from workbench.figures import layers, placement, theme
 from workbench.figures.axes import Axis
-from workbench.figures.chart import Chart, Row, is_predicted, records, slots_of
+from workbench.figures.chart import Chart, Row, is_predicted, plain, records, slots_of
 from workbench.figures.grammar import alt, unchecked
 from workbench.figures.numbers import number
 from workbench.figures.palette import Palette
@@ -52,6 +52,7 @@ def lines(
         ChartError: if a column is missing or an axis cannot hold the rows.
     """
     across, up = Axis.of(x), Axis.of(y)
+    level, extrapolated = plain(level), plain(extrapolated)
     found = records(rows, (across.column, up.column, "method"), "lines")
     used, named = slots_of(found, "method", slots), dict(names or {})
     arguments = {
@@ -68,14 +69,16 @@ def lines(
     beyond = [] if extrapolated is None else [{"from": extrapolated, "to": end, "y": word}]
     labels, gutters = _labels(live, named, up, height)
     keyed = any(row.get("key") is not None for row in found)
-    spec = _spec(across, up, marks, dashed, bool(beyond), keyed, gutters, height)
+    spec = _spec(across.form, up.form, marks, dashed, bool(beyond), keyed, height)
+    values = layers.ends("x", across) | layers.ends("y", up)
+    values |= {"gutter": gutters[0], "narrow_gutter": gutters[1]}
     said = description or _finding(title, live)
     return Chart(
         form="lines",
         title=title,
         subtitle=subtitle,
         description=said,
-        spec={**spec, "description": said},
+        spec=layers.filled(spec, said, values),
         rows={
             "live": live,
             "cased": _cased(live),
@@ -171,9 +174,9 @@ def _finding(title: str, live: Sequence[Row]) -> str:
 @unchecked
 def _spec(
     x_axis: Axis, y_axis: Axis, marks: bool, dashed: bool, extrapolated: bool, keyed: bool,
-    gutters: tuple[float, float], height: int,
+    height: int,
 ) -> dict[str, Any]:  # fmt: skip
-    edge = f"width - (width < {NARROW} ? {gutters[1]} : {gutters[0]})"
+    edge = f"width - (width < {NARROW} ? narrow_gutter : gutter)"
     x = layers.x_channel(x_axis, scale={"range": [0, {"expr": edge}]})
     y = layers.y_channel(y_axis)
     live = alt.Chart(layers.source("live"))
@@ -232,4 +235,4 @@ def _spec(
         "columns": columns,
         "speech": columns[1:3],
     }
-    return layers.finish(alt.layer(*parts), "", height, about)
+    return layers.finish(alt.layer(*parts), height, about)

@@ -70,7 +70,11 @@ def pareto(
         title=title,
         subtitle=subtitle,
         description=said,
-        spec={**_spec(across, down, height), "description": said},
+        spec=layers.filled(
+            _spec(across.form, down.form, height),
+            said,
+            layers.ends("x", across) | layers.ends("y", down),
+        ),
         rows={
             "live": live,
             "leaders": _leaders(live),
@@ -194,4 +198,4 @@ def _spec(x_axis: Axis, y_axis: Axis, height: int) -> dict[str, Any]:
         {"field": "predicted", "title": "Basis"},
     ]  # fmt: skip
     about = {"series": "method", "travel": ["points"], "columns": columns, "speech": columns[2:4]}
-    return layers.finish(alt.layer(*parts), "", height, about)
+    return layers.finish(alt.layer(*parts), height, about)

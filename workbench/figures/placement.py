@@ -9,7 +9,6 @@ a label moves with its point.
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -39,6 +38,9 @@ _WAYS = {
     "right": (1, 0), "left": (-1, 0), "above": (0, -1), "below": (0, 1),
     "above right": (1, -1), "below right": (1, 1), "above left": (-1, -1), "below left": (-1, 1),
 }  # fmt: skip
+
+
+_ALIGN = {1: "left", -1: "right", 0: "center"}
 
 
 class Box(NamedTuple):
@@ -85,28 +87,27 @@ def place(
         segments: lines labels should stay off, x1, y1, x2, y2.
         faint: thin lines they may cross where that puts them closer to their point.
     """
-    dots = [(*dot, 2.0) for segment in segments for dot in _dots(segment)]
-    dots += [(*dot, 0.5) for segment in faint for dot in _dots(segment)]
-    lines = np.array(dots, dtype=np.float64).reshape(-1, 3)
+    lines = np.concatenate([_dots(segments, 2.0), _dots(faint, 0.5)])
     covered = np.array([*marks], dtype=np.float64).reshape(-1, 4)
     taken: list[Box] = []
     for label in labels:
-        choices = list(_choices(label, size))
-        boxes = np.array([choice.box for choice in choices], dtype=np.float64)
+        choices = _choices(label, size)
         others = np.array([*taken], dtype=np.float64).reshape(-1, 4)
-        cost = np.array([choice.cost for choice in choices]) + _crossed(boxes, lines)
-        cost += _shared(boxes, others, 40) + _shared(boxes, covered, 12)
+        cost = choices.cost + _crossed(choices.boxes, lines)
+        cost += _shared(choices.boxes, others, 40) + _shared(choices.boxes, covered, 12)
         best = int(cost.argmin())
         if cost[best] > 9 and not label.required:
             continue
-        chosen = choices[best]
-        box, (x, y, row) = chosen.box, chosen.anchor
+        box = Box(*choices.boxes[best].tolist())
+        anchor, words, way = choices.place(best)
+        x, y, row = label.anchors[anchor]
+        align = _ALIGN[_WAYS[label.ways[way]][0]]
         taken.append(box)
         edge = {"left": box.left, "right": box.right, "center": (box.left + box.right) / 2}
-        for number, line in enumerate(chosen.lines):
+        for number, line in enumerate(words):
             yield {
-                **label.extra, "text": line, "kind": label.kind, "align": chosen.align,
-                "x": row["x"], "y": row["y"], "dx": round(edge[chosen.align] - x, 1),
+                **label.extra, "text": line, "kind": label.kind, "align": align,
+                "x": row["x"], "y": row["y"], "dx": round(edge[align] - x, 1),
                 "dy": round(box.top + LINE * (number + 0.5) - y, 1),
             }  # fmt: skip
 
@@ -128,47 +129,60 @@ def _crossed(boxes: np.ndarray, dots: np.ndarray) -> np.ndarray:
     return np.asarray(inside @ weight)
 
 
-class _Choice(NamedTuple):
-    """A place for a label, and what it costs before anything else is there."""
+class _Choices(NamedTuple):
+    """The places of a label, an axis each for anchor, form, way and distance, all flattened."""
 
-    cost: float
-    box: Box
-    lines: Sequence[str]
-    anchor: tuple[float, float, Row]
-    align: str
+    boxes: np.ndarray
+    """[places, 4]: left, top, right, bottom in px."""
+    cost: np.ndarray
+    """[places], before anything else is there."""
+    forms: Sequence[Sequence[str]]
+    shape: tuple[int, int, int, int]
+
+    def place(self, best: int) -> tuple[int, Sequence[str], int]:
+        """Returns the anchor, the lines and the way of a place."""
+        anchor, form, way, _ = (int(place) for place in np.unravel_index(best, self.shape))
+        return anchor, self.forms[form], way
 
 
-def _choices(label: Label, size: tuple[float, float]) -> Iterator[_Choice]:
+def _choices(label: Label, size: tuple[float, float]) -> _Choices:
     forms = [[label.text]]
     if label.kind == "series" and len(two_lines(label.text)) == 2:
         forms.append(two_lines(label.text))
-    widths = [max(text_width(line) for line in lines) + 2 for lines in forms]
-    for place, anchor in enumerate(label.anchors):
-        x, y, _ = anchor
-        for lines, wide in zip(forms, widths, strict=True):
-            high = LINE * len(lines)
-            for (liking, way), far in product(enumerate(label.ways), (0, 7)):
-                right, down = _WAYS[way]
-                gap = label.gap * (0.75 if right and down else 1) + far
-                left = x + gap if right > 0 else x - gap - wide if right < 0 else x - wide / 2
-                top = y + gap - 3 if down > 0 else y - gap - high + 3 if down < 0 else y - high / 2
-                box = Box(left, top, left + wide, top + high)
-                outside = (
-                    max(0, -box.left) + max(0, box.right - size[0] - SLACK) + max(0, -18 - box.top)
-                    + 2 * max(0, box.bottom - size[1])
-                )  # fmt: skip
-                cost = (
-                    0.5 * liking + 0.35 * far + 0.9 * place + 1.5 * (len(lines) - 1) + 8 * outside
-                )
-                align = "left" if right > 0 else "right" if right < 0 else "center"
-                yield _Choice(cost, box, lines, anchor, align)
+    wide = np.array([max(text_width(line) for line in lines) + 2 for lines in forms])
+    high = LINE * np.array([len(lines) for lines in forms], dtype=np.float64)
+    wide, high = wide[:, None, None], high[:, None, None]
+    right, down = np.array([_WAYS[way] for way in label.ways], dtype=np.float64).T[:, :, None]
+    far = np.array([0.0, 7.0])
+    gap = label.gap * np.where((right != 0) & (down != 0), 0.75, 1.0) + far
+    # From the anchor: left and top of the box by form, way and distance.
+    across = np.where(right > 0, gap, np.where(right < 0, -gap - wide, -wide / 2))
+    below = np.where(down > 0, gap - 3, np.where(down < 0, 3 - gap - high, -high / 2))
+    spots = np.array([spot[:2] for spot in label.anchors], dtype=np.float64)
+    left = spots[:, 0, None, None, None] + across
+    top = spots[:, 1, None, None, None] + below
+    end, foot = left + wide, top + high
+    outside = (
+        np.maximum(-left, 0) + np.maximum(end - size[0] - SLACK, 0)
+        + np.maximum(-18 - top, 0) + 2 * np.maximum(foot - size[1], 0)
+    )  # fmt: skip
+    place = np.arange(len(spots))[:, None, None, None]
+    lines = np.arange(len(forms))[:, None, None]
+    liking = np.arange(len(label.ways))[:, None]
+    cost = 0.5 * liking + 0.35 * far + 0.9 * place + 1.5 * lines + 8 * outside
+    boxes = np.stack([left, top, end, foot], axis=-1).reshape(-1, 4)
+    return _Choices(boxes, cost.reshape(-1), forms, cost.shape)
 
 
-def _dots(segment: Segment) -> Iterator[tuple[float, float]]:
-    x1, y1, x2, y2 = segment
-    count = max(1, math.ceil(math.hypot(x2 - x1, y2 - y1) / 5))
-    for step in range(count + 1):
-        yield x1 + (x2 - x1) * step / count, y1 + (y2 - y1) * step / count
+def _dots(segments: Sequence[Segment], weight: float) -> np.ndarray:
+    """Returns [dots, 3]: x, y and weight, a dot about every 5 px of each segment."""
+    found = [np.empty((0, 3))]
+    for x1, y1, x2, y2 in segments:
+        share = np.linspace(0, 1, max(1, math.ceil(math.hypot(x2 - x1, y2 - y1) / 5)) + 1)
+        found.append(
+            np.stack([x1 + (x2 - x1) * share, y1 + (y2 - y1) * share, 0 * share + weight], axis=1)
+        )
+    return np.concatenate(found)
 
 
 def spread(places: Sequence[float], gap: float = LINE, end: float = math.inf) -> list[float]:

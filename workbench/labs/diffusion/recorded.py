@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ class Recorded:
         assert known is not None, "the shipped study is timed"
         return known.value
 
-    @property
+    @cached_property
     def seeds(self) -> int:
         """Pictures per method."""
         return len(self.comparison.tables.rows(self.comparison.baseline))

@@ -31,7 +31,8 @@ function createChart(host, { onPick, onHover, model, vega } = {}) {
 
   let view = null;
   let vegaModule = null;
-  let template = ""; // the specification without its rows, as text
+  let template = ""; // the specification without its rows and values, as text
+  let values = {}; // of its parameters, by name: axis ends, ticks and their words
   let about = {}; // usermeta.workbench of the specification
   let description = "";
   let data = {}; // rows by data set name
@@ -100,16 +101,20 @@ function createChart(host, { onPick, onHover, model, vega } = {}) {
 
   function setChart(chart) {
     return enqueue(async () => {
-      const { datasets: inside = {}, ...rest } = chart.spec;
+      const { datasets: inside = {}, params = [], ...rest } = chart.spec;
       const given = Array.isArray(chart.rows) ? { [nameIn(rest)]: chart.rows } : chart.rows || {};
       const datasets = { ...inside, ...given };
+      const selections = params.filter((param) => !("value" in param));
+      const valued = params.filter((param) => "value" in param);
+      const names = valued.map((param) => param.name);
       // Words about the finding change with the rows and are no reason to draw again.
-      const text = JSON.stringify({ ...rest, description: "", usermeta: null });
+      const text = JSON.stringify({ ...rest, selections, names, description: "", usermeta: null });
       about = (rest.usermeta && rest.usermeta.workbench) || {};
       description = chart.description || rest.description || "";
       plot.setAttribute("aria-label", `${description} Arrow keys move from point to point.`);
       if (view && text === template) {
         for (const [name, rows] of Object.entries(datasets)) pushRows(name, rows);
+        pushValues(valued);
         view.description(description);
         await run();
         const svg = canvas.querySelector("svg.marks");
@@ -117,12 +122,21 @@ function createChart(host, { onPick, onHover, model, vega } = {}) {
       } else {
         data = { ...datasets };
         template = text;
+        values = Object.fromEntries(valued.map((param) => [param.name, param.value]));
         showState(); // before embedding, so that the width is the real one
-        await embed({ ...rest, datasets: { ...emptySets(rest), ...data } });
+        await embed({ ...rest, params, datasets: { ...emptySets(rest), ...data } });
       }
       showState();
       placeCursor();
     });
+  }
+
+  function pushValues(valued) {
+    for (const { name, value } of valued) {
+      if (JSON.stringify(values[name]) === JSON.stringify(value)) continue;
+      values[name] = value;
+      view.signal(name, value);
+    }
   }
 
   // Rows with a key keep their mark, so that it moves instead of being born again.
