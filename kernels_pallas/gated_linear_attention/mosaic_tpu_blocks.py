@@ -1,0 +1,178 @@
+"""How the arrays of a call are cut into blocks for a TPU: one chunk of one head at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.experimental import pallas as pl
+from jax.experimental.pallas import tpu as pltpu
+
+from kernels_pallas import dispatch, tuning
+from kernels_pallas.gated_linear_attention.mosaic_tpu_chunk import CHANNEL, NONE, ROW
+
+LANES = 128
+FEWEST = 16
+"""Rows of the smallest chunk: a tile of bfloat16."""
+
+
+class Blocks(NamedTuple):
+    """Walk over the chunks of every head; the grid is (batch, heads, chunks).
+
+    Args:
+        batch, heads: sizes of the grid.
+        chunks: in a sequence.
+        chunk: tokens of a chunk.
+        backwards: whether the last chunk comes first.
+    """
+
+    batch: int
+    heads: int
+    chunks: int
+    chunk: int
+    backwards: bool = False
+
+    def place(self, n: jax.Array) -> jax.Array:
+        """Which chunk the walk is at in its step n."""
+        return self.chunks - 1 - n if self.backwards else n
+
+    def tokens(self, array: jax.Array) -> jax.Array:
+        """[B, T, H, W] in the layout that `token_spec` cuts.
+
+        Lanes of whole tiles are cut out of [B, T, H W] where they lie; other widths need time and
+        width as the last two axes.
+        """
+        if array.shape[-1] % LANES == 0:
+            return array.reshape(*array.shape[:2], -1)
+        return array.swapaxes(1, 2)
+
+    def token_shape(self, width: int, dtype: jnp.dtype) -> jax.ShapeDtypeStruct:
+        """Shape of `tokens` for an output."""
+        time = self.chunks * self.chunk
+        if width % LANES == 0:
+            return jax.ShapeDtypeStruct((self.batch, time, self.heads * width), dtype)
+        return jax.ShapeDtypeStruct((self.batch, self.heads, time, width), dtype)
+
+    def token_spec(self, width: int) -> pl.BlockSpec:
+        """A chunk of one head [C, W]."""
+        if width % LANES == 0:
+            return pl.BlockSpec((None, self.chunk, width), lambda b, h, n: (b, self.place(n), h))
+        return pl.BlockSpec(
+            (None, None, self.chunk, width), lambda b, h, n: (b, h, self.place(n), 0)
+        )
+
+    def of_tokens(self, array: jax.Array, width: int) -> jax.Array:
+        """[B, T, H, W] again."""
+        if width % LANES == 0:
+            return array.reshape(*array.shape[:2], self.heads, width)
+        return array.swapaxes(1, 2)
+
+    def rows(self, array: jax.Array) -> jax.Array:
+        """[B, T, H] as rows of one chunk each [B, H, N, 1, C]."""
+        return array.swapaxes(1, 2).reshape(self.batch, self.heads, self.chunks, 1, self.chunk)
+
+    def head_spec(self, *shape: int) -> pl.BlockSpec:
+        """All that belongs to one head, of an array [B, H, *shape]."""
+        return pl.BlockSpec((None, None, *shape), lambda b, h, n: (b, h, 0, 0))
+
+    def chunk_spec(self, *shape: int) -> pl.BlockSpec:
+        """All that belongs to one chunk, of an array [B, H, N, *shape]."""
+        return pl.BlockSpec((None, None, None, *shape), lambda b, h, n: (b, h, self.place(n), 0, 0))
+
+    def chunk_shape(self, *shape_and_dtype: Any) -> jax.ShapeDtypeStruct:
+        """Shape of an output [B, H, N, *shape]."""
+        *shape, dtype = shape_and_dtype
+        return jax.ShapeDtypeStruct((self.batch, self.heads, self.chunks, *shape), dtype)
+
+    def gates(self, log_decay: jax.Array | None, kind: str) -> jax.Array | None:
+        """The gates in the layout that `gate_spec` cuts."""
+        if log_decay is None:
+            return None
+        return self.tokens(log_decay) if kind == CHANNEL else self.rows(log_decay)
+
+    def gate_spec(self, kind: str, width: int) -> pl.BlockSpec | None:
+        """The log decays of one chunk: [C, K] for a gate per channel, [1, C] for one per row."""
+        if kind == NONE:
+            return None
+        return self.token_spec(width) if kind == CHANNEL else self.chunk_spec(1, self.chunk)
+
+    def gate_shape(self, kind: str, width: int) -> jax.ShapeDtypeStruct | None:
+        """Shape of the gates' gradient, float32."""
+        if kind == NONE:
+            return None
+        if kind == CHANNEL:
+            return self.token_shape(width, jnp.dtype(jnp.float32))
+        return self.chunk_shape(1, self.chunk, jnp.float32)
+
+    def of_gates(self, array: jax.Array | None, kind: str, width: int) -> jax.Array | None:
+        """[B, T, H, K] or [B, T, H] again."""
+        if array is None or kind == CHANNEL:
+            return None if array is None else self.of_tokens(array, width)
+        return array.reshape(self.batch, self.heads, -1).swapaxes(1, 2)
+
+    def call(self, kernel: Callable, **options: Any) -> Callable:
+        """`pallas_call` with this grid; heads are independent, chunks follow each other."""
+        return pl.pallas_call(
+            kernel,
+            grid=(self.batch, self.heads, self.chunks),
+            compiler_params=pltpu.CompilerParams(
+                dimension_semantics=("parallel", "parallel", "arbitrary")
+            ),
+            **options,
+        )
+
+
+def chunk_of(tokens: int, chunk_size: int) -> int:
+    """Tokens of a chunk: what was asked, at most what is tuned, and no more than there are."""
+    most = tuning.blocks("gated_linear_attention", "mosaic_tpu", dispatch.current_target().kind)
+    return min(chunk_size, most["chunk"], max(FEWEST, 1 << (tokens - 1).bit_length()))
+
+
+def whole_chunks(arrays: Sequence[jax.Array | None], chunk: int) -> list[Any]:
+    """[B, T, ...] with zeros after the last token up to whole chunks: they change no state."""
+
+    def padded(array: jax.Array | None) -> jax.Array | None:
+        if array is None:
+            return None
+        spare = -array.shape[1] % chunk
+        return jnp.pad(array, [(0, spare if axis == 1 else 0) for axis in range(array.ndim)])
+
+    return [padded(array) for array in arrays]
+
+
+def gate_kind(log_decay: jax.Array | None, segments: jax.Array | None) -> str:
+    """Which of CHANNEL, ROW and NONE the kernel sees."""
+    if log_decay is None:
+        return NONE if segments is None else ROW
+    return CHANNEL if log_decay.ndim == 4 else ROW
+
+
+def full_gates(
+    log_decay: jax.Array | None, segments: jax.Array | None, shape: tuple[int, ...]
+) -> jax.Array | None:
+    """Gates for every token [B, T, H, ...]; one that forgets all stands where a segment starts.
+
+    Args:
+        log_decay: [B, T, H, K], [B, T, H], [H] or None.
+        segments: number of each token's segment [B, T], or None.
+        shape: of q.
+    """
+    if log_decay is None:
+        if segments is None:
+            return None
+        log_decay = jnp.zeros(shape[:3], jnp.float32)
+    if log_decay.ndim == 1:
+        log_decay = jnp.broadcast_to(log_decay, shape[:3])
+    if segments is None:
+        return log_decay
+    return jnp.where(
+        starts(segments, log_decay.ndim), jnp.array(-jnp.inf, log_decay.dtype), log_decay
+    )
+
+
+def starts(segments: jax.Array, ndim: int) -> jax.Array:
+    """Where the state restarts from zero, with axes of one up to `ndim`."""
+    found = jnp.pad(segments[:, 1:] != segments[:, :-1], ((0, 0), (1, 0)))
+    return jnp.expand_dims(found, range(2, ndim))
