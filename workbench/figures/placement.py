@@ -6,9 +6,11 @@ placed here for a few nominal widths, each label row saying for which widths it 
 a label moves with its point.
 """
 
+import functools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -87,21 +89,26 @@ def place(
         segments: lines labels should stay off, x1, y1, x2, y2.
         faint: thin lines they may cross where that puts them closer to their point.
     """
+    if not labels:
+        return
     lines = np.concatenate([_dots(segments, 2.0), _dots(faint, 0.5)])
     covered = np.array([*marks], dtype=np.float64).reshape(-1, 4)
+    choices = [_choices(label) for label in labels]
+    boxes = np.concatenate([choice.boxes for choice in choices])
+    cost = np.concatenate([choice.cost for choice in choices]) + 8 * _outside(boxes, size)
+    cost += _crossed(boxes, lines) + _shared(boxes, covered, 12)
     taken: list[Box] = []
-    for label in labels:
-        choices = _choices(label, size)
+    start = 0
+    for label, choice in zip(labels, choices, strict=True):
+        places = slice(start, start := start + len(choice.boxes))
         others = np.array([*taken], dtype=np.float64).reshape(-1, 4)
-        cost = choices.cost + _crossed(choices.boxes, lines)
-        cost += _shared(choices.boxes, others, 40) + _shared(choices.boxes, covered, 12)
-        best = int(cost.argmin())
-        if cost[best] > 9 and not label.required:
+        found = cost[places] + _shared(boxes[places], others, 40)
+        best = int(found.argmin())
+        if found[best] > 9 and not label.required:
             continue
-        box = Box(*choices.boxes[best].tolist())
-        anchor, words, way = choices.place(best)
+        box = Box(*choice.boxes[best].tolist())
+        anchor, words, align = choice.place(best)
         x, y, row = label.anchors[anchor]
-        align = _ALIGN[_WAYS[label.ways[way]][0]]
         taken.append(box)
         edge = {"left": box.left, "right": box.right, "center": (box.left + box.right) / 2}
         for number, line in enumerate(words):
@@ -110,6 +117,13 @@ def place(
                 "x": row["x"], "y": row["y"], "dx": round(edge[align] - x, 1),
                 "dy": round(box.top + LINE * (number + 0.5) - y, 1),
             }  # fmt: skip
+
+
+def _outside(boxes: np.ndarray, size: tuple[float, float]) -> np.ndarray:
+    """Returns how far every box reaches beyond the plot, px; twice as much below it."""
+    left, top, right, bottom = boxes.T
+    across = np.maximum(-left, 0) + np.maximum(right - size[0] - SLACK, 0)
+    return np.asarray(across + np.maximum(-18 - top, 0) + 2 * np.maximum(bottom - size[1], 0))
 
 
 def _shared(boxes: np.ndarray, others: np.ndarray, each: float) -> np.ndarray:
@@ -130,59 +144,65 @@ def _crossed(boxes: np.ndarray, dots: np.ndarray) -> np.ndarray:
 
 
 class _Choices(NamedTuple):
-    """The places of a label, an axis each for anchor, form, way and distance, all flattened."""
+    """The places of a label: by anchor, then by form, way and distance."""
 
     boxes: np.ndarray
     """[places, 4]: left, top, right, bottom in px."""
     cost: np.ndarray
     """[places], before anything else is there."""
-    forms: Sequence[Sequence[str]]
-    shape: tuple[int, int, int, int]
+    around: "_Around"
 
-    def place(self, best: int) -> tuple[int, Sequence[str], int]:
-        """Returns the anchor, the lines and the way of a place."""
-        anchor, form, way, _ = (int(place) for place in np.unravel_index(best, self.shape))
-        return anchor, self.forms[form], way
+    def place(self, best: int) -> tuple[int, Sequence[str], str]:
+        """Returns the anchor, the lines and the alignment of a place."""
+        anchor, which = divmod(best, len(self.around.cost))
+        return anchor, self.around.lines[which], self.around.align[which]
 
 
-def _choices(label: Label, size: tuple[float, float]) -> _Choices:
-    forms = [[label.text]]
-    if label.kind == "series" and len(two_lines(label.text)) == 2:
-        forms.append(two_lines(label.text))
-    wide = np.array([max(text_width(line) for line in lines) + 2 for lines in forms])
-    high = LINE * np.array([len(lines) for lines in forms], dtype=np.float64)
-    wide, high = wide[:, None, None], high[:, None, None]
-    right, down = np.array([_WAYS[way] for way in label.ways], dtype=np.float64).T[:, :, None]
-    far = np.array([0.0, 7.0])
-    gap = label.gap * np.where((right != 0) & (down != 0), 0.75, 1.0) + far
-    # From the anchor: left and top of the box by form, way and distance.
-    across = np.where(right > 0, gap, np.where(right < 0, -gap - wide, -wide / 2))
-    below = np.where(down > 0, gap - 3, np.where(down < 0, 3 - gap - high, -high / 2))
-    spots = np.array([spot[:2] for spot in label.anchors], dtype=np.float64)
-    left = spots[:, 0, None, None, None] + across
-    top = spots[:, 1, None, None, None] + below
-    end, foot = left + wide, top + high
-    outside = (
-        np.maximum(-left, 0) + np.maximum(end - size[0] - SLACK, 0)
-        + np.maximum(-18 - top, 0) + 2 * np.maximum(foot - size[1], 0)
-    )  # fmt: skip
-    place = np.arange(len(spots))[:, None, None, None]
-    lines = np.arange(len(forms))[:, None, None]
-    liking = np.arange(len(label.ways))[:, None]
-    cost = 0.5 * liking + 0.35 * far + 0.9 * place + 1.5 * lines + 8 * outside
-    boxes = np.stack([left, top, end, foot], axis=-1).reshape(-1, 4)
-    return _Choices(boxes, cost.reshape(-1), forms, cost.shape)
+class _Around(NamedTuple):
+    """The places of a text around a point at (0, 0)."""
+
+    boxes: np.ndarray
+    cost: np.ndarray
+    lines: Sequence[Sequence[str]]
+    align: Sequence[str]
+
+
+def _choices(label: Label) -> _Choices:
+    around = _around(label.text, label.kind == "series", tuple(label.ways), label.gap)
+    spots = np.array([(x, y, x, y) for x, y, _ in label.anchors], dtype=np.float64)
+    boxes = (spots[:, None] + around.boxes).reshape(-1, 4)
+    cost = 0.9 * np.arange(len(spots))[:, None] + around.cost
+    return _Choices(boxes, cost.reshape(-1), around)
+
+
+@functools.lru_cache(maxsize=1024)
+def _around(text: str, breaks: bool, ways: Sequence[str], gap: float) -> _Around:
+    """Places in order of form, way and distance; names of series may break into two lines."""
+    forms = [[text], two_lines(text)] if breaks and len(two_lines(text)) == 2 else [[text]]
+    boxes, costs, words, align = [], [], [], []
+    for lines, (liking, way), far in product(forms, enumerate(ways), (0, 7)):
+        wide, high = max(text_width(line) for line in lines) + 2, LINE * len(lines)
+        right, down = _WAYS[way]
+        apart = gap * (0.75 if right and down else 1) + far
+        left = apart if right > 0 else -apart - wide if right < 0 else -wide / 2
+        top = apart - 3 if down > 0 else 3 - apart - high if down < 0 else -high / 2
+        boxes.append((left, top, left + wide, top + high))
+        costs.append(0.5 * liking + 0.35 * far + 1.5 * (len(lines) - 1))
+        words.append(lines)
+        align.append(_ALIGN[right])
+    return _Around(np.array(boxes, dtype=np.float64), np.array(costs), words, align)
 
 
 def _dots(segments: Sequence[Segment], weight: float) -> np.ndarray:
     """Returns [dots, 3]: x, y and weight, a dot about every 5 px of each segment."""
-    found = [np.empty((0, 3))]
-    for x1, y1, x2, y2 in segments:
-        share = np.linspace(0, 1, max(1, math.ceil(math.hypot(x2 - x1, y2 - y1) / 5)) + 1)
-        found.append(
-            np.stack([x1 + (x2 - x1) * share, y1 + (y2 - y1) * share, 0 * share + weight], axis=1)
-        )
-    return np.concatenate(found)
+    ends = np.array([*segments], dtype=np.float64).reshape(-1, 2, 2)
+    way = ends[:, 1] - ends[:, 0]
+    steps = np.maximum(1, np.ceil(np.hypot(*way.T) / 5)).astype(int)
+    which = np.repeat(np.arange(len(ends)), steps + 1)
+    first = np.cumsum(steps + 1) - steps - 1
+    share = (np.arange(len(which)) - first[which]) / steps[which]
+    dots = ends[which, 0] + way[which] * share[:, None]
+    return np.column_stack([dots, np.full(len(which), weight)])
 
 
 def spread(places: Sequence[float], gap: float = LINE, end: float = math.inf) -> list[float]:

@@ -151,7 +151,8 @@ class Panel(anywidget.AnyWidget):
     # -- settings ---------------------------------------------------------------------------
 
     def _moved(self, change: Any) -> None:
-        with self._lock:
+        # What the answer says beside the picture is held back and goes out as one message.
+        with self._lock, self.hold_sync():
             state = change["new"]
             self._history.record(state)
             self._settle(state, start=True)

@@ -124,16 +124,16 @@ class Comparison:
 
     def _pairs(self, method: str, column: str) -> tuple[np.ndarray, np.ndarray]:
         """Method and baseline, seed by seed; NaN where unknown."""
-        sides = [self._once(name)[["seed", column]] for name in (method, self.baseline)]
-        both = sides[0].merge(sides[1], on="seed", suffixes=("", ".baseline"))
-        mine, base = (both[name].to_numpy(dtype=float) for name in (column, f"{column}.baseline"))
-        return mine, base
+        sides = [self._once(name) for name in (method, self.baseline)]
+        _, *places = np.intersect1d(*(side["seed"] for side in sides), return_indices=True)
+        values = [side[column].to_numpy(dtype=float) for side in sides]
+        return values[0][places[0]], values[1][places[1]]
 
     def _once(self, method: str) -> pd.DataFrame:
         """The trials of a method that has one for each seed."""
-        if method not in self.tables.methods:
+        if method not in self._trials:
             raise TableError(f"no method {method!r}; there are {self.tables.methods}")
-        rows = self.tables.rows(method)
+        rows = self._trials[method]
         again = rows["seed"][rows["seed"].duplicated()]
         if len(again):
             raise TableError(
@@ -153,7 +153,22 @@ class Comparison:
         return Interval(value, mine.low - base.high, mine.high - base.low, mine.count)
 
     def _rounds(self, method: str, name: str = "cost.latency") -> np.ndarray:
-        return self.tables.curve(method, name).sort_values("x")["y"].to_numpy(dtype=float)
+        if name not in self._series or method not in self._trials:
+            return np.array([])
+        curves = self._series[name]
+        own = curves[curves["trial_id"].isin(self._trials[method]["trial_id"])]
+        return own.sort_values("x")["y"].to_numpy(dtype=float)
+
+    # Read once: a panel asks at every move of a slider, and the tables do not change.
+
+    @cached_property
+    def _trials(self) -> dict[str, pd.DataFrame]:
+        by_method = self.tables.trials.groupby("method", sort=False)
+        return {str(name): rows.sort_values("seed") for name, rows in by_method}
+
+    @cached_property
+    def _series(self) -> dict[str, pd.DataFrame]:
+        return {str(name): rows for name, rows in self.tables.series.groupby("name")}
 
     @cached_property
     def noise(self) -> float | None:
@@ -203,7 +218,6 @@ class Comparison:
         that it lies beyond. Where it reaches both ways, more rounds or more seeds decide. Another
         quality with a tolerance counts where it is shown to be worse.
         """
-        # A panel asks at every move of a slider, and the tables do not change.
         if method not in self._verdicts:
             self._verdicts[method] = self._verdict(method)
         return self._verdicts[method]

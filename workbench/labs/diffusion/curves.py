@@ -24,11 +24,11 @@ def curve(name: str, code: str, known: Iterable[Comparison]) -> Curve:
         known: studies with the same sampler, the first that has the method decides.
     """
     for comparison in known:
-        found = _read(comparison).setdefault((name, code), {})
-        if not found:
-            found |= _curve(name, code, comparison)
-        if found:
-            return found
+        read = _read(comparison)
+        if (name, code) not in read:
+            read[name, code] = _curve(name, code, comparison)
+        if read[name, code]:
+            return read[name, code]
     return {}
 
 

@@ -37,6 +37,7 @@ function createChart(host, { onPick, onHover, model, vega } = {}) {
   let description = "";
   let data = {}; // rows by data set name
   let width = 0;
+  let room = 0; // width of the host as last observed: asking for it would lay out the page
   let current = null; // key of the row the keyboard stands on
   let hovered = null;
   let gone = false;
@@ -83,7 +84,8 @@ function createChart(host, { onPick, onHover, model, vega } = {}) {
     vegaModule = vegaModule || (await (vega || (model ? loadVega(model) : sharedVega())));
     if (gone) return;
     if (view) view.finalize();
-    width = Math.floor(host.clientWidth) || spec.width || 400;
+    room = Math.floor(host.clientWidth);
+    width = room || spec.width || 400;
     const drawn = {
       ...spec,
       width,
@@ -216,10 +218,9 @@ function createChart(host, { onPick, onHover, model, vega } = {}) {
   }
 
   function fitWidth() {
-    const wanted = Math.floor(host.clientWidth);
-    if (!view || !wanted || wanted === width) return false;
-    width = wanted;
-    view.width(wanted);
+    if (!view || !room || room === width) return false;
+    width = room;
+    view.width(width);
     return true;
   }
 
@@ -349,6 +350,7 @@ function createChart(host, { onPick, onHover, model, vega } = {}) {
 
   let waiting = 0;
   const observer = new ResizeObserver(() => {
+    room = Math.floor(host.clientWidth);
     window.cancelAnimationFrame(waiting);
     waiting = window.requestAnimationFrame(() => resize());
   });

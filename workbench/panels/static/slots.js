@@ -14,14 +14,34 @@ function pictureGrid(ctx) {
     return foldable(node, row, slots);
   });
   const node = h("div", { class: "wb-picture", role: "region", "aria-label": "Picture" }, rows);
+  const first = new Set(ctx.schema.layout[0].map((slot) => slot.id));
+  let later = {};
+  let frame = 0;
+  function draw(changed) {
+    for (const [id, content] of Object.entries(changed)) {
+      if (slots.has(id)) slots.get(id).update(content);
+    }
+  }
+  function drawLater() {
+    const changed = later;
+    later = {};
+    frame = 0;
+    draw(changed);
+  }
   return {
     node,
+    // The first row answers the move; the rest follows once it is on the screen.
     update(changed) {
-      for (const [id, content] of Object.entries(changed)) {
-        if (slots.has(id)) slots.get(id).update(content);
-      }
+      const all = Object.entries(changed);
+      draw(Object.fromEntries(all.filter(([id]) => first.has(id))));
+      Object.assign(later, Object.fromEntries(all.filter(([id]) => !first.has(id))));
+      if (!frame) frame = window.requestAnimationFrame(() => window.setTimeout(drawLater, 0));
     },
-    destroy: () => slots.forEach((place) => place.destroy()),
+    destroy() {
+      window.cancelAnimationFrame(frame);
+      later = {};
+      slots.forEach((place) => place.destroy());
+    },
   };
 }
 
@@ -100,7 +120,6 @@ function chartSlot(ctx, slot, host, rowIndex) {
       const datasets = { ...(content.spec.datasets || {}), ...(Object.keys(sets).length ? sets : {}) };
       if (datasets[main] && datasets[main].length === 0 && !Object.keys(sets).length) delete datasets[main];
       chart.setChart({ spec: { ...content.spec, height, datasets }, description: content.description })
-        .then(() => chart.resize()) // the place may have changed its width meanwhile
         .catch((error) => ctx.note(`The chart could not be drawn: ${error.message}`, "error"));
     },
     destroy: () => chart.destroy(),
