@@ -5,5 +5,9 @@ forms and `cost`. Reach those with `from kernels_pallas.attention import cost`.
 """
 
 from kernels_pallas.attention import attention
+from kernels_pallas.gated_linear_attention import (
+    gated_linear_attention,
+    gated_linear_attention_step,
+)
 
-__all__ = ["attention"]
+__all__ = ["attention", "gated_linear_attention", "gated_linear_attention_step"]

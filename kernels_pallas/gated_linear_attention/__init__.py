@@ -1,0 +1,161 @@
+"""Gated linear attention: checks, custom gradient and choice of form; see `reference`.
+
+A form is a module with `forward`, `backward` and, for Pallas, `unfit`. Its arguments have equal
+heads, a given initial state, and `segments` that count 0, 1, ... along time (see
+`inputs.segments`); each form pads for itself.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from kernels_pallas import checks, dispatch
+from kernels_pallas.gated_linear_attention import inputs
+from kernels_pallas.gated_linear_attention.step import gated_linear_attention_step
+from kernels_pallas.gated_linear_attention.sums import accumulator
+
+__all__ = ["OP", "gated_linear_attention", "gated_linear_attention_step"]
+
+OP = dispatch.Op(inputs.OP_NAME, pallas=("mosaic_tpu", "mosaic_gpu"))
+
+
+def gated_linear_attention(
+    q: jax.Array,
+    k: jax.Array,
+    v: jax.Array,
+    log_decay: jax.Array | None = None,
+    *,
+    scale: float | None = None,
+    initial_state: jax.Array | None = None,
+    segment_ids: jax.Array | None = None,
+    chunk_size: int = 64,
+    intra: str = "auto",
+    implementation: str = "auto",
+    interpret: bool = False,
+    validate: bool = False,
+) -> tuple[jax.Array, jax.Array]:
+    """S_t = Diag(exp g_t) S_{t-1} + k_t v_t^T; o_t = scale S_t^T q_t (Yang et al. 2023, eq. 3).
+
+    Computed by chunks (section 3.3); between chunks only states pass, inside one the scores
+    A_ij = scale sum_d q_id k_jd exp(G_id - G_jd), j <= i, with G the running sum of the gates.
+
+    Args:
+        q: queries [B, T, H, K].
+        k: keys [B, T, G, K]; G divides H, and query head h reads head h // (H // G).
+        v: values [B, T, G, V], all three of one floating dtype.
+        log_decay: log of the gates, at most 0 (-inf forgets everything), of any floating dtype:
+            [B, T, H, K] per channel; [B, T, H] or [H], one for all channels, which is cheaper;
+            None, no decay. Its heads may also be the G of `k`.
+        scale: multiplies q; K^-0.5 when None.
+        initial_state: [B, H, K, V] in float32 (float64 where q is); zeros when None.
+        segment_ids: whole numbers [B, T]; the state restarts from zero where the number changes,
+            and `initial_state` belongs to the first segment.
+        chunk_size: the most tokens of a chunk, 16, 32, 64 or 128; a form may take fewer.
+        intra: scores inside a chunk with per-channel gates. "one_level" factors the whole chunk
+            around one point, which overflows where the gates of a chunk sum to less than about
+            -170; "two_level" factors sub-blocks of 16 tokens, with the same limit for each;
+            "auto" looks at the gates, takes the cheapest of these that is exact for them, and
+            else forms the scores of each sub-block step by step, which never overflows.
+        implementation: "auto", "reference", "xla", "pallas", or a Pallas form by its own name.
+        interpret: whether a Pallas form runs in the interpreter, on any device.
+        validate: whether gates that are traced or many are tested, too: then wrap the caller in
+            `jax.experimental.checkify.checkify`. Else a NaN gate gives NaN.
+
+    Returns:
+        (o [B, T, H, V] in the dtype of `q`, state after the last token [B, H, K, V] in float32,
+        that of the last segment). Both have gradients, in every input but `segment_ids`; the
+        backward pass recomputes the states instead of keeping them.
+
+    Raises:
+        TypeError: dtypes that are not floating, differ, or a state that is not float32.
+        ValueError: shapes that do not fit, options that do not exist, a form that cannot run
+            here, or positive or NaN gates where they are known.
+
+    Cost: B H T (C (K + V) + 2 K V) MACs forward with chunks of C tokens, about 2.5 times that
+    backward; the inputs and outputs once in bytes. `cost` has the formulas.
+    """
+    checks.option(inputs.OP_NAME, "chunk_size", chunk_size, inputs.CHUNK_SIZES)
+    checks.option(inputs.OP_NAME, "intra", intra, inputs.INTRA)
+    sizes = inputs.check(
+        inputs.OP_NAME, q, k, v, log_decay, initial_state,
+        time=True, state_name="initial_state", validate=validate,
+    )  # fmt: skip
+    heads = sizes["H"]
+    segments = None if segment_ids is None else inputs.segments(segment_ids, sizes)
+    k, v = inputs.repeat_heads(k, heads, 2), inputs.repeat_heads(v, heads, 2)
+    if log_decay is not None:
+        log_decay = inputs.repeat_heads(log_decay, heads, min(2, log_decay.ndim - 1))
+    if initial_state is None:
+        shape = (sizes["B"], heads, sizes["K"], sizes["V"])
+        initial_state = jnp.zeros(shape, accumulator(q.dtype))
+
+    def unfit(form: str) -> str:
+        return _module(form).unfit(q, k, v, log_decay, segments, chunk_size=chunk_size)
+
+    call = _Call(
+        form=OP.choose(implementation, interpret=interpret, unfit=unfit),
+        fixed=interpret or implementation != "auto",
+        options=(
+            ("scale", float(sizes["K"] ** -0.5 if scale is None else scale)),
+            ("chunk_size", chunk_size),
+            ("intra", intra),
+            ("interpret", interpret),
+        ),
+    )
+    if call.form == "reference":  # jax differentiates the definition itself
+        return call.run("forward", q, k, v, log_decay, initial_state, segments)
+    return _attend(call, q, k, v, log_decay, initial_state, segments)
+
+
+class _Call(NamedTuple):
+    """What of a call is fixed while tracing.
+
+    Args:
+        form: the form that runs.
+        fixed: whether it runs wherever the program is lowered.
+        options: keywords of the form's functions, hashable.
+    """
+
+    form: str
+    fixed: bool
+    options: tuple[tuple[str, Any], ...]
+
+    def run(self, direction: str, *arrays: Any) -> Any:
+        """Calls `forward` or `backward` of the form."""
+        names = {self.form, "xla"}
+        forms = {name: self._function(name, direction) for name in names}
+        return dispatch.run(self.form, forms, *arrays, fixed=self.fixed)
+
+    def _function(self, name: str, direction: str) -> Callable[..., Any]:
+        def function(*arrays: Any) -> Any:
+            return getattr(_module(name), direction)(*arrays, **dict(self.options))
+
+        return function
+
+
+def _module(form: str) -> Any:
+    """The module of a form, imported when it is first used."""
+    return importlib.import_module(f"{__name__}.{form}")
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _attend(call, q, k, v, log_decay, initial_state, segments):
+    return call.run("forward", q, k, v, log_decay, initial_state, segments)
+
+
+def _forward(call, *arrays):
+    return call.run("forward", *arrays), arrays
+
+
+def _backward(call, arrays, gradients):
+    found = call.run("backward", *arrays, *gradients)
+    return (*found, None)
+
+
+_attend.defvjp(_forward, _backward)

@@ -1,0 +1,91 @@
+"""What the arguments of the op and of its decoding step must be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from kernels_pallas import checks
+from kernels_pallas.gated_linear_attention.sums import accumulator
+
+OP_NAME = "gated_linear_attention"
+CHUNK_SIZES = (16, 32, 64, 128)
+INTRA = ("auto", "one_level", "two_level")
+
+
+def check(
+    op: str,
+    q: Any,
+    k: Any,
+    v: Any,
+    log_decay: Any,
+    state: Any,
+    *,
+    time: bool,
+    state_name: str,
+    validate: bool,
+) -> dict[str, int]:
+    """Checks every array of a call and returns the sizes of B, T, H, G, K and V.
+
+    Args:
+        op: name for the errors.
+        q, k, v, log_decay, state: arrays as the public functions take them.
+        time: whether q, k, v and log_decay have an axis of time.
+        state_name: how the caller names `state`.
+        validate: whether the values of `log_decay` are tested when traced or large, too.
+
+    Raises:
+        TypeError, ValueError: naming the argument, what came and what is needed.
+    """
+    step = "B T " if time else "B "
+    checks.floating(op, q=q, k=k, v=v)
+    checks.alike(op, q=q, k=k, v=v)
+    sizes = checks.shapes(op, q=(q, step + "H K"), k=(k, step + "G K"), v=(v, step + "G V"))
+    checks.divides(op, "query heads (q)", sizes["H"], "heads of k and v", sizes["G"])
+    if state is not None:
+        wanted = accumulator(q.dtype)
+        if state.dtype != wanted:
+            raise TypeError(f"{op}: {state_name} has dtype {state.dtype}; needed {wanted}")
+        checks.shapes(op, sizes, **{state_name: (state, "B H K V")})
+    if log_decay is not None:
+        _check_log_decay(op, log_decay, sizes, step)
+        message = "log_decay has positive or NaN values; needed log(decay) <= 0"
+        checks.values(op, message, log_decay, lambda gate: gate <= 0, validate)
+    return sizes
+
+
+def _check_log_decay(op: str, log_decay: Any, sizes: dict[str, int], step: str) -> None:
+    checks.floating(op, log_decay=log_decay)
+    patterns = [step + "H K", step + "H", "H"]
+    fitting = [one for one in patterns if len(one.split()) == log_decay.ndim]
+    if not fitting:
+        allowed = " or ".join(f"[{', '.join(one.split())}]" for one in patterns)
+        raise ValueError(f"{op}: log_decay has shape {log_decay.shape}; needed {allowed}")
+    # A head of k and v may bring its own gate, shared like k and v by its query heads.
+    grouped = dict(sizes, H=sizes["G"])
+    axis = log_decay.ndim - 1 if fitting[0].endswith("H") else log_decay.ndim - 2
+    shared = log_decay.shape[axis] == sizes["G"]
+    checks.shapes(op, grouped if shared else sizes, log_decay=(log_decay, fitting[0]))
+
+
+def repeat_heads(array: jax.Array, heads: int, axis: int) -> jax.Array:
+    """Each head repeated for the query heads that share it."""
+    here = array.shape[axis]
+    return array if here == heads else jnp.repeat(array, heads // here, axis=axis)
+
+
+def segments(segment_ids: Any, sizes: dict[str, int]) -> jax.Array:
+    """The number of each token's segment, 0, 1, ...: an id that comes back is a new segment.
+
+    Raises:
+        TypeError, ValueError: where `segment_ids` are not whole numbers [B, T].
+    """
+    if not jnp.issubdtype(segment_ids.dtype, jnp.integer):
+        raise TypeError(
+            f"{OP_NAME}: segment_ids has dtype {segment_ids.dtype}; needed whole numbers"
+        )
+    checks.shapes(OP_NAME, sizes, segment_ids=(segment_ids, "B T"))
+    changes = segment_ids[:, 1:] != segment_ids[:, :-1]
+    return jnp.cumsum(jnp.pad(changes, ((0, 0), (1, 0))), axis=1, dtype=jnp.int32)
