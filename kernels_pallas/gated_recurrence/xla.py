@@ -1,0 +1,121 @@
+"""The gated recurrence in plain XLA: in place on a CPU, by halves in parallel elsewhere.
+
+On a CPU one loop that writes each state over its input keeps up with memory, whatever the width;
+elsewhere a loop costs a kernel launch for each step, and log T passes over the arrays cost less.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+Gradients = tuple[jax.Array, jax.Array, jax.Array]
+
+
+def forward(decay: jax.Array, x: jax.Array, initial: jax.Array, *, reverse: bool) -> jax.Array:
+    """All states [B, T, D]; arguments as in `reference.gated_recurrence`."""
+    return lax.platform_dependent(
+        decay,
+        x,
+        initial,
+        cpu=partial(_loop, reverse=reverse),
+        default=partial(_halves, reverse=reverse),
+    )
+
+
+def backward(
+    decay: jax.Array, states: jax.Array, initial: jax.Array, out_grad: jax.Array, *, reverse: bool
+) -> Gradients:
+    """Gradients of decay, x and initial.
+
+    g_t = dh_t + f_{t+1} g_{t+1}, dx = g, df_t = g_t h_{t-1}; both neighbours swap if `reverse`.
+
+    Args:
+        decay, initial, reverse: as in `forward`.
+        states: what `forward` returned.
+        out_grad: dh, the gradient of the states.
+    """
+    return lax.platform_dependent(
+        decay,
+        states,
+        initial,
+        out_grad,
+        cpu=partial(_loop_backward, reverse=reverse),
+        default=partial(_halves_backward, reverse=reverse),
+    )
+
+
+def _loop(decay: jax.Array, x: jax.Array, initial: jax.Array, *, reverse: bool) -> jax.Array:
+    steps = x.shape[1]
+
+    def step(number: jax.Array, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        h, rows = carry
+        t = steps - 1 - number if reverse else number
+        h = _row(decay, t, h) * h + _row(rows, t, h)
+        return h, _put(rows, t, h)
+
+    return lax.fori_loop(0, steps, step, (initial, x))[1]
+
+
+def _loop_backward(
+    decay: jax.Array, states: jax.Array, initial: jax.Array, out_grad: jax.Array, *, reverse: bool
+) -> Gradients:
+    steps = states.shape[1]
+    last = steps - 1
+
+    def step(number: jax.Array, carry: Gradients) -> Gradients:
+        grad, dx, df = carry
+        t = number if reverse else last - number
+        before = t + 1 if reverse else t - 1
+        grad = grad + _row(dx, t, grad)
+        outside = before > last if reverse else before < 0
+        h = jnp.where(outside, initial, _row(states, jnp.clip(before, 0, last), grad))
+        return _row(df, t, grad) * grad, _put(dx, t, grad), _put(df, t, grad * h)
+
+    start = jnp.zeros_like(initial), out_grad, decay
+    grad, dx, df = lax.fori_loop(0, steps, step, start)
+    return df, dx, grad
+
+
+def _row(array: jax.Array, t: jax.Array, like: jax.Array) -> jax.Array:
+    return lax.dynamic_index_in_dim(array, t, 1, keepdims=False).astype(like.dtype)
+
+
+def _put(array: jax.Array, t: jax.Array, row: jax.Array) -> jax.Array:
+    return lax.dynamic_update_index_in_dim(array, row.astype(array.dtype), t, 1)
+
+
+def _halves(decay: jax.Array, x: jax.Array, initial: jax.Array, *, reverse: bool) -> jax.Array:
+    f, add = decay.astype(initial.dtype), x.astype(initial.dtype)
+    return _scanned(f, add, initial, reverse).astype(x.dtype)
+
+
+def _halves_backward(
+    decay: jax.Array, states: jax.Array, initial: jax.Array, out_grad: jax.Array, *, reverse: bool
+) -> Gradients:
+    f, grad = decay.astype(initial.dtype), out_grad.astype(initial.dtype)
+    first, last = (-1, 0) if reverse else (0, -1)
+    # The step after the last has no gradient, so its decay may be anything finite.
+    g = _scanned(_shifted(f, f[:, last], not reverse), grad, jnp.zeros_like(initial), not reverse)
+    before = _shifted(states.astype(initial.dtype), initial, reverse)
+    return (g * before).astype(decay.dtype), g.astype(states.dtype), f[:, first] * g[:, first]
+
+
+def _scanned(f: jax.Array, add: jax.Array, initial: jax.Array, reverse: bool) -> jax.Array:
+    def join(
+        first: tuple[jax.Array, jax.Array], second: tuple[jax.Array, jax.Array]
+    ) -> tuple[jax.Array, jax.Array]:
+        return first[0] * second[0], second[0] * first[1] + second[1]
+
+    product, h = lax.associative_scan(join, (f, add), reverse=reverse, axis=1)
+    return h + product * initial[:, None]
+
+
+def _shifted(array: jax.Array, edge: jax.Array, reverse: bool) -> jax.Array:
+    """Each step's neighbour before it (after it if `reverse`), `edge` at the end without one."""
+    if reverse:
+        return jnp.concatenate([array[:, 1:], edge[:, None]], 1)
+    return jnp.concatenate([edge[:, None], array[:, :-1]], 1)
