@@ -5,8 +5,11 @@
     mosaic_tpu   Pallas for TPU
     mosaic_gpu   Pallas for NVIDIA GPUs from compute capability 9.0 on
 
+An op may also have a form that calls a vendor's library, under that library's name ("cudnn").
+
 `implementation="pallas"` stands for the Pallas form of the device; "auto" takes it where there is
-one that fits the inputs, else "xla". A GPU older than Hopper therefore runs "xla".
+one that fits the inputs, then the library's, else "xla". A GPU older than Hopper therefore runs
+"xla", or the library.
 """
 
 from __future__ import annotations
@@ -24,7 +27,10 @@ IMPLEMENTATIONS = ("auto", "reference", "xla", "pallas")
 PALLAS = {"tpu": "mosaic_tpu", "gpu": "mosaic_gpu"}
 """The Pallas form of each platform."""
 
-_LOWERED = {"mosaic_tpu": "tpu", "mosaic_gpu": "cuda"}
+LIBRARIES = {"cudnn": "gpu"}
+"""The platform of each library."""
+
+_LOWERED = {"mosaic_tpu": "tpu", "mosaic_gpu": "cuda", "cudnn": "cuda"}
 _HOPPER = (9, 0)
 _CAPABILITIES = {"GH200": (9, 0), "H100": (9, 0), "H200": (9, 0), "L40": (8, 9), "A100": (8, 0)}
 """Of devices known by name alone, when code is compiled for one that is not here."""
@@ -71,15 +77,17 @@ class Choice:
 
 @dataclass(frozen=True)
 class Op:
-    """An op's name and the Pallas forms it has, for choosing between them.
+    """An op's name and the forms it has beside "reference" and "xla", for choosing between them.
 
     Args:
         name: as in `kernels_pallas`.
         pallas: names of its Pallas forms.
+        library: name of its form that calls a vendor's library, one of `LIBRARIES`.
     """
 
     name: str
     pallas: tuple[str, ...] = ()
+    library: str = ""
 
     def choose(
         self,
@@ -92,7 +100,7 @@ class Op:
         """Returns the name of the form to run.
 
         Args:
-            implementation: one of `IMPLEMENTATIONS`, or a Pallas form by its own name.
+            implementation: one of `IMPLEMENTATIONS`, or a form by its own name.
             interpret: whether a Pallas form may run in the interpreter, on any device.
             target: the device; what is traced for when None.
             unfit: why a form cannot take these inputs, empty where it can.
@@ -100,36 +108,50 @@ class Op:
         Raises:
             ValueError: if there is no such implementation, or it cannot run here.
         """
-        allowed = (*IMPLEMENTATIONS, *self.pallas)
+        allowed = (*IMPLEMENTATIONS, *self.pallas, *filter(None, [self.library]))
         if implementation not in allowed:
             raise ValueError(
                 f"{self.name}: implementation={implementation!r} does not exist;"
                 f" choose one of {list(allowed)}"
             )
-        device = target or current_target()
+        device = target or _asked.get() or current_target()
         reason = unfit or (lambda form: "")
         if implementation == "auto":
             form, why = self._auto(device, reason)
         elif implementation in ("reference", "xla"):
             form, why = implementation, "asked for"
         else:
-            form, why = self._pallas(implementation, device, interpret), "asked for"
+            form, why = self._named(implementation, device, interpret), "asked for"
             if reason(form):
                 raise ValueError(f"{self.name}: implementation={implementation!r}: {reason(form)}")
+        choice = Choice(self.name, form, device, why)
         for seen in _listeners.get():
-            seen.append(Choice(self.name, form, device, why))
+            seen.append(choice)
+        if _asked.get() is not None:
+            raise _Answered(choice)
         return form
 
     def _auto(self, device: Target, reason: Callable[[str], str]) -> tuple[str, str]:
-        form = device.pallas
-        if not form:
-            return "xla", f"no Pallas form runs on {device.kind}"
-        if form not in self.pallas:
-            return "xla", f"the op has no {form} form"
-        why = reason(form)
-        return ("xla", why) if why else (form, f"runs on {device.kind}")
+        kernel = device.pallas
+        forms = [kernel] if kernel in self.pallas else []
+        if LIBRARIES.get(self.library) == device.platform:
+            forms.append(self.library)
+        reasons = [reason(form) for form in forms]
+        for form, why in zip(forms, reasons, strict=True):
+            if not why:
+                return form, f"runs on {device.kind}"
+        if not reasons:
+            reasons = [f"the op has no {kernel} form" if kernel else ""]
+        return "xla", "; ".join(filter(None, reasons)) or f"no Pallas form runs on {device.kind}"
 
-    def _pallas(self, implementation: str, device: Target, interpret: bool) -> str:
+    def _named(self, implementation: str, device: Target, interpret: bool) -> str:
+        if implementation == self.library:
+            if LIBRARIES[self.library] != device.platform:
+                raise ValueError(
+                    f"{self.name}: implementation={implementation!r} cannot run on {device.kind}"
+                    f" ({device.platform}); use 'auto', 'xla' or 'reference' there"
+                )
+            return implementation
         named = implementation if implementation != "pallas" else device.pallas
         if interpret:
             named = named or "mosaic_tpu"
@@ -165,7 +187,7 @@ def current_target() -> Target:
     """The device that code is traced for: an abstract mesh's, the default one, or the first."""
     abstract = getattr(jax.sharding.get_abstract_mesh(), "abstract_device", None)
     if abstract is not None:
-        return _named(abstract.platform or "cpu", abstract.device_kind)
+        return target_named(abstract.platform or "cpu", abstract.device_kind)
     return target_of(jax.config.jax_default_device or jax.devices()[0])  # type: ignore[attr-defined]
 
 
@@ -173,7 +195,7 @@ def target_of(device: Any) -> Target:
     """The target of a device, or of a platform's first device by its name ("cpu")."""
     if isinstance(device, str):
         device = jax.devices(device)[0]
-    found = _named(device.platform, device.device_kind)
+    found = target_named(device.platform, device.device_kind)
     capability = getattr(device, "compute_capability", None)
     if capability is None:
         return found
@@ -181,11 +203,13 @@ def target_of(device: Any) -> Target:
     return Target(found.platform, found.kind, (int(major), int(minor or 0)))
 
 
-def _named(platform: str, kind: str) -> Target:
+def target_named(platform: str, kind: str) -> Target:
+    """The target of a device that need not be here, by its platform and name as jax gives them."""
     known = next((pair for name, pair in _CAPABILITIES.items() if name in kind), None)
     return Target("gpu" if platform in ("cuda", "rocm") else platform, kind, known)
 
 
+_asked: ContextVar[Target | None] = ContextVar("asked", default=None)
 _listeners: ContextVar[tuple[list[Choice], ...]] = ContextVar("listeners", default=())
 
 
@@ -221,3 +245,33 @@ def chosen(function: Callable, *args: Any, device: Any = None, **kwargs: Any) ->
     with place, choices() as found:
         jax.eval_shape(traced, arrays)
     return tuple(found)
+
+
+def first_choice(function: Callable, *arrays: Any, target: Target) -> Choice:
+    """The form of the first op that a function calls, on a device that need not be here.
+
+    Nothing of the form is traced, so that no compiler of the device is needed.
+
+    Args:
+        function: of `arrays`, arrays or `jax.ShapeDtypeStruct`, that calls an op of this library.
+        target: the device.
+
+    Raises:
+        ValueError: if the function calls no op.
+    """
+    token = _asked.set(target)
+    try:
+        jax.eval_shape(function, *arrays)
+    except _Answered as answer:
+        return answer.choice
+    finally:
+        _asked.reset(token)
+    raise ValueError("the function calls no op of kernels_pallas, so there is nothing to choose")
+
+
+class _Answered(Exception):
+    """Ends the tracing of a function whose first choice is known."""
+
+    def __init__(self, choice: Choice) -> None:
+        super().__init__(choice)
+        self.choice = choice

@@ -11,6 +11,7 @@ CALLS = {"mosaic_tpu": "tpu_custom_call", "mosaic_gpu": "mosaic_gpu"}
 """What the target of a form's custom call begins with."""
 
 _CALL = re.compile(r'^\s*(?:ROOT )?%?(\S+) = .*custom_call_target="([^"]+)"')
+_INSTRUCTION = re.compile(r"\n(?=\s*(?:ROOT )?%?[\w.-]+ = )")
 _USED = re.compile(r'"used_scoped_memory_configs":\[([^\]]*)\]')
 _GIVEN = re.compile(r'"scoped_memory_configs":\[([^\]]*)\]')
 _SIZE = re.compile(r'"memory_space":"1","offset":"\d+","size":"(\d+)"')
@@ -40,10 +41,10 @@ class Kernel(NamedTuple):
 
 
 def custom_calls(hlo: str, form: str) -> list[str]:
-    """The lines of compiled HLO that call a kernel of `form`."""
+    """The instructions of compiled HLO that call a kernel of `form`; each may be several lines."""
     return [
         line
-        for line in hlo.split("\n")
+        for line in _INSTRUCTION.split(hlo)
         if (found := _CALL.search(line)) and found.group(2).startswith(CALLS[form])
     ]
 

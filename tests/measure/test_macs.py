@@ -314,3 +314,26 @@ def test_our_attention_costs_what_its_formula_says(shape):
         counted = macs.count(run, *qkv, weights=())
         assert counted.total == cost(shape, shape, shape).macs
         assert counted.no_bmm == 0
+
+
+def test_our_causal_attention_skips_what_its_formula_says():
+    from kernels_pallas import tuning
+    from kernels_pallas.attention import attention
+    from kernels_pallas.attention.cost import cost, tiled_pairs
+    from kernels_pallas.attention.tiles import tiles
+
+    shape, qkv = (1, 2048, 2, 8), [shaped(1, 2048, 2, 8)] * 3
+    sizes = tuning.blocks("attention", "xla", "cpu")
+    for window in (None, 100):
+        cut = tiles((1, 2, 1, 2048, 8), 2048, sizes, True, window, 1.0)
+        pairs = tiled_pairs(cut, 2048, 2048)
+        assert pairs < 0.6 * 2048**2
+
+        def run(q, k, v, window=window):
+            return attention(q, k, v, causal=True, window=window)
+
+        forward = cost(shape, shape, shape, pairs=pairs).macs
+        backward = cost(shape, shape, shape, pairs=pairs, backward=True).macs
+        assert macs.count(run, *qkv).total == forward
+        both = jax.grad(lambda *a, run=run: run(*a).sum(), argnums=(0, 1, 2))
+        assert macs.count(both, *qkv).total == forward + backward
