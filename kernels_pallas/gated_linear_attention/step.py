@@ -36,7 +36,7 @@ def gated_linear_attention_step(
         TypeError: dtypes that are not floating, differ, or a state that is not float32.
         ValueError: shapes that do not fit, or positive or NaN gates where they are known.
 
-    Cost: 2 B H K V MACs; 8 B H K V bytes for the state, read and written once.
+    Cost: B H K V MACs; 8 B H K V bytes for the state, read and written once.
     """
     op = "gated_linear_attention_step"
     sizes = inputs.check(
