@@ -5,9 +5,10 @@ forms and `cost`. Reach those with `from kernels_pallas.attention import cost`.
 """
 
 from kernels_pallas.attention import attention
+from kernels_pallas.dispatch import chosen
 from kernels_pallas.gated_linear_attention import (
     gated_linear_attention,
     gated_linear_attention_step,
 )
 
-__all__ = ["attention", "gated_linear_attention", "gated_linear_attention_step"]
+__all__ = ["attention", "chosen", "gated_linear_attention", "gated_linear_attention_step"]

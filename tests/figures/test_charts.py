@@ -6,7 +6,7 @@ import altair as alt
 import pandas as pd
 import pytest
 
-from workbench.figures import bars, heat, lines, pareto
+from workbench.figures import bars, heat, lines, pareto, roofline
 from workbench.figures.axes import Axis
 from workbench.figures.chart import Chart, ChartError
 from workbench.figures.palette import Palette
@@ -24,6 +24,16 @@ def draw(rows=TRIALS, x="time", y="ssim", **more):
     return pareto(rows, x, y, slots=PALETTE, **more)
 
 
+WORK = (
+    {"method": "dot", "trial_id": "d", "intensity": 50, "rate": 0.2, "predicted": True},
+    {"method": "dot", "trial_id": "d", "intensity": 50, "rate": 0.1},
+)
+ROOFS = (
+    {"name": "fast", "peak": 100.0, "bandwidth": 1.0, "current": True},
+    {"name": "slow", "peak": 0.2, "bandwidth": 0.01},
+)
+
+
 def values_of(chart):
     return {param["name"]: param["value"] for param in chart.spec["params"] if "value" in param}
 
@@ -35,6 +45,7 @@ FORMS = {
     "lines": lambda rows=({"method": "a", "x": 1, "y": 2}, {"method": "a", "x": 2, "y": 3}): lines(
         rows, extrapolated=1.5, marks=True
     ),
+    "roofline": lambda rows=WORK: roofline(rows, roofs=ROOFS),
 }  # fmt: skip
 
 
@@ -219,3 +230,25 @@ def test_form_is_what_a_record_names():
 
     assert set(known) == set(FORMS)
     assert all(isinstance(FORMS[name](), Chart) for name in known)
+
+
+def test_a_roof_goes_along_the_bandwidth_and_then_the_peak():
+    chart = roofline(WORK, roofs=ROOFS, slots={"dot": 1})
+    corners = {name: [] for name in ("fast", "slow")}
+    for row in chart.rows["roofs"]:
+        corners[row["name"]].append((row["x"], row["y"]))
+    for roof in ROOFS:
+        for x, y in corners[roof["name"]]:
+            assert y == pytest.approx(min(roof["peak"], x * roof["bandwidth"]))
+        assert (roof["peak"] / roof["bandwidth"], roof["peak"]) in corners[roof["name"]]
+    assert [row["present"] for row in chart.rows["roofs"]].count(True) == 3
+    assert chart.rows["leaders"] == [{"slot": 1, "x": 50, "y": 0.2, "x2": 50, "y2": 0.1}]
+    texts = {row["text"] for row in chart.rows["labels"]}
+    assert texts == {"fast", "slow", "dot"}
+
+
+def test_a_roofline_is_logarithmic_and_of_positive_work():
+    with pytest.raises(ChartError, match="needs a logarithmic axis, not linear"):
+        roofline(WORK, x=Axis("intensity"))
+    with pytest.raises(ChartError, match="a logarithmic axis needs positive values"):
+        roofline([{"method": "dot", "intensity": 0.0, "rate": 1.0}], roofs=ROOFS)

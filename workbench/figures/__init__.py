@@ -15,6 +15,7 @@ _HOMES = {
     "lines": "charts",
     "pareto": "charts",
     "resolve": "theme",
+    "roofline": "charts",
     "stylesheet": "theme",
 }
 

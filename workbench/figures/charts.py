@@ -7,12 +7,14 @@ from workbench.figures.chart import Chart, ChartError
 from workbench.figures.heat_map import heat
 from workbench.figures.line_chart import lines
 from workbench.figures.pareto_chart import pareto
+from workbench.figures.roofline_chart import roofline
 
 FORMS: dict[str, Callable[..., Chart]] = {
     "bars": bars,
     "heat": heat,
     "lines": lines,
     "pareto": pareto,
+    "roofline": roofline,
 }
 
-__all__ = ["FORMS", "Chart", "ChartError", "bars", "heat", "lines", "pareto"]
+__all__ = ["FORMS", "Chart", "ChartError", "bars", "heat", "lines", "pareto", "roofline"]

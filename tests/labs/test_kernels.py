@@ -1,0 +1,166 @@
+"""The kernel lab: bounds at once, times after a run, errors that say which scheme to take."""
+
+import json
+import zipfile
+from io import BytesIO
+
+import jax
+import numpy as np
+import pytest
+
+from workbench import shipped
+from workbench.labs import kernels
+from workbench.labs.kernels import view as views
+from workbench.labs.kernels.devices import places
+from workbench.labs.kernels.exactness import SCHEMES, accuracy, example, recurrence
+from workbench.labs.kernels.forms import forms
+from workbench.labs.kernels.knobs import GROUP, OPS, PRESETS, Kernel
+from workbench.labs.kernels.work import work
+from workbench.measure.roofline import H200, Peaks
+from workbench.panels.panel import Panel
+
+HERE = Peaks("test", {"float32": 100e9}, 10e9, "made for a test")
+SMALL = {"tokens": 64, "heads": 2, "key_width": 16, "value_width": 16, "width": 32,
+         "rows": 2, "inputs": 64, "outputs": 64}  # fmt: skip
+
+
+def silent(done, total, note, **more):
+    pass
+
+
+@pytest.fixture
+def view(monkeypatch):
+    monkeypatch.setattr(views.roofline, "kept", lambda dtype: HERE)
+    return views.KernelView()
+
+
+def values(**changes):
+    return {GROUP: Kernel(**{**SMALL, **changes})}
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_every_op_is_bounded_everywhere_before_it_runs(view, op):
+    picture = view.predict(values(op=op))
+    assert picture.basis == "predicted"
+    roof = picture.contents["roof"].chart
+    assert len(roof.rows["live"]) == 4
+    assert all(row["predicted"] for row in roof.rows["live"])
+    for row in roof.rows["live"]:
+        name = row["label"]
+        corners = [r for r in roof.arguments["roofs"] if r["name"] == name]
+        peak, bandwidth = corners[0]["peak"], corners[0]["bandwidth"]
+        assert row["y"] == pytest.approx(min(peak, row["x"] * bandwidth))
+    assert len(picture.contents["times"].rows) == 4
+    assert picture.contents["compiled"].rows
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_a_run_times_this_machine(view, op):
+    asked = values(op=op, dtype="float32")
+    view.errors["float32"] = accuracy([0.1], ["auto"])
+    *_, picture = view.run(asked, silent)
+    assert picture.basis == "measured" and "CPU" in picture.device
+    live = picture.contents["roof"].chart.rows["live"]
+    measured = [row for row in live if not row["predicted"]]
+    assert [row["label"] for row in measured] == ["This machine, xla"]
+    assert view.predict(asked).basis == "measured"
+    assert view.predict(values(op=op, dtype="float32", device="here")).basis == "measured"
+    assert view.predict(values(op=op, dtype="float32", tokens=128, rows=4)).basis == "predicted"
+
+
+@pytest.mark.parametrize("op", ["gated_linear_attention", "gated_recurrence", "attention"])
+def test_both_passes_cost_more_and_give_gradients(op):
+    one, two = (work(Kernel(**{**SMALL, "op": op, "direction": d})) for d in ("forward", "both"))
+    assert two.cost.macs > 1.5 * one.cost.macs and two.cost.bytes_moved > one.cost.bytes_moved
+    arrays = two.draw()
+    gradients = jax.jit(two.call("xla"))(*arrays)
+    assert [g.shape for g in gradients] == [a.shape for a in arrays]
+    assert all(np.isfinite(np.asarray(g, np.float64)).all() for g in gradients)
+
+
+def test_the_form_of_a_device_that_is_not_here_is_known():
+    asked = work(Kernel())
+    known = forms(asked, places(asked, HERE, {}))
+    assert known["tpu-v5e"] == "mosaic_tpu" and known["here"] == "xla"
+    assert set(known.values()) <= {"mosaic_tpu", "mosaic_gpu", "xla"}
+
+
+def test_bounds_are_the_formulas():
+    asked = work(Kernel(op="attention", tokens=4096, heads=8, key_width=40, value_width=40))
+    h200 = next(p for p in places(asked, None, {}) if p.key == "h200")
+    flop = 2 * asked.cost.macs / H200.flops("bfloat16")
+    moved = asked.cost.bytes_moved / H200.bytes_per_s
+    assert h200.best.seconds == pytest.approx(max(flop, moved))
+
+
+def test_automatic_is_exact_for_every_gate_and_one_level_is_not():
+    rows = accuracy([0.05, 2.0, 10.0], SCHEMES)
+    by = {(row["scheme"], row["strength"]): row["error"] for row in rows}
+    assert all(by["auto", strength] <= 1e-5 for strength in (0.05, 2.0, 10.0))
+    assert by["one_level", 10.0] is None and by["one_level", 0.05] <= 1e-5
+
+
+def test_the_oracle_is_the_parallel_form():
+    q, k, v, g = example(0.3)
+    total = np.cumsum(g, axis=1)
+    scores = np.einsum(
+        "bihk,bjhk,bijhk->bhij", q, k, np.exp(np.minimum(total[:, :, None] - total[:, None], 0))
+    )
+    mask = np.tril(np.ones(scores.shape[-2:], bool))
+    wanted = np.einsum("bhij,bjhv->bihv", np.where(mask, scores, 0) / 8, v)
+    np.testing.assert_allclose(recurrence(q, k, v, g), wanted, rtol=1e-9, atol=1e-9)
+
+
+def test_what_is_recorded_is_what_is_measured():
+    found = json.loads((shipped.path("data/kernels") / "accuracy.json").read_text())
+    assert {row["dtype"] for row in found["rows"]} == {"float32", "bfloat16"}
+    again = accuracy([0.1], ["two_level"])[0]
+    recorded = next(
+        row for row in found["rows"]
+        if (row["dtype"], row["scheme"], row["strength"]) == ("float32", "two_level", 0.1)
+    )  # fmt: skip
+    assert again["error"] == pytest.approx(recorded["error"], rel=3)
+
+
+def test_what_does_not_fit_is_refused_before_it_runs(view, monkeypatch):
+    monkeypatch.setattr(views, "available_bytes", lambda: 10_000)
+    (problem,) = view.check(values())
+    assert problem.level == "error" and problem.field == "tokens"
+    assert "free" in problem.message and "fewer tokens" in problem.message
+    monkeypatch.setattr(views, "available_bytes", lambda: None)
+    assert view.check(values()) == []
+
+
+def test_a_click_looks_at_a_device(view):
+    assert view.load("tpu-v5e") == {GROUP: {"device": "tpu-v5e"}}
+    assert view.load("nowhere") is None
+
+
+def test_exports_are_of_the_roofline(view):
+    asked = values()
+    picture = view.predict(asked)
+    for entry in view.exports:
+        name, data = view.export(entry.kind, asked, picture)
+        assert name.endswith(entry.note) and len(data) > 200
+    name, data = view.export("zip", asked, picture)
+    inside = zipfile.ZipFile(BytesIO(data)).namelist()
+    assert any(file.endswith("figure.toml") for file in inside)
+    with pytest.raises(ValueError, match="no export of kind"):
+        view.export("exe", asked, picture)
+
+
+def test_the_code_opens_the_same_panel(view):
+    panel = Panel(view, settings={GROUP: {"op": "attention", "tokens": 64}}, quiet=3600)
+    panel.send = lambda *message: None
+    space: dict = {}
+    text = view.code(panel.values).replace("panel.run()\n", "panel.send = lambda *m: None\n")
+    exec(text, space)
+    assert space["panel"].settings == panel.settings
+    for one in (panel, space["panel"]):
+        one.close()
+
+
+def test_presets_fill_the_form(view):
+    for preset in PRESETS:
+        assert Kernel(**preset.values[GROUP])
+    assert kernels.accuracy is accuracy and kernels.open is views.open

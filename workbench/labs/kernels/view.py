@@ -1,0 +1,204 @@
+"""The live panel of the kernel lab."""
+
+from __future__ import annotations
+
+import functools
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from pprint import pformat
+from typing import Any
+
+from workbench import shipped
+from workbench.labs.kernels import charts, tables
+from workbench.labs.kernels.devices import HERE, places
+from workbench.labs.kernels.exactness import accuracy
+from workbench.labs.kernels.forms import forms
+from workbench.labs.kernels.knobs import GROUP, GROUPS, PRESETS, Kernel, kernel
+from workbench.labs.kernels.work import work
+from workbench.measure import device, roofline, timing
+from workbench.measure.memory import available_bytes
+from workbench.measure.timing import Timing
+from workbench.panels.panel import Panel
+from workbench.panels.picture import (
+    ChartContent,
+    Content,
+    EmptyContent,
+    Picture,
+)
+from workbench.panels.view import Export, Hints, Problem, Slot, Values, View
+from workbench.progress import Report
+
+FOLDER = "data/kernels"
+ROUNDS = 7
+NAME = "kernel-roofline"
+
+EXACT = {
+    "ternary_matmul": "Codes and activations are whole numbers and are summed in int32: the "
+    "product is exact at every depth up to 16 million.",
+    "gated_recurrence": "One multiply-add a step in float32, in the order of the definition: "
+    "there is one scheme and nothing to choose.",
+    "attention": "Softmax subtracts each row’s largest score first, so that no scores overflow: "
+    "there is one scheme and nothing to choose.",
+}
+
+
+def open(settings: Mapping[str, Mapping[str, Any]] | str | None = None) -> Panel:
+    """The live panel of the lab.
+
+    Args:
+        settings: what "Copy settings" gave.
+    """
+    return Panel(KernelView(), settings=settings)
+
+
+class KernelView(View):
+    """One op at one shape: every device's bound, and what its forms take on this machine."""
+
+    title = "Kernels"
+    study_line = "Bounds by formula for devices that are not here; times measured on this machine"
+    groups = GROUPS
+    presets = PRESETS
+    layout = (
+        (Slot("roof", "chart", 1.45), Slot("accuracy", "chart", 1.0)),
+        (Slot("times", "table", folds=False),),
+        (Slot("compiled", "table"),),
+    )
+    exports = (
+        Export("zip", "Figure and data", ".zip"),
+        Export("svg", "Picture", ".svg"),
+        Export("png", "Picture", ".png"),
+        Export("pdf", "Picture", ".pdf"),
+        Export("html", "Web page, works offline", ".html"),
+        Export("csv", "Table", ".csv", behind=True),
+    )
+
+    def __init__(self) -> None:
+        self.timed: dict[Kernel, dict[str, Timing]] = {}
+        self.errors: dict[str, list[dict[str, Any]]] = {}
+
+    # -- settings ---------------------------------------------------------------------------
+
+    def check(self, values: Values) -> list[Problem]:
+        """What would not fit in this machine's memory."""
+        knobs = kernel(values)
+        free, needed = available_bytes(), 4 * work(knobs).cost.bytes_moved
+        if free is None or needed <= free:
+            return []
+        field = "rows" if knobs.op == "ternary_matmul" else "tokens"
+        text = (
+            f"Timing this needs about {needed / 1e9:.1f} GB; {free / 1e9:.1f} GB are free. "
+            f"Choose fewer {field}"
+        )
+        return [Problem("error", field, text, GROUP)]
+
+    def hints(self, values: Values) -> Hints:
+        """The one group is always in use."""
+        return Hints(active=(GROUP,))
+
+    # -- pictures ---------------------------------------------------------------------------
+
+    def predict(self, values: Values) -> Picture:
+        """Every bound, from the formulas; times where these settings ran before."""
+        known = bool(self.timed.get(_timing_key(kernel(values))))
+        return self._picture(kernel(values), measured=known)
+
+    def run(self, values: Values, report: Report) -> Iterator[Picture]:
+        """This machine's rates once, then the forms in turns, then the errors."""
+        import jax
+
+        knobs = kernel(values)
+        if roofline.kept("float32") is None:
+            roofline.measured("float32", report=report)
+            yield self._picture(knobs, measured=False)
+        asked = work(knobs)
+        arrays = asked.draw()
+        thunks = {
+            form: functools.partial(jax.jit(asked.call(form)), *arrays) for form in asked.forms
+        }
+        self.timed[_timing_key(knobs)] = timing.interleaved(thunks, repeats=ROUNDS, report=report)
+        yield self._picture(knobs, measured=True)
+        if knobs.op == "gated_linear_attention" and knobs.dtype not in self.errors:
+            self.errors[knobs.dtype] = accuracy(dtype=knobs.dtype, report=report)
+            yield self._picture(knobs, measured=True)
+
+    def _picture(self, knobs: Kernel, measured: bool) -> Picture:
+        asked = work(knobs)
+        found = places(asked, roofline.kept("float32"), self.timed.get(_timing_key(knobs), {}))
+        contents: dict[str, Content] = {
+            "roof": ChartContent.of(charts.roof(asked, found, knobs.device)),
+            "accuracy": self._accuracy(knobs),
+            "times": tables.times(asked, found, forms(asked, found)),
+            "compiled": tables.compiled(_report(), asked.op),
+        }
+        return Picture(
+            contents,
+            basis="measured" if measured else "predicted",
+            details=(asked.setting,),
+            device=device.label() if measured else "",
+        )
+
+    def _accuracy(self, knobs: Kernel) -> Content:
+        if knobs.op != "gated_linear_attention":
+            return EmptyContent("How exact is it?", EXACT[knobs.op])
+        here = self.errors.get(knobs.dtype)
+        recorded = _recorded()
+        where = "measured here" if here else f"recorded {recorded['date']}"
+        return ChartContent.of(charts.errors(here or recorded["rows"], knobs.dtype, where))
+
+    # -- choices ----------------------------------------------------------------------------
+
+    def load(self, key: str) -> Mapping[str, Mapping[str, Any]] | None:
+        """A clicked device becomes the one looked at."""
+        known = Kernel.model_fields["device"].annotation
+        return {GROUP: {"device": key}} if key in known.__args__ else None  # type: ignore[union-attr]
+
+    def code(self, values: Values) -> str:
+        """Lines that draw the same roofline and time the same forms."""
+        given = kernel(values).model_dump(exclude_defaults=True)
+        settings = pformat({GROUP: given}, width=90)
+        return "\n".join([
+            "from workbench.labs import kernels",
+            "",
+            f"panel = kernels.open(settings={settings})",
+            "panel.run()",
+            "panel.wait()",
+            "panel",
+            "",
+        ])  # fmt: skip
+
+    def export(self, kind: str, values: Values, picture: Picture) -> tuple[str, bytes]:
+        """The roofline with its data, the roofline alone, or its rows."""
+        from workbench.figures import export
+
+        chart = picture.first_chart
+        assert chart is not None, "the roofline is always drawn"
+        if kind not in [entry.kind for entry in self.exports]:
+            raise ValueError(f"There is no export of kind {kind!r}")
+        settings = {group: knobs.model_dump(mode="json") for group, knobs in values.items()}
+        with tempfile.TemporaryDirectory() as place:
+            file = Path(place) / f"{NAME}.{kind}"
+            if kind == "zip":
+                export.export_figure(chart, None, settings, file)
+            else:
+                export.write(chart, file)
+            return file.name, file.read_bytes()
+
+
+def _timing_key(knobs: Kernel) -> Kernel:
+    """What a timing depends on: not the roof that is drawn stronger."""
+    return knobs.model_copy(update={"device": HERE})
+
+
+@functools.cache
+def _recorded() -> dict[str, Any]:
+    return json.loads((shipped.path(FOLDER) / "accuracy.json").read_text(encoding="utf-8"))
+
+
+@functools.cache
+def _report() -> dict[str, Any]:
+    return json.loads((shipped.path(FOLDER) / "compile_report.json").read_text(encoding="utf-8"))
+
+
+__all__ = ["KernelView", "open"]
