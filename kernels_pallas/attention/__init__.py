@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -66,7 +67,7 @@ def attention(
     if scale is None:
         scale = q.shape[-1] ** -0.5
     settings: dict[str, Any] = {"causal": bool(causal), "window": window, "scale": float(scale)}
-    unfit = {
+    unfit: dict[str, Callable[..., str]] = {
         "mosaic_tpu": functools.partial(mosaic_tpu.unfit, interpret=interpret),
         "cudnn": cudnn.unfit,
     }

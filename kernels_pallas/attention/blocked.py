@@ -60,8 +60,7 @@ class _Blocks:
     def __init__(self, q: Any, k: Any, bias: Any, segments: Any, cut: Tiles) -> None:
         self.queries, self.keys, self.cut = q.shape[3], k.shape[2], cut
         self.stripes = stripes(cut, self.queries, self.keys)
-        self.bias = None if bias is None else padded(bias, 3, cut.rows)
-        self.biases = None if bias is None else Biases(self.bias, cut)
+        self.biases = None if bias is None else Biases(padded(bias, 3, cut.rows), cut)
         self.segments = segments and (padded(segments[0], 1, cut.rows), segments[1])
 
     def starts(self, stripe: Stripe) -> jax.Array:
@@ -76,7 +75,7 @@ class _Blocks:
         """Scores of a block, -inf where a query does not see a key."""
         bias = None
         if self.biases is not None:
-            bias = self.biases.block(self.bias, place, row, start, stripe.keys)
+            bias = self.biases.block(place, row, start, stripe.keys)
         offset = self.keys - self.queries
         seen = mask(self.segments, place, row, start, self.cut, stripe, offset)
         return scores(q, k, bias, seen)
@@ -85,7 +84,7 @@ class _Blocks:
     def hidden(self) -> bool:
         """Whether a row may see nothing."""
         cut = self.cut
-        return not (self.bias is None and self.segments is None and cut.window is None)
+        return not (self.biases is None and self.segments is None and cut.window is None)
 
 
 @functools.partial(jax.jit, static_argnames="cut")
@@ -148,16 +147,16 @@ def _backward(cut: Tiles, saved: Any, d_out: jax.Array) -> Any:
         for stripe in blocks.stripes:
             step = functools.partial(block, stripe)
             reach = None if stripe.slides else stripe.keys
-            part = (d_k[:, :, :reach], d_v[:, :, :reach], d_bias)
-            (*part, d_bias), d_q = lax.scan(step, part, blocks.starts(stripe))
+            carry = (d_k[:, :, :reach], d_v[:, :, :reach], d_bias)
+            (more_k, more_v, d_bias), d_q = lax.scan(step, carry, blocks.starts(stripe))
             d_k, d_v = (
-                lax.dynamic_update_slice_in_dim(a, b, 0, axis=2)
-                for a, b in zip((d_k, d_v), part, strict=True)
+                lax.dynamic_update_slice_in_dim(all_keys, part, 0, axis=2)
+                for all_keys, part in ((d_k, more_k), (d_v, more_v))
             )
             found.append(d_q)
         return d_bias, (jnp.concatenate(found), d_k.astype(k.dtype), d_v.astype(v.dtype))
 
-    zeros = None if bias is None else jnp.zeros(blocks.bias.shape, wide)
+    zeros: Any = None if blocks.biases is None else jnp.zeros(blocks.biases.array.shape, wide)
     operands = (places(q.shape, cut), *(split(a, cut) for a in (k, v)), *rows)
     d_bias, (d_q, d_k, d_v) = lax.scan(tile, zeros, operands)
     if bias is not None:

@@ -81,30 +81,28 @@ class Biases:
     """Where the bias [B, K, G, T, S] (any axis 1) of a block lies.
 
     Args:
-        bias: padded to whole blocks of rows.
+        array: the bias, padded to whole blocks of rows.
         cut: the tiles.
     """
 
-    def __init__(self, bias: jax.Array, cut: Tiles) -> None:
-        self.shape, self.cut = bias.shape, cut
+    def __init__(self, array: jax.Array, cut: Tiles) -> None:
+        self.array, self.cut = array, cut
 
     def _slice(
         self, place: Place, row: jax.Array, start: jax.Array, keys: int
     ) -> tuple[list[jax.Array], list[int]]:
         zero = jnp.zeros_like(row)
         starts = [place[0], place[1], zero, row, start]
-        sizes = [self.cut.batch, self.cut.heads, self.shape[2], self.cut.rows, keys]
-        one = [length == 1 for length in self.shape]
+        sizes = [self.cut.batch, self.cut.heads, self.array.shape[2], self.cut.rows, keys]
+        one = [length == 1 for length in self.array.shape]
         return (
             [zero if single else at for single, at in zip(one, starts, strict=True)],
             [1 if single else size for single, size in zip(one, sizes, strict=True)],
         )
 
-    def block(
-        self, bias: jax.Array, place: Place, row: jax.Array, start: jax.Array, keys: int
-    ) -> jax.Array:
+    def block(self, place: Place, row: jax.Array, start: jax.Array, keys: int) -> jax.Array:
         """The bias of a block, [b, n, g, r, keys] with axes of 1."""
-        return lax.dynamic_slice(bias, *self._slice(place, row, start, keys))
+        return lax.dynamic_slice(self.array, *self._slice(place, row, start, keys))
 
     def added(
         self, total: jax.Array, part: jax.Array, place: Place, row: jax.Array, start: jax.Array

@@ -118,7 +118,7 @@ def _mask(shape: tuple[int, int], offset: int, causal: bool, window: int | None,
 
     if window is not None:
         sides = (window - 1, 0 if causal else window - 1)
-        one = LocalMask(shape, sides, offset)
+        one: Any = LocalMask(shape, sides, offset)
     elif causal:
         one = CausalMask(shape, offset)
     else:

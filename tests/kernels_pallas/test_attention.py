@@ -16,7 +16,7 @@ from kernels_pallas.attention.cost import cost, seen_pairs, tiled_pairs
 from kernels_pallas.attention.tiles import tiles
 
 FORMS = ("reference", "xla")
-SMALL = {"plain": 0, "tile": 2048, "rows": 32, "least_rows": 16}
+SMALL = {"plain": 0, "tile": 2048, "rows": 32, "least_rows": 32}
 """Sizes under which arrays of a test are cut into many tiles."""
 
 
@@ -60,6 +60,16 @@ def by_hand(q, k, v, bias=None, causal=False, window=None, segment_ids=None, sca
     return out
 
 
+def run(q, k, v, bias=None, **options):
+    """The op, compiled at once."""
+    static = {name: value for name, value in options.items() if name != "segment_ids"}
+
+    def op(q, k, v, bias, segment_ids):
+        return kernels_pallas.attention(q, k, v, bias=bias, segment_ids=segment_ids, **static)
+
+    return jax.jit(op)(q, k, v, bias, options.get("segment_ids"))
+
+
 def error(found, wanted):
     found, wanted = (np.asarray(a, np.float64) for a in (found, wanted))
     return np.abs(found - wanted).max() / max(np.abs(wanted).max(), 1e-30)
@@ -83,14 +93,14 @@ SHAPES_AND_OPTIONS = [
 @pytest.mark.parametrize(("shape", "options"), SHAPES_AND_OPTIONS)
 def test_forms_agree_with_loops(form, shape, options, small_tiles) -> None:
     q, k, v = qkv(*shape)
-    out = kernels_pallas.attention(q, k, v, implementation=form, **options)
+    out = run(q, k, v, implementation=form, **options)
     assert error(out, by_hand(q, k, v, **options)) < 3e-6
 
 
 @pytest.mark.parametrize(("shape", "options"), SHAPES_AND_OPTIONS[::2])
 def test_few_scores_go_at_once(shape, options) -> None:
     q, k, v = qkv(*shape)
-    out = kernels_pallas.attention(q, k, v, implementation="xla", **options)
+    out = run(q, k, v, implementation="xla", **options)
     assert error(out, by_hand(q, k, v, **options)) < 3e-6
 
 
@@ -110,7 +120,7 @@ def test_any_shape(data) -> None:
     q, k, v = qkv(batch, t, s, kv_heads * share, kv_heads, 3, 2)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tuning, "blocks", lambda *_: SMALL)
-        out = kernels_pallas.attention(q, k, v, implementation="xla", **options)
+        out = run(q, k, v, implementation="xla", **options)
     assert error(out, by_hand(q, k, v, **options)) < 3e-6
 
 
@@ -130,9 +140,7 @@ def test_bias_broadcasts_and_hides(form, t, axes, small_tiles) -> None:
     if axes != "one":
         bias[..., 3] = -np.inf
     bias[-1, -1, -1] = -np.inf  # a query, or several, that sees nothing
-    out = kernels_pallas.attention(
-        q, k, v, bias=jnp.asarray(bias, jnp.float32), implementation=form
-    )
+    out = run(q, k, v, bias=jnp.asarray(bias, jnp.float32), implementation=form)
     assert error(out, by_hand(q, k, v, bias)) < 3e-6
 
 
@@ -140,11 +148,11 @@ def test_bias_broadcasts_and_hides(form, t, axes, small_tiles) -> None:
 def test_segments_see_themselves_alone(form, small_tiles) -> None:
     q, k, v = qkv(2, 60, 60, 2, 1, 4, 4)
     ids = jnp.asarray(np.sort(np.random.default_rng(2).integers(0, 5, (2, 60)), axis=1))
-    run = functools.partial(kernels_pallas.attention, causal=True, implementation=form)
-    out = run(q, k, v, segment_ids=ids)
+    mine = functools.partial(run, causal=True, implementation=form)
+    out = mine(q, k, v, segment_ids=ids)
     assert error(out, by_hand(q, k, v, causal=True, segment_ids=ids)) < 3e-6
     first = np.asarray(ids)[0] == 2
-    alone = run(*(a[:1, first] for a in (q, k, v)))
+    alone = mine(*(a[:1, first] for a in (q, k, v)))
     np.testing.assert_allclose(out[:1, first], alone, rtol=0, atol=2e-6)
 
 
@@ -152,7 +160,7 @@ def test_segments_see_themselves_alone(form, small_tiles) -> None:
 def test_a_query_of_no_segment_gives_zero(form) -> None:
     q, k, v = qkv(1, 4, 3, 1, 1, 4, 4)
     ids = jnp.array([[0, 1, 1, 9]]), jnp.array([[0, 0, 1]])
-    out = kernels_pallas.attention(q, k, v, segment_ids=ids, implementation=form)
+    out = run(q, k, v, segment_ids=ids, implementation=form)
     assert error(out, by_hand(q, k, v, segment_ids=ids)) < 3e-6
     np.testing.assert_array_equal(out[:, 3], 0)
 
@@ -161,7 +169,7 @@ def test_float64_stays_float64(small_tiles) -> None:
     with jax.enable_x64(True):
         q, k, v = qkv(1, 50, 60, 2, 1, 8, 8, np.float64)
         for form in FORMS:
-            out = kernels_pallas.attention(q, k, v, causal=True, implementation=form)
+            out = run(q, k, v, causal=True, implementation=form)
             assert out.dtype == jnp.float64
             assert error(out, by_hand(q, k, v, causal=True)) < 1e-14
 
@@ -170,7 +178,7 @@ def test_float64_stays_float64(small_tiles) -> None:
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
 def test_half_precision_keeps_its_dtype(form, dtype, small_tiles) -> None:
     q, k, v = qkv(1, 50, 60, 2, 2, 40, 8, dtype)
-    out = kernels_pallas.attention(q, k, v, implementation=form)
+    out = run(q, k, v, implementation=form)
     assert out.dtype == dtype
     assert error(out, by_hand(q, k, v)) < 1e-2
 
@@ -182,23 +190,23 @@ def test_nan_stays_nan(form, options, small_tiles) -> None:
     for name in range(3):
         given = [q, k, v]
         given[name] = given[name].at[0, 5, 0, 1].set(jnp.nan)
-        out = kernels_pallas.attention(*given, implementation=form, **options)
+        out = run(*given, implementation=form, **options)
         assert jnp.isnan(out[0, 5, 0]).any()
 
 
 def test_large_scores_do_not_overflow(small_tiles) -> None:
     q, k, v = qkv(1, 40, 40, 1, 1, 4, 4)
-    out = kernels_pallas.attention(q * 1e4, k * 1e4, v)
+    out = run(q * 1e4, k * 1e4, v)
     assert np.isfinite(out).all()
 
 
 @pytest.mark.parametrize("direction", ["forward", "backward"])
 def test_no_score_matrix_is_held_when_long(direction) -> None:
     q, k, v = qkv(1, 4096, 4096, 4, 2, 8, 8)
-    run = kernels_pallas.attention
+    function = kernels_pallas.attention
     if direction == "backward":
-        run = jax.grad(lambda *a: jnp.sum(kernels_pallas.attention(*a)), argnums=(0, 1, 2))
-    compiled = jax.jit(run).lower(q, k, v).compile()
+        function = jax.grad(lambda *a: jnp.sum(kernels_pallas.attention(*a)), argnums=(0, 1, 2))
+    compiled = jax.jit(function).lower(q, k, v).compile()
     assert compiled.memory_analysis().temp_size_in_bytes < 4 * 4 * 4096 * 4096 / 8
 
 

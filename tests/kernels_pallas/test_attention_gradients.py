@@ -1,5 +1,7 @@
 """Each gradient of attention against that of the definition."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 import kernels_pallas
 from kernels_pallas import tuning
 
-SMALL = {"plain": 0, "tile": 2048, "rows": 32, "least_rows": 16}
+SMALL = {"plain": 0, "tile": 2048, "rows": 32, "least_rows": 32}
 
 
 def inputs(batch, t, s, heads, kv_heads, width, out_width, bias=None, dtype=np.float32):
@@ -30,7 +32,7 @@ def gradients(form, given, d_out, **options):
     def run(q, k, v, bias=None):
         return kernels_pallas.attention(q, k, v, bias=bias, implementation=form, **options)
 
-    return jax.vjp(run, *given)[1](d_out)
+    return jax.jit(lambda given, d_out: jax.vjp(run, *given)[1](d_out))(given, d_out)
 
 
 def check(given, d_out, limit, **options):
@@ -102,7 +104,7 @@ def test_of_a_gradient(monkeypatch) -> None:
 
             return jnp.sum(jax.grad(total)(q) ** 2)
 
-        return jax.grad(once)(q)
+        return jax.jit(jax.grad(once))(q)
 
     np.testing.assert_allclose(twice("xla"), twice("reference"), rtol=0, atol=2e-5)
 
@@ -114,7 +116,12 @@ def test_under_vmap(monkeypatch) -> None:
     def run(q, k, v):
         return kernels_pallas.attention(q[None], k[None], v[None], causal=True)[0]
 
-    out, back = jax.vjp(jax.vmap(run), q, k, v)
-    whole, back_whole = jax.vjp(lambda *a: kernels_pallas.attention(*a, causal=True), q, k, v)
-    for one, other in zip((out, *back(d_out)), (whole, *back_whole(d_out)), strict=True):
+    @functools.partial(jax.jit, static_argnums=0)
+    def both(function, *arrays):
+        out, back = jax.vjp(function, *arrays)
+        return out, *back(d_out)
+
+    alone = both(jax.vmap(run), q, k, v)
+    whole = both(functools.partial(kernels_pallas.attention, causal=True), q, k, v)
+    for one, other in zip(alone, whole, strict=True):
         np.testing.assert_allclose(one, other, rtol=0, atol=2e-6)
