@@ -42,8 +42,12 @@ def test_how_the_kernel_lab_looks(lab_page, theme):
     lab.theme(theme)
     opened(lab)
     for width in (1440, 1000):
-        lab.page.set_viewport_size({"width": width, "height": 1000})
-        lab.page.wait_for_timeout(500)
+        lab.page.set_viewport_size({"width": width, "height": 900})
+        lab.page.wait_for_timeout(400)
+        tall = lab.output(".wb-panel").first.bounding_box()["height"]
+        lab.page.set_viewport_size({"width": width, "height": round(tall) + 400})
+        lab.page.wait_for_timeout(800)
         assert lab.page.evaluate(OVERFLOWING) == []
         assert lab.page.evaluate(CUT) == []
-        lab.screenshot(f"kernels-panel-{theme}-{width}")
+        lab.screenshot(f"kernels-panel-{theme}-{width}", ".wb-panel")
+    assert lab.errors == []

@@ -35,7 +35,8 @@ class Place:
     @property
     def name(self) -> str:
         """The device's name, short."""
-        return "This machine" if self.key == HERE else self.peaks.name.replace("NVIDIA ", "")
+        short = self.peaks.name.removeprefix("NVIDIA ").removesuffix(" SXM")
+        return "This machine" if self.key == HERE else short
 
 
 def places(work: Work, here: Peaks | None, timed: Mapping[str, Timing]) -> list[Place]:

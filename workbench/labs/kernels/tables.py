@@ -27,9 +27,9 @@ def times(work: Work, found: Sequence[Place], forms: Mapping[str, str]) -> Table
         rows.append([
             Cell(place.name, method=SLOTS[work.name]),
             forms.get(place.key, "–"),
-            Cell(numbers.predicted(numbers.seconds(best.seconds)), basis="predicted"),
+            Cell(numbers.seconds(best.seconds), basis="predicted"),
             _bound(place),
-            Cell(numbers.predicted(numbers.number(_rate(work, best.seconds))), basis="predicted"),
+            Cell(numbers.number(_rate(work, best.seconds)), basis="predicted"),
             "–",
         ])  # fmt: skip
         keys.append(place.key)
