@@ -50,10 +50,14 @@ class Target:
     kind: str
     capability: tuple[int, int] | None = None
 
-    @property
-    def pallas(self) -> str:
-        """The Pallas form this device can run; empty where there is none."""
-        if self.platform == "gpu" and (self.capability or (0, 0)) < _HOPPER:
+    def pallas(self, wgmma: bool = False) -> str:
+        """The Pallas form this device can run; empty where there is none.
+
+        Args:
+            wgmma: whether the form uses Hopper's matrix instruction, which later GPUs do not have.
+        """
+        capability = self.capability or (0, 0)
+        if self.platform == "gpu" and (capability < _HOPPER or (wgmma and capability[0] != 9)):
             return ""
         return PALLAS.get(self.platform, "")
 
@@ -83,11 +87,13 @@ class Op:
         name: as in `kernels_pallas`.
         pallas: names of its Pallas forms.
         library: name of its form that calls a vendor's library, one of `LIBRARIES`.
+        wgmma: whether its form "mosaic_gpu" runs on Hopper alone.
     """
 
     name: str
     pallas: tuple[str, ...] = ()
     library: str = ""
+    wgmma: bool = False
 
     def choose(
         self,
@@ -132,7 +138,7 @@ class Op:
         return form
 
     def _auto(self, device: Target, reason: Callable[[str], str]) -> tuple[str, str]:
-        kernel = device.pallas
+        kernel = device.pallas(self.wgmma)
         forms = [kernel] if kernel in self.pallas else []
         if LIBRARIES.get(self.library) == device.platform:
             forms.append(self.library)
@@ -152,10 +158,11 @@ class Op:
                     f" ({device.platform}); use 'auto', 'xla' or 'reference' there"
                 )
             return implementation
-        named = implementation if implementation != "pallas" else device.pallas
+        here = device.pallas(self.wgmma)
+        named = implementation if implementation != "pallas" else here
         if interpret:
             named = named or "mosaic_tpu"
-        elif not named or named != device.pallas:
+        elif not named or named != here:
             raise ValueError(
                 f"{self.name}: implementation={implementation!r} cannot run on {device.kind}"
                 f" ({device.platform}); use 'auto', 'xla' or 'reference' there,"

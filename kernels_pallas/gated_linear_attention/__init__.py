@@ -22,7 +22,7 @@ from kernels_pallas.gated_linear_attention.sums import accumulator
 
 __all__ = ["OP", "gated_linear_attention", "gated_linear_attention_step"]
 
-OP = dispatch.Op(inputs.OP_NAME, pallas=("mosaic_tpu", "mosaic_gpu"))
+OP = dispatch.Op(inputs.OP_NAME, pallas=("mosaic_tpu", "mosaic_gpu"), wgmma=True)
 
 
 def gated_linear_attention(
