@@ -10,5 +10,12 @@ from kernels_pallas.gated_linear_attention import (
     gated_linear_attention,
     gated_linear_attention_step,
 )
+from kernels_pallas.gated_recurrence import gated_recurrence
 
-__all__ = ["attention", "chosen", "gated_linear_attention", "gated_linear_attention_step"]
+__all__ = [
+    "attention",
+    "chosen",
+    "gated_linear_attention",
+    "gated_linear_attention_step",
+    "gated_recurrence",
+]

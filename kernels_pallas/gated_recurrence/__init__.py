@@ -102,7 +102,7 @@ _recurrence.defvjp(_saved, _gradients)
 
 
 def _forms(how: _How, direction: str) -> dict[str, Callable]:
-    forms = {"xla": partial(getattr(xla, direction), reverse=how.reverse)}
+    forms: dict[str, Callable] = {"xla": partial(getattr(xla, direction), reverse=how.reverse)}
     if how.form == "mosaic_tpu":
         from kernels_pallas.gated_recurrence import mosaic_tpu as kernels
     elif how.form == "mosaic_gpu":

@@ -115,8 +115,8 @@ def backward(
     return fit.cut(df), fit.cut(dx), after[:, last, : decay.shape[2]]
 
 
-def _forward(f_gmem, x_gmem, before_gmem, h_gmem, *, walk: Walk):  # type: ignore
-    def tile(_, f_smem, x_smem, h_smem, h):  # type: ignore
+def _forward(f_gmem, x_gmem, before_gmem, h_gmem, *, walk: Walk):
+    def tile(_, f_smem, x_smem, h_smem, h):
         for group in walk.rows:
             f = [_read(f_smem, row) for row in group]
             x = [_read(x_smem, row) for row in group]
@@ -129,7 +129,7 @@ def _forward(f_gmem, x_gmem, before_gmem, h_gmem, *, walk: Walk):  # type: ignor
     _stream(walk, tile, [(f_gmem, walk.tile), (x_gmem, walk.tile)], [h_gmem], h)
 
 
-def _backward(  # type: ignore
+def _backward(
     f_gmem,
     h_gmem,
     dh_gmem,
@@ -146,7 +146,7 @@ def _backward(  # type: ignore
     initial = _read(initial_gmem, (lax.axis_index("batch"), walk.lane_slice))
     edge = 0 if walk.reverse else last
 
-    def tile(step, f_smem, h_smem, beside_smem, dh_smem, df_smem, dx_smem, carry):  # type: ignore
+    def tile(step, f_smem, h_smem, beside_smem, dh_smem, df_smem, dx_smem, carry):
         first = walk.tile(step).start
         for group in walk.rows:
             f = [_read(f_smem, row) for row in group]
@@ -175,10 +175,10 @@ def _backward(  # type: ignore
     after_gmem[walk.here] = _stream(walk, tile, streams, [df_gmem, dx_gmem], carry)
 
 
-def _map(f_gmem, x_gmem, units_gmem, product_gmem, sum_gmem, *, walk: Walk, after: bool):  # type: ignore
+def _map(f_gmem, x_gmem, units_gmem, product_gmem, sum_gmem, *, walk: Walk, after: bool):
     """Of each piece, what the state before it is multiplied by and what is added to it."""
 
-    def tile(_, f_smem, x_smem, carry):  # type: ignore
+    def tile(_, f_smem, x_smem, carry):
         product, h = carry
         for group in walk.rows:
             f = [_read(f_smem, row) for row in group]
@@ -220,7 +220,7 @@ def _stream(
     def place(ref: Any, rows: Any) -> Any:
         return ref.at[lax.axis_index("batch"), rows, walk.lane_slice]
 
-    def scoped(ins_smem, outs_smem, arrived):  # type: ignore
+    def scoped(ins_smem, outs_smem, arrived):
         def fetch(step: jax.Array, slot: jax.Array) -> None:
             for (ref, rows), smem in zip(streams, ins_smem, strict=True):
                 source = place(ref, rows(step))

@@ -17,6 +17,7 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu as pltpu
 
 from kernels_pallas import dispatch, tuning
+from kernels_pallas.costs import Cost
 from kernels_pallas.gated_recurrence import cost
 from kernels_pallas.gated_recurrence.padding import Padded, padded
 
@@ -38,7 +39,7 @@ def forward(
         partial(_forward, reverse=reverse),
         [grid.tile, grid.tile, grid.row],
         [fit.decay, fit.arrays[0], grid.rows(initial)],
-        [(grid.tile, x.dtype)],
+        [grid.tiles_of(x.dtype)],
         cost.forward(fit.shape, decay_size=decay.dtype.itemsize, size=x.dtype.itemsize),
         interpret,
     )
@@ -63,14 +64,14 @@ def backward(
         partial(_backward, reverse=reverse, last=states.shape[1] - 1),
         [grid.tile, grid.tile, grid.slab_before, grid.tile, grid.row],
         [fit.decay, h, h, dh, grid.rows(initial)],
-        [(grid.tile, decay.dtype), (grid.tile, states.dtype), (grid.row, initial.dtype)],
+        [grid.tiles_of(decay.dtype), grid.tiles_of(states.dtype), grid.rows_of(initial.dtype)],
         cost.backward(fit.shape, decay_size=decay.dtype.itemsize, size=states.dtype.itemsize),
         interpret,
     )
     return fit.cut(df), fit.cut(dx), start[:, 0, : decay.shape[2]]
 
 
-def _forward(f_ref, x_ref, initial_ref, h_ref, carry_ref, *, reverse):  # type: ignore
+def _forward(f_ref, x_ref, initial_ref, h_ref, carry_ref, *, reverse):
     @pl.when(pl.program_id(2) == 0)
     def _():
         carry_ref[...] = initial_ref[...]
@@ -87,7 +88,7 @@ def _forward(f_ref, x_ref, initial_ref, h_ref, carry_ref, *, reverse):  # type: 
     carry_ref[...] = _walk(h_ref, slab, carry_ref[...], reverse)
 
 
-def _backward(  # type: ignore
+def _backward(
     f_ref,
     h_ref,
     edge_ref,
@@ -217,14 +218,22 @@ class _Grid:
         """A state [B, D] as the kernels read it."""
         return self.fit.wide(state)[:, None]
 
-    def call(
-        self, kernel: Any, in_specs: Any, inputs: Any, outs: Any, costs: Any, interpret: bool
-    ) -> Any:
+    def tiles_of(self, dtype: Any) -> tuple[pl.BlockSpec, jax.ShapeDtypeStruct]:
+        """An output [B, T, D] that is written by tiles."""
+        return self.tile, jax.ShapeDtypeStruct(self.fit.shape, dtype)
+
+    def rows_of(self, dtype: Any) -> tuple[pl.BlockSpec, jax.ShapeDtypeStruct]:
+        """An output [B, 1, D]: a state, whose last value in time's order stays."""
         batch, _, width = self.fit.shape
-        shapes = {id(self.tile): self.fit.shape, id(self.row): (batch, 1, width)}
+        return self.row, jax.ShapeDtypeStruct((batch, 1, width), dtype)
+
+    def call(
+        self, kernel: Any, in_specs: Any, inputs: Any, outs: Any, costs: Cost, interpret: bool
+    ) -> Any:
+        """Runs a kernel: `outs` from `tiles_of` and `rows_of`, the carry as its last argument."""
         return pl.pallas_call(
             kernel,
-            out_shape=[jax.ShapeDtypeStruct(shapes[id(spec)], dtype) for spec, dtype in outs],
+            out_shape=[shape for _, shape in outs],
             grid=self.grid,
             in_specs=in_specs,
             out_specs=[spec for spec, _ in outs],

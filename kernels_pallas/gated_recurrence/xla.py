@@ -105,13 +105,18 @@ def _halves_backward(
 
 
 def _scanned(f: jax.Array, add: jax.Array, initial: jax.Array, reverse: bool) -> jax.Array:
-    def join(
-        first: tuple[jax.Array, jax.Array], second: tuple[jax.Array, jax.Array]
-    ) -> tuple[jax.Array, jax.Array]:
-        return first[0] * second[0], second[0] * first[1] + second[1]
+    Map = tuple[jax.Array, jax.Array]
+
+    def join(first: Map, second: Map) -> Map:
+        return first[0] * second[0], _times(second[0], first[1]) + second[1]
 
     product, h = lax.associative_scan(join, (f, add), reverse=reverse, axis=1)
-    return h + product * initial[:, None]
+    return h + _times(product, initial[:, None])
+
+
+def _times(product: jax.Array, h: jax.Array) -> jax.Array:
+    """product h, where a product of decays that overflowed leaves a state of zero at zero."""
+    return jnp.where((h == 0) & jnp.isinf(product), 0, product * h)
 
 
 def _shifted(array: jax.Array, edge: jax.Array, reverse: bool) -> jax.Array:
