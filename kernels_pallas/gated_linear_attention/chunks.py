@@ -94,16 +94,16 @@ class Layout:
         segments: jax.Array | None,
     ) -> Rows:
         """The inputs by chunks."""
-        gates = log_decay
-        if gates is not None and gates.ndim < 4:
-            gates = jnp.broadcast_to(gates if gates.ndim == 3 else gates[None, None], q.shape[:3])
-            gates = gates[..., None]
-        by_chunk = [None if array is None else self.split(array) for array in (q, k, v, gates)]
-        if segments is None:
-            return Rows(*by_chunk, None, None)
-        segments = self.split(segments, pad="edge")
-        entry = jnp.pad(segments[:-1, :, -1], ((1, 0), (0, 0)))
-        return Rows(*by_chunk, segments, entry)
+        gates = segment = entry = None
+        if log_decay is not None:
+            gates = log_decay[None, None] if log_decay.ndim == 1 else log_decay
+            if gates.ndim == 3:
+                gates = jnp.broadcast_to(gates, q.shape[:3])[..., None]
+            gates = self.split(gates)
+        if segments is not None:
+            segment = self.split(segments, pad="edge")
+            entry = jnp.pad(segment[:-1, :, -1], ((1, 0), (0, 0)))
+        return Rows(self.split(q), self.split(k), self.split(v), gates, segment, entry)
 
     def split(self, array: jax.Array, *, pad: str = "constant") -> jax.Array:
         """[B, T, ...] as [N, B, C, ...], padded at the end.

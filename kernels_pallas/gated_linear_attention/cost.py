@@ -28,21 +28,36 @@ class _Scheme(NamedTuple):
     exponentials: Callable[[int, int], int]
 
 
-def _two_level(c: int, k: int) -> int:
-    block = min(c, 16)
-    return block * k + k * (c - block) // 2
+def _block(chunk: int) -> int:
+    return min(chunk, 16)
+
+
+def _between(c: int, k: int) -> int:
+    """Scores of sub-blocks with the keys of earlier ones."""
+    return k * (c - _block(c)) // 2
+
+
+def _levels(c: int) -> int:
+    """Levels at which the tokens of a block of C, a power of two, part."""
+    return c.bit_length() - 1
 
 
 SCHEMES = {
     "none": _Scheme(lambda c, k: c * k, lambda c, k: 0, lambda c, k: 0),
     "masked": _Scheme(lambda c, k: c * k, lambda c, k: c * c, lambda c, k: c),
     "one_level": _Scheme(lambda c, k: c * k, lambda c, k: c * k, lambda c, k: k),
-    "two_level": _Scheme(_two_level, lambda c, k: min(c, 16) * k, lambda c, k: k),
-    "halving": _Scheme(lambda c, k: (c - 4) * k // 2, lambda c, k: 0, lambda c, k: k),
-    "levels": _Scheme(lambda c, k: c.bit_length() * c * k, lambda c, k: 0, lambda c, k: k),
+    "two_level": _Scheme(
+        lambda c, k: _block(c) * k + _between(c, k), lambda c, k: _block(c) * k, lambda c, k: k
+    ),
+    "exact": _Scheme(
+        lambda c, k: _levels(_block(c)) * _block(c) * k + _between(c, k),
+        lambda c, k: (_levels(_block(c)) + 2) * _block(c) * k,
+        lambda c, k: (_levels(_block(c)) + 2) * k,
+    ),
+    "levels": _Scheme(lambda c, k: (_levels(c) + 1) * c * k, lambda c, k: 0, lambda c, k: k),
 }
-"""No gates; one for all channels; per channel, as `intra` names them, the way of "auto" for strong
-gates, and that with a product of the whole chunk for each of its log2(C) + 1 levels."""
+"""No gates; one for all channels; per channel as `intra` names them; the way of "auto" for strong
+gates; and that without sub-blocks, its sums no products, as the TPU form has it."""
 
 
 def forward(

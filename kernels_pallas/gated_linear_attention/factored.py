@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from kernels_pallas.gated_linear_attention.levels import Levels
 from kernels_pallas.gated_linear_attention.sums import Product, exact_sums, lower
 
 SUB_BLOCK = 16
@@ -44,23 +45,25 @@ class TwoLevel:
     Exponents between sub-blocks are never positive, so only those inside one have a limit.
     """
 
+    inside: type = OneLevel
+    """The scheme of a sub-block."""
+
     def __init__(self, g: jax.Array, product: Product) -> None:
         n, chunk, width = g.shape
         size = min(SUB_BLOCK, chunk)
         self._blocks = chunk // size
-        self._inner = OneLevel(g.reshape(n * self._blocks, size, width), product)
+        self._inner = self.inside(g.reshape(n * self._blocks, size, width), product)
         self._read = self._apart(self._inner.read)
         write, carry = self._apart(self._inner.write), self._apart(self._inner.carry)
-        # reach[I]: decay of each key before sub-block I until its first row.
-        reach, read, before = [], [], jnp.ones_like(carry[:, :1])
-        for block in range(self._blocks):
-            read.append(self._read[:, block] * before)
-            before = before * carry[:, block, None]
-            done = [one * carry[:, block, None] for one in reach[-1:]]
-            reach.append(jnp.concatenate([*done, write[:, block]], axis=1))
-        self._reach = reach[:-1]
-        self.read, self.write = jnp.concatenate(read, axis=1), reach[-1]
-        self.carry = before[:, 0]
+        # reach[I]: decay of each key before sub-block I to its start, for I = 1, 2, ...
+        reach, read = [write[:, 0]], [self._read[:, 0]]
+        self.carry = carry[:, 0]
+        for block in range(1, self._blocks):
+            read.append(self._read[:, block] * self.carry[:, None])
+            self.carry = self.carry * carry[:, block]
+            reach.append(jnp.concatenate([reach[-1] * carry[:, block, None], write[:, block]], 1))
+        self.read, self.write = jnp.concatenate(read, axis=1), reach.pop()
+        self._reach = reach
         self._product = product
 
     def scores(self, q, k):
@@ -105,3 +108,9 @@ class TwoLevel:
     def _alone(self, array):
         n, chunk, width = array.shape
         return array.reshape(n * self._blocks, chunk // self._blocks, width)
+
+
+class Exact(TwoLevel):
+    """`Levels` in each sub-block: for gates of any strength."""
+
+    inside = Levels

@@ -36,9 +36,9 @@ def forward(
         state = decay_t[..., None] * state + k_t[..., None] * v_t[:, :, None]
         return state, scale * jnp.einsum("bhk,bhkv->bhv", q_t, state, precision="highest")
 
-    rows = (q.astype(wide), k.astype(wide), v.astype(wide), decay, starts)
-    rows = tuple(jnp.moveaxis(array, 1, 0) for array in rows)
-    state, out = jax.lax.scan(step, initial_state.astype(wide), rows)
+    by_batch = (q.astype(wide), k.astype(wide), v.astype(wide), decay, starts)
+    by_time = [jnp.moveaxis(array, 1, 0) for array in by_batch]
+    state, out = jax.lax.scan(step, initial_state.astype(wide), by_time)
     return jnp.moveaxis(out, 0, 1).astype(q.dtype), state
 
 

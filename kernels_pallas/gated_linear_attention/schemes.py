@@ -18,8 +18,7 @@ from typing import Any, Protocol
 import jax
 import jax.numpy as jnp
 
-from kernels_pallas.gated_linear_attention.factored import LIMIT, OneLevel, TwoLevel
-from kernels_pallas.gated_linear_attention.halving import Halving
+from kernels_pallas.gated_linear_attention.factored import LIMIT, Exact, OneLevel, TwoLevel
 from kernels_pallas.gated_linear_attention.sums import Product, exact_sums, lower, lowest
 
 
@@ -96,8 +95,8 @@ def by_scheme(
     if gates.shape[-1] == 1:
         return walk(Masked)
     if intra != "auto":
-        return walk({"one_level": OneLevel, "two_level": TwoLevel}[intra])
+        return walk(OneLevel if intra == "one_level" else TwoLevel)
     sums = jnp.sum(gates.astype(jnp.float32), axis=2)
     # A NaN compares false, and so takes the way on which nothing is factored.
     mild = jnp.min(sums) > LIMIT
-    return jax.lax.cond(mild, lambda: walk(OneLevel), lambda: walk(Halving))
+    return jax.lax.cond(mild, lambda: walk(OneLevel), lambda: walk(Exact))

@@ -46,6 +46,7 @@ def test_every_gate_forward_and_backward(kind, strength):
     check(draw(kind=kind, strength=strength, segments=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["head", "none"])
 def test_gates_of_a_head_and_none(kind):
     check(draw(kind=kind, strength="middling", segments=True))
@@ -56,6 +57,7 @@ def test_two_level(strength):
     check(draw(strength=strength, segments=True), intra="two_level")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strength", ["mild", "middling"])
 def test_one_level(strength):
     check(draw(strength=strength, segments=True), intra="one_level")
@@ -72,8 +74,9 @@ def test_without_segments(kind):
     check(draw(kind=kind, strength="strong"))
 
 
-def test_bfloat16():
-    given = draw(dtype=jnp.bfloat16, segments=True, strength="middling")
+@pytest.mark.parametrize("kind", ["scalar", pytest.param("channel", marks=pytest.mark.slow)])
+def test_bfloat16(kind):
+    given = draw(dtype=jnp.bfloat16, kind=kind, segments=True, strength="middling")
     check(given, at_most=BF16)
     out, final, gradients = both_ways(*here(given))
     assert out.dtype == jnp.bfloat16 and final.dtype == jnp.float32
@@ -82,7 +85,7 @@ def test_bfloat16():
     assert dtypes["log_decay"] == dtypes["initial_state"] == jnp.float32
 
 
-@pytest.mark.parametrize("time", [1, 31, 64, 200])
+@pytest.mark.parametrize("time", [1, 64, 200])
 def test_any_length(time):
     given = draw(batch=1, time=time, kind="scalar", strength="middling")
     arrays, *_ = here(given)
@@ -122,7 +125,7 @@ def test_an_id_that_comes_back_is_a_new_segment():
     assert error(found[0], out) <= FP32
 
 
-@pytest.mark.parametrize("gate_heads", [4, 2])
+@pytest.mark.parametrize("gate_heads", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_grouped_heads_are_repeated(gate_heads):
     given = draw(heads=4, groups=2, kind="scalar", time=40)
     if gate_heads == 2:
@@ -141,11 +144,11 @@ def test_grouped_heads_are_repeated(gate_heads):
 
 
 def test_the_final_state_goes_on_where_it_stopped():
-    given = draw(kind="scalar", time=64)
+    given = draw(batch=1, kind="none", time=64)
     arrays, *_ = here(given)
     whole, final = gated_linear_attention(*arrays[:4], initial_state=arrays[4])
-    head = [a[:, :32] for a in arrays[:4]]
-    tail = [a[:, 32:] for a in arrays[:4]]
+    head = [a[:, :32] for a in arrays[:3]]
+    tail = [a[:, 32:] for a in arrays[:3]]
     first, state = gated_linear_attention(*head, initial_state=arrays[4])
     second, last = gated_linear_attention(*tail, initial_state=state)
     assert error(jnp.concatenate([first, second], axis=1), whole) <= 1e-6
@@ -203,6 +206,7 @@ def test_backward_keeps_the_inputs_and_no_state():
     assert kept == sum(a.size for a in arrays)
 
 
+@pytest.mark.slow
 def test_one_batch_element_at_a_time_by_vmap():
     given = draw(kind="scalar", time=40)
     arrays, *_ = here(given)
