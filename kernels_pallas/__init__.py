@@ -11,11 +11,27 @@ from kernels_pallas.gated_linear_attention import (
     gated_linear_attention_step,
 )
 from kernels_pallas.gated_recurrence import gated_recurrence
+from kernels_pallas.ternary import (
+    PackedTernary,
+    bit_linear,
+    pack_ternary,
+    rms_norm_quantize,
+    ternary_matmul,
+    ternary_matmul_int32,
+    unpack_ternary,
+)
 
 __all__ = [
+    "PackedTernary",
     "attention",
+    "bit_linear",
     "chosen",
     "gated_linear_attention",
     "gated_linear_attention_step",
     "gated_recurrence",
+    "pack_ternary",
+    "rms_norm_quantize",
+    "ternary_matmul",
+    "ternary_matmul_int32",
+    "unpack_ternary",
 ]

@@ -1,0 +1,166 @@
+"""Kernels for NVIDIA GPUs from Hopper on: norm with quantisation, and the ternary product.
+
+The product is taken the other way round, out^T = w^T x^T: codes go from shared memory into the
+registers that the tensor core's int8 product takes its first factor from, are shifted and masked
+there, and never written back. The bytes of the "columns" layout are in the order of those
+registers. Few rows of x then cost an instruction of 8 columns, not of 64 rows.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.experimental import pallas as pl
+from jax.experimental.pallas import mosaic_gpu as plgpu
+
+from kernels_pallas import tuning
+from kernels_pallas.ternary.packing import DEEP, TILE, PackedTernary
+from kernels_pallas.ternary.reference import FLOOR
+
+SLAB = DEEP // 4
+"""Rows of K in one product: 64 bytes, the least that a register operand of int8 may have."""
+THREADS = 128
+WIDEST = 16384
+"""Row width up to which a row's float32 values fit in one warpgroup's registers."""
+
+
+def unfit_width(width: int) -> str:
+    """Why the norm cannot take this width; empty where it can."""
+    if width % THREADS:
+        return f"K={width} is not a multiple of 128"
+    return f"K={width} is above {WIDEST}" if width > WIDEST else ""
+
+
+def unfit_matmul(rows: int, packed: PackedTernary) -> str:
+    """Why the product cannot take these sizes; empty where it can."""
+    return f"K={packed.rows} is not a multiple of 128" if packed.rows % TILE else ""
+
+
+def rms_norm_quantize(
+    x: jax.Array, weight: jax.Array, *, eps: float, interpret: bool, kind: str
+) -> tuple[jax.Array, jax.Array]:
+    """int8 [M, K] and scale [M, 1] of x [M, K]: a warpgroup a row, which stays in registers."""
+    rows, width = x.shape
+    codes, scale = plgpu.kernel(
+        functools.partial(_norm_kernel, eps=eps),
+        out_type=[
+            jax.ShapeDtypeStruct((rows, width), jnp.int8),
+            jax.ShapeDtypeStruct((rows, THREADS), jnp.float32),
+        ],
+        grid=(rows,),
+        grid_names=("row",),
+        kernel_name="rms_norm_quantize",
+        **_options(interpret),
+    )(x, weight)
+    return codes, scale[:, :1]
+
+
+def _norm_kernel(x_ref: Any, weight_ref: Any, codes_ref: Any, scale_ref: Any, *, eps: float):
+    row = lax.axis_index("row")
+    x = x_ref[row].astype(jnp.float32)
+    mean = jnp.sum(x * x) / x.shape[0]
+    y = x * lax.rsqrt(mean + eps) * weight_ref[...].astype(jnp.float32)
+    # A maximum passes over NaN; a sum does not. A mean beyond the float range is one too.
+    spoiled = jnp.sum(y * 0.0) + mean * 0.0
+    top = jnp.maximum(jnp.max(jnp.abs(y)), FLOOR)
+    rounded = jnp.minimum(jnp.maximum(jnp.round(y * (127.0 / top)), -128.0), 127.0)
+    good = spoiled == 0.0
+    codes = jnp.where(jnp.broadcast_to(good, y.shape), rounded, jnp.zeros_like(rounded))
+    codes_ref[row] = codes.astype(jnp.int32).astype(jnp.int8)
+    scale = top / 127.0 + spoiled
+    scale_ref[row] = jnp.broadcast_to(scale, (THREADS,))
+
+
+def ternary_matmul(
+    x: jax.Array, scale: jax.Array, packed: PackedTernary, *, dtype: Any, interpret: bool, kind: str
+) -> jax.Array:
+    """(x @ w) * scale [M, N]."""
+    found = ternary_matmul_int32(x, packed, interpret=interpret, kind=kind)
+    return (found.astype(jnp.float32) * scale).astype(dtype)
+
+
+def ternary_matmul_int32(
+    x: jax.Array, packed: PackedTernary, *, interpret: bool, kind: str
+) -> jax.Array:
+    """x @ w in int32. Where tiles of N are few, programs share the rows of K and XLA adds up."""
+    sizes = tuning.blocks("ternary", "mosaic_gpu", kind)
+    m = x.shape[0]
+    codes = packed.with_layout("columns").codes
+    deep, columns = codes.shape[:2]
+    block = min(sizes["rows"], -(-m // 8) * 8)
+    blocks = -(-m // block)
+    x = jnp.pad(x, ((0, blocks * block - m), (0, deep * DEEP - packed.rows)))
+    wanted = max(1, sizes["ctas"] // (blocks * columns))
+    shares = max(size for size in range(1, min(deep, wanted) + 1) if deep % size == 0)
+    kernel = plgpu.kernel(
+        functools.partial(
+            _matmul_kernel, block, columns, deep // shares, sizes["stages"], interpret
+        ),
+        out_type=jax.ShapeDtypeStruct((shares * columns * TILE, blocks * block), jnp.int32),
+        grid=(blocks, columns, shares),
+        grid_names=("rows", "columns", "share"),
+        kernel_name="ternary_matmul",
+        **_options(interpret),
+    )
+    found = kernel(x, lax.bitcast_convert_type(codes, jnp.int8).reshape(-1, SLAB))
+    found = found.reshape(shares, columns * TILE, blocks * block)
+    return jnp.sum(found, axis=0, dtype=jnp.int32)[: packed.columns, :m].T
+
+
+def _matmul_kernel(
+    block: int, columns: int, steps: int, stages: int, interpret: bool, x_ref: Any, codes_ref: Any,
+    out_ref: Any,
+):  # fmt: skip
+    i, j, share = (lax.axis_index(name) for name in ("rows", "columns", "share"))
+    swizzled = (plgpu.TilingTransform((8, SLAB)), plgpu.SwizzleTransform(SLAB))
+
+    def in_registers(values: jax.Array, layout: Any) -> jax.Array:
+        return values if interpret else plgpu.layout_cast(values, layout)
+
+    def step(_, x_s, codes_s, found):
+        codes = in_registers(codes_s[...], plgpu.Layout.WGMMA_8BIT)
+        signs = [((codes >> np.int8(2 * p)) & np.int8(3)) - np.int8(1) for p in range(4)]
+        slabs = [x_s.at[:, pl.ds(p * SLAB, SLAB)] for p in range(4)]
+        if interpret:
+            return sum(
+                (_dot(a, slab[...]) for a, slab in zip(signs, slabs, strict=True)), start=found
+            )
+
+        def products(accumulator):
+            for a, slab in zip(signs, slabs, strict=True):
+                plgpu.wgmma(accumulator, a, plgpu.transpose_ref(slab, (1, 0)))
+
+        return pl.run_state(products)(plgpu.ACC.init(found))
+
+    first = share * steps
+    found = plgpu.emit_pipeline(
+        step,
+        grid=(steps,),
+        max_concurrent_steps=min(stages, steps),
+        in_specs=[
+            plgpu.BlockSpec((block, DEEP), lambda t: (i, first + t), transforms=swizzled),
+            plgpu.BlockSpec(
+                (TILE, SLAB), lambda t: ((first + t) * columns + j, 0), transforms=swizzled
+            ),
+        ],
+        init_carry=in_registers(jnp.zeros((TILE, block), jnp.int32), plgpu.Layout.WGMMA),
+    )(x_ref, codes_ref)
+    out_ref[pl.ds((share * columns + j) * TILE, TILE), pl.ds(i * block, block)] = found
+
+
+def _dot(signs: jax.Array, x: jax.Array) -> jax.Array:
+    """w^T x^T for the interpreter, which has no product of registers."""
+    return lax.dot_general(signs, x, (((1,), (1,)), ((), ())), preferred_element_type=jnp.int32)
+
+
+def _options(interpret: bool) -> dict[str, Any]:
+    if not interpret:
+        return {}
+    from jax._src.pallas.mosaic_gpu.interpret.params import InterpretGPUParams
+
+    return {"interpret": InterpretGPUParams()}

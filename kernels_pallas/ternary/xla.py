@@ -1,0 +1,115 @@
+"""Plain XLA for any device, with a CPU path of its own for few rows of activations.
+
+A CPU with few rows is bound by unpacking. Products of int8 and codes 0, 1, 2 stay in int16 for a
+whole tile of 128 rows, so a 256-bit register takes 16 columns; per four weights of a column that is
+one widening load, one shift, four masks, four products and four sums, and no popcount. (Bit planes
+with popcount need about twice the instructions where a processor has no vector popcount.)
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from kernels_pallas import tuning
+from kernels_pallas.ternary.packing import BYTES, TILE, PackedTernary, unpack_filled
+from kernels_pallas.ternary.reference import FLOOR, wide
+
+
+def rms_norm_quantize(x: jax.Array, weight: jax.Array, eps: float) -> tuple[jax.Array, jax.Array]:
+    """Arguments as in `kernels_pallas.rms_norm_quantize`; statistics in float32 at least."""
+    kind = wide(x.dtype)
+    y, _ = norm_and_root(x.astype(kind), weight.astype(kind), eps)
+    return quantize(y)
+
+
+def norm_and_root(x: jax.Array, weight: jax.Array, eps: float) -> tuple[jax.Array, jax.Array]:
+    """y = x r * weight and r = 1 / sqrt(mean(x^2) + eps), NaN where the mean overflows."""
+    mean = jnp.mean(jnp.square(x), axis=-1, keepdims=True)
+    root = jnp.where(jnp.isfinite(mean), lax.rsqrt(mean + jnp.asarray(eps, x.dtype)), jnp.nan)
+    return x * root * weight.reshape((1,) * (x.ndim - 1) + weight.shape), root
+
+
+def quantize(y: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """int8 codes and scale of each row; a row that is not finite gets zeros and NaN."""
+    top = jnp.maximum(jnp.max(jnp.abs(y), axis=-1, keepdims=True), jnp.asarray(FLOOR, y.dtype))
+    # The maximum of a row passes over NaN in some of XLA's loops; a sum does not.
+    good = jnp.isfinite(top) & (jnp.sum(y * jnp.zeros_like(y), axis=-1, keepdims=True) == 0)
+    rounded = jnp.clip(jnp.round(y * (jnp.asarray(127, y.dtype) / top)), -128, 127)
+    codes = jnp.where(good, rounded, jnp.zeros_like(rounded)).astype(jnp.int8)
+    return codes, jnp.where(good, top / jnp.asarray(127, y.dtype), jnp.nan)
+
+
+def ternary_matmul_int32(x: jax.Array, packed: PackedTernary) -> jax.Array:
+    """x [M, K] int8 @ w in int32, exact for K up to 2^24."""
+    few = x.shape[0] <= tuning.blocks("ternary", "xla")["few_rows"]
+    if few:
+        packed = packed.with_layout("rows")
+    x = jnp.pad(x, ((0, 0), (0, packed.filled - packed.rows)))
+    if few:
+        out = lax.platform_dependent(x, packed, cpu=_few_rows, default=_unpacked)
+    else:
+        out = _unpacked(x, packed)
+    return out[:, : packed.columns]
+
+
+def int8_matmul(x: jax.Array, w: jax.Array) -> jax.Array:
+    """x @ w of int8 in int32. One row takes a scalar loop on CPU, two take a library: pad."""
+    rows = x.shape[0]
+    if rows == 1:
+        x = jnp.pad(x, ((0, 1), (0, 0)))
+    return jnp.matmul(x, w, preferred_element_type=jnp.int32)[:rows]
+
+
+def _unpacked(x: jax.Array, packed: PackedTernary) -> jax.Array:
+    return int8_matmul(x, unpack_filled(packed))
+
+
+def _few_rows(x: jax.Array, packed: PackedTernary) -> jax.Array:
+    """Each row of x over all weights; M is part of the program, which grows with it."""
+    codes = packed.codes
+    tiles, blocks = codes.shape[:2]
+    m = x.shape[0]
+    slabs = x.astype(jnp.int16).reshape(m, tiles, 4, BYTES)
+
+    def all_rows(_: jax.Array, parts: list[jax.Array]) -> list[jax.Array]:
+        return [_tile_sums(slabs[row], codes) for row in range(len(parts))]
+
+    # A loop that runs once, unless every activation is zero. What it hands over is in memory as it
+    # is; without it XLA puts these products into the loop of the sum over tiles below, which is
+    # then not one of 16-bit vectors any more (17 times slower).
+    once = jnp.any(x != 0).astype(jnp.int32)
+    parts = [jnp.zeros((tiles, blocks, 1, TILE), jnp.int16)] * m
+    parts = lax.fori_loop(np.int32(0), once, all_rows, parts)
+    sums = [jnp.sum(part, axis=0, dtype=jnp.int32).reshape(blocks * TILE) for part in parts]
+    return jnp.stack(sums) - jnp.sum(x, axis=1, keepdims=True, dtype=jnp.int32)
+
+
+def _tile_sums(slabs: jax.Array, codes: jax.Array) -> jax.Array:
+    """sum over a tile's 128 rows of x (w + 1): int16 [K/128, N/128, 1, 128].
+
+    Every value has the one shape: reshaping between makes XLA pass the shift counts as variables,
+    whose shifts are then branches.
+    """
+    tiles, blocks = codes.shape[:2]
+    shape = (tiles, blocks, 1, TILE)
+
+    def all_of(value: int) -> jax.Array:
+        return lax.full(shape, value, jnp.int16)
+
+    def x_of(j: int, r: int) -> jax.Array:
+        column = lax.squeeze(lax.slice(slabs, (0, j, r), (tiles, j + 1, r + 1)), (1, 2))
+        return lax.broadcast_in_dim(column, shape, (0,))
+
+    sums = [all_of(0)] * 4
+    for r in range(BYTES):
+        low = lax.slice_in_dim(codes, r, r + 1, axis=2).astype(jnp.int16)
+        high = lax.shift_right_logical(low, all_of(4))
+        for j, part in enumerate((low, low, high, high)):
+            # A code of the odd slabs is left at four times its value: 32 products of at most
+            # 8 * 128 just fit, and one shift at the end serves them all.
+            sums[j] += (part & all_of(12 if j % 2 else 3)) * x_of(j, r)
+    quarters = [lax.shift_right_arithmetic(sums[j], all_of(2)) for j in (1, 3)]
+    return sums[0] + sums[2] + quarters[0] + quarters[1]
