@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu as pltpu
 
+from kernels_pallas.gated_linear_attention import mosaic_gates
 from kernels_pallas.gated_linear_attention import mosaic_tpu_blocks as blocks
 from kernels_pallas.gated_linear_attention.mosaic_tpu_backward import backward
 from kernels_pallas.gated_linear_attention.mosaic_tpu_chunk import (
@@ -73,10 +74,10 @@ def forward(
     """
     del intra
     (batch, time, heads, width), values = q.shape, v.shape[-1]
-    kind = blocks.gate_kind(log_decay, segments)
+    kind = mosaic_gates.gate_kind(log_decay, segments)
     chunk = blocks.chunk_of(time, chunk_size)
-    gates = blocks.full_gates(log_decay, segments, q.shape)
-    q, k, v, gates = blocks.whole_chunks((q, k, v, gates), chunk)
+    gates = mosaic_gates.full_gates(log_decay, segments, q.shape)
+    q, k, v, gates = mosaic_gates.whole_chunks((q, k, v, gates), chunk)
     walk = blocks.Blocks(batch, heads, q.shape[1] // chunk, chunk)
     out, state = walk.call(
         functools.partial(_kernel, kind=kind, scale=scale),

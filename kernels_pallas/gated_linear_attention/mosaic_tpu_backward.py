@@ -9,10 +9,11 @@ import jax.numpy as jnp
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu as pltpu
 
+from kernels_pallas.gated_linear_attention import mosaic_gates
 from kernels_pallas.gated_linear_attention import mosaic_tpu_blocks as blocks
+from kernels_pallas.gated_linear_attention.mosaic_gates import NONE
 from kernels_pallas.gated_linear_attention.mosaic_tpu_chunk import (
     NN,
-    NONE,
     NT,
     TN,
     decayed,
@@ -58,10 +59,10 @@ def backward(
     """
     del intra
     batch, time, heads, _ = q.shape
-    kind = blocks.gate_kind(log_decay, segments)
+    kind = mosaic_gates.gate_kind(log_decay, segments)
     chunk = blocks.chunk_of(time, chunk_size)
-    gates = blocks.full_gates(log_decay, segments, q.shape)
-    q, k, v, d_out, gates = blocks.whole_chunks((q, k, v, d_out, gates), chunk)
+    gates = mosaic_gates.full_gates(log_decay, segments, q.shape)
+    q, k, v, d_out, gates = mosaic_gates.whole_chunks((q, k, v, d_out, gates), chunk)
     walk = blocks.Blocks(batch, heads, q.shape[1] // chunk, chunk)
     states = _states(walk, kind, interpret, k, v, gates, initial_state)
     dq, dk, dv, d_gates, d_initial = _walk_back(
@@ -77,23 +78,8 @@ def backward(
         states,
         d_final,
     )
-    d_log_decay = _as_given(d_gates, log_decay, segments, time)
+    d_log_decay = mosaic_gates.as_given(d_gates, log_decay, segments, time)
     return dq[:, :time], dk[:, :time], dv[:, :time], d_log_decay, d_initial
-
-
-def _as_given(
-    d_gates: jax.Array | None,
-    log_decay: jax.Array | None,
-    segments: jax.Array | None,
-    time: int,
-) -> jax.Array | None:
-    """The gradient in the shape and dtype of `log_decay`; a gate hidden by a restart gets zero."""
-    if log_decay is None or d_gates is None:
-        return None
-    found = d_gates[:, :time]
-    if segments is not None:
-        found = jnp.where(blocks.starts(segments, found.ndim), 0.0, found)
-    return (found.sum((0, 1)) if log_decay.ndim == 1 else found).astype(log_decay.dtype)
 
 
 def _states(walk, kind, interpret, k, v, gates, initial_state):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -11,7 +11,7 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu as pltpu
 
 from kernels_pallas import dispatch, tuning
-from kernels_pallas.gated_linear_attention.mosaic_tpu_chunk import CHANNEL, NONE, ROW
+from kernels_pallas.gated_linear_attention.mosaic_gates import CHANNEL, NONE
 
 LANES = 128
 FEWEST = 16
@@ -128,51 +128,3 @@ def chunk_of(tokens: int, chunk_size: int) -> int:
     """Tokens of a chunk: what was asked, at most what is tuned, and no more than there are."""
     most = tuning.blocks("gated_linear_attention", "mosaic_tpu", dispatch.current_target().kind)
     return min(chunk_size, most["chunk"], max(FEWEST, 1 << (tokens - 1).bit_length()))
-
-
-def whole_chunks(arrays: Sequence[jax.Array | None], chunk: int) -> list[Any]:
-    """[B, T, ...] with zeros after the last token up to whole chunks: they change no state."""
-
-    def padded(array: jax.Array | None) -> jax.Array | None:
-        if array is None:
-            return None
-        spare = -array.shape[1] % chunk
-        return jnp.pad(array, [(0, spare if axis == 1 else 0) for axis in range(array.ndim)])
-
-    return [padded(array) for array in arrays]
-
-
-def gate_kind(log_decay: jax.Array | None, segments: jax.Array | None) -> str:
-    """Which of CHANNEL, ROW and NONE the kernel sees."""
-    if log_decay is None:
-        return NONE if segments is None else ROW
-    return CHANNEL if log_decay.ndim == 4 else ROW
-
-
-def full_gates(
-    log_decay: jax.Array | None, segments: jax.Array | None, shape: tuple[int, ...]
-) -> jax.Array | None:
-    """Gates for every token [B, T, H, ...]; one that forgets all stands where a segment starts.
-
-    Args:
-        log_decay: [B, T, H, K], [B, T, H], [H] or None.
-        segments: number of each token's segment [B, T], or None.
-        shape: of q.
-    """
-    if log_decay is None:
-        if segments is None:
-            return None
-        log_decay = jnp.zeros(shape[:3], jnp.float32)
-    if log_decay.ndim == 1:
-        log_decay = jnp.broadcast_to(log_decay, shape[:3])
-    if segments is None:
-        return log_decay
-    return jnp.where(
-        starts(segments, log_decay.ndim), jnp.array(-jnp.inf, log_decay.dtype), log_decay
-    )
-
-
-def starts(segments: jax.Array, ndim: int) -> jax.Array:
-    """Where the state restarts from zero, with axes of one up to `ndim`."""
-    found = jnp.pad(segments[:, 1:] != segments[:, :-1], ((0, 0), (1, 0)))
-    return jnp.expand_dims(found, range(2, ndim))

@@ -19,11 +19,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.experimental.pallas import tpu as pltpu
 
-NEVER = -1e30
-"""A log decay that forgets everything, finite so that sums of it stay numbers."""
-
-CHANNEL, ROW, NONE = "channel", "row", "none"
-"""A gate for every channel, one for every row, none."""
+from kernels_pallas.gated_linear_attention.mosaic_gates import CHANNEL, NEVER
 
 NN, NT, TN = ((1,), (0,)), ((1,), (1,)), ((0,), (0,))
 """Which axes of two matrices a product sums over: a b, a b^T, a^T b."""
