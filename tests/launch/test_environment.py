@@ -67,10 +67,11 @@ def test_what_serves_the_tests_serves_the_lab(checkout, monkeypatch, capsys):
 
 
 def test_peers_are_installed_by_exact_version_with_pip(tmp_path):
-    first, second = environment.steps("parity", tmp_path / "python", "uv")
-    assert first[0] == second[0] == str(tmp_path / "python")
+    first, second, third = environment.steps("parity", tmp_path / "python", "uv")
+    assert first[0] == second[0] == third[0] == str(tmp_path / "python")
     assert first[-1] == "torch==2.13.0"
-    assert all("==" in package for package in environment.PEERS)
+    assert all("==" in package for package in environment.PEERS + environment.PEER_FILES)
+    assert "--no-deps" in third
     assert "torch==2.13.0" in second
 
 

@@ -37,6 +37,8 @@ SERVED_BY = {"lab": ("lab", "test")}
 # Torch by its exact version and first, so that no later step can choose another build of it.
 PEER_FIRST = ["torch==2.13.0"]
 PEERS = ["diffusers==0.42.1", "transformers==5.23.0"]
+# Alone, for its reference functions are read file by file; as a package it wants Triton.
+PEER_FILES = ["fla-core==0.6.0"]
 # What compiles kernels: jax as pinned in constraints.txt with the TPU's compiler; then, without
 # the libraries that only running needs, XLA's compiler for NVIDIA GPUs of the same version as jax,
 # and ptxas, which reports registers and spills.
@@ -97,7 +99,7 @@ def python_of(folder: Path) -> Path:
 def digest(purpose: str) -> str:
     """What the environment for `purpose` is made from: its stamp is stale when this changes."""
     state = hashlib.sha256(repr((purpose, sorted(PURPOSES[purpose].items()))).encode())
-    state.update(repr((PEER_FIRST, PEERS)).encode() if purpose == "parity" else b"")
+    state.update(repr((PEER_FIRST, PEERS, PEER_FILES)).encode() if purpose == "parity" else b"")
     if purpose == "kernels":
         state.update(repr((COMPILER, GPU_COMPILERS, PTXAS)).encode())
     for name in ("pyproject.toml", "constraints.txt"):
@@ -125,6 +127,7 @@ def steps(purpose: str, python: Path, uv: str | None) -> list[list[str]]:
         return [
             [*pip, *PEER_FIRST],
             [*pip, *limits, *PEER_FIRST, *PEERS, "-e", target],
+            [*pip, "--no-deps", *PEER_FILES],
         ]
     if uv:
         pip = [uv, "pip", "install", "--quiet", "--python", str(python)]
