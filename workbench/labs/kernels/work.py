@@ -96,7 +96,8 @@ def _scheme(knobs: Kernel) -> str:
 
 
 def _gated_recurrence(knobs: Kernel) -> Work:
-    from kernels_pallas.gated_recurrence import cost, gated_recurrence
+    from kernels_pallas import gated_recurrence
+    from kernels_pallas.gated_recurrence import cost
 
     shape = (knobs.batch, knobs.tokens, knobs.width)
 
@@ -121,9 +122,8 @@ def _gated_recurrence(knobs: Kernel) -> Work:
 
 
 def _ternary_matmul(knobs: Kernel) -> Work:
-    from kernels_pallas.ternary import cost
-
     from kernels_pallas import pack_ternary, ternary_matmul
+    from kernels_pallas.ternary import cost
 
     def draw() -> list[Any]:
         import jax
@@ -140,7 +140,7 @@ def _ternary_matmul(knobs: Kernel) -> Work:
     return Work(
         op=knobs.op,
         setting=f"{knobs.rows} × {knobs.inputs} by {knobs.inputs} × {knobs.outputs}",
-        cost=cost.matmul(knobs.rows, knobs.inputs, knobs.outputs),
+        cost=cost.ternary_matmul(knobs.rows, knobs.inputs, knobs.outputs),
         arithmetic="int8",
         draw=draw,
         call=call,
