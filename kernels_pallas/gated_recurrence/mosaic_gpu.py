@@ -339,6 +339,6 @@ def _plan(
     stages = max(1, min(sizes["stages"], sizes["memory"] // stage))
     wanted = 1
     if batch * slices < sizes["enough"]:
-        wanted = min(sizes["programs"] // (batch * slices), tiles)
+        wanted = max(1, min(sizes["programs"] // (batch * slices), tiles))
     pieces = max(count for count in range(1, wanted + 1) if tiles % count == 0)
     return Walk(batch, pieces, tiles // pieces, steps, slices, lanes, stages, reverse), fit

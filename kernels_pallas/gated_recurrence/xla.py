@@ -1,6 +1,6 @@
 """The gated recurrence in plain XLA: in place on a CPU, by halves in parallel elsewhere.
 
-On a CPU one loop that writes each state over its input keeps up with memory, whatever the width;
+On a CPU one loop that writes states where they belong keeps up with memory, whatever the width;
 elsewhere a loop costs a kernel launch for each step, and log T passes over the arrays cost less.
 """
 
@@ -52,40 +52,38 @@ def _loop(decay: jax.Array, x: jax.Array, initial: jax.Array, *, reverse: bool) 
     steps = x.shape[1]
 
     def step(number: jax.Array, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        h, rows = carry
+        h, out = carry
         t = steps - 1 - number if reverse else number
-        h = _row(decay, t, h) * h + _row(rows, t, h)
-        return h, _put(rows, t, h)
+        h = _row(decay, t, h) * h + _row(x, t, h)
+        return h, lax.dynamic_update_index_in_dim(out, h.astype(x.dtype), t, 1)
 
-    return lax.fori_loop(0, steps, step, (initial, x))[1]
+    # Each step only writes to the output. Where a loop also reads what it writes, XLA may copy the
+    # whole array in every step.
+    return lax.fori_loop(0, steps, step, (initial, lax.empty(x.shape, x.dtype)))[1]
 
 
 def _loop_backward(
     decay: jax.Array, states: jax.Array, initial: jax.Array, out_grad: jax.Array, *, reverse: bool
 ) -> Gradients:
-    steps = states.shape[1]
-    last = steps - 1
+    last = states.shape[1] - 1
 
-    def step(number: jax.Array, carry: Gradients) -> Gradients:
-        grad, dx, df = carry
+    def step(number: jax.Array, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        g, out = carry
         t = number if reverse else last - number
-        before = t + 1 if reverse else t - 1
-        grad = grad + _row(dx, t, grad)
-        outside = before > last if reverse else before < 0
-        h = jnp.where(outside, initial, _row(states, jnp.clip(before, 0, last), grad))
-        return _row(df, t, grad) * grad, _put(dx, t, grad), _put(df, t, grad * h)
+        # The step after the last has no gradient, so its decay may be that of any step.
+        after = jnp.clip(t - 1 if reverse else t + 1, 0, last)
+        g = _row(decay, after, g) * g + _row(out_grad, t, g)
+        return g, lax.dynamic_update_index_in_dim(out, g.astype(states.dtype), t, 1)
 
-    start = jnp.zeros_like(initial), out_grad, decay
-    grad, dx, df = lax.fori_loop(0, steps, step, start)
-    return df, dx, grad
+    start = jnp.zeros_like(initial), lax.empty(states.shape, states.dtype)
+    g, dx = lax.fori_loop(0, last + 1, step, start)
+    before = _shifted(states.astype(g.dtype), initial, reverse)
+    first = decay[:, -1 if reverse else 0].astype(g.dtype)
+    return (dx.astype(g.dtype) * before).astype(decay.dtype), dx, first * g
 
 
 def _row(array: jax.Array, t: jax.Array, like: jax.Array) -> jax.Array:
     return lax.dynamic_index_in_dim(array, t, 1, keepdims=False).astype(like.dtype)
-
-
-def _put(array: jax.Array, t: jax.Array, row: jax.Array) -> jax.Array:
-    return lax.dynamic_update_index_in_dim(array, row.astype(array.dtype), t, 1)
 
 
 def _halves(decay: jax.Array, x: jax.Array, initial: jax.Array, *, reverse: bool) -> jax.Array:
