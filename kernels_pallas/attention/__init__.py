@@ -35,7 +35,7 @@ def attention(
 
     Query i stands at position p = i + S - T among the keys: the queries are the last T. A query
     that sees no key gives zero. Each form has a gradient for q, k, v and bias that keeps no scores
-    where they are many (on a CPU, from a million on).
+    where they are many (on a CPU, from four million on).
 
     Args:
         q: queries [B, T, H, D].

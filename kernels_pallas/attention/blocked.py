@@ -100,7 +100,8 @@ def _forward(q: Any, k: Any, v: Any, bias: Any, segments: Any, cut: Tiles) -> An
             q_rows = lax.dynamic_slice_in_dim(q_tile, row, cut.rows, axis=3)
             k_seen, v_seen = (some_keys(a, start, stripe) for a in (k_tile, v_tile))
             found = blocks.scores(q_rows, k_seen, place, row, start, stripe)
-            return softmax_product(found, v_seen, blocks.hidden)
+            rows_and_sums = softmax_product(found, v_seen, blocks.hidden)
+            return [unfolded(array, q.shape[2]) for array in rows_and_sums]
 
         found = [
             lax.map(functools.partial(block, stripe), blocks.starts(stripe))
@@ -127,34 +128,36 @@ def _backward(cut: Tiles, saved: Any, d_out: jax.Array) -> Any:
         def block(stripe: Stripe, carry: Any, row: Any) -> Any:
             d_k, d_v, d_bias = carry
             start = blocks.first_key(stripe, row)
-            q_rows, d_rows, logsums, inners = (
-                lax.dynamic_slice_in_dim(a, row, cut.rows, axis=3) for a in row_tiles
-            )
+            slices = [lax.dynamic_slice_in_dim(a, row, cut.rows, axis=3) for a in row_tiles]
+            q_rows, d_rows, logsums, inners = (folded(a) for a in slices)
             k_seen, v_seen = (some_keys(a, start, stripe) for a in (k_tile, v_tile))
-            found = blocks.scores(q_rows, k_seen, place, row, start, stripe)
+            found = blocks.scores(slices[0], k_seen, place, row, start, stripe)
             weights = jnp.exp(found - logsums)
-            d_scores = weights * (product("bngre,bnse->bngrs", d_rows, v_seen) - inners)
+            d_scores = weights * (product("bnre,bnse->bnrs", d_rows, v_seen) - inners)
             if blocks.biases is not None:
-                d_bias = blocks.biases.added(d_bias, d_scores, place, row, start)
+                by_head = unfolded(d_scores, q.shape[2])
+                d_bias = blocks.biases.added(d_bias, by_head, place, row, start)
             weights, d_scores = weights.astype(v.dtype), d_scores.astype(q.dtype)
-            d_v = keys_added(d_v, product("bngrs,bngre->bnse", weights, d_rows), start)
-            d_k = keys_added(d_k, product("bngrs,bngrd->bnsd", d_scores, q_rows), start)
-            d_q = product("bngrs,bnsd->bngrd", d_scores, k_seen) * cut.scale
-            return (d_k, d_v, d_bias), d_q.astype(q.dtype)
+            # Products that would transpose a tile of weights transpose the rows instead.
+            d_v = keys_added(d_v, product("bnre,bnrs->bnes", d_rows, weights), start)
+            d_k = keys_added(d_k, product("bnrd,bnrs->bnds", q_rows, d_scores), start)
+            d_q = product("bnrs,bnsd->bnrd", d_scores, k_seen) * cut.scale
+            return (d_k, d_v, d_bias), unfolded(d_q, q.shape[2]).astype(q.dtype)
 
-        d_k, d_v = (jnp.zeros(a.shape, wide) for a in (k_tile, v_tile))
+        d_k, d_v = (jnp.zeros(jnp.swapaxes(a, 2, 3).shape, wide) for a in (k_tile, v_tile))
         found = []
         for stripe in blocks.stripes:
             step = functools.partial(block, stripe)
             reach = None if stripe.slides else stripe.keys
-            carry = (d_k[:, :, :reach], d_v[:, :, :reach], d_bias)
+            carry = (d_k[..., :reach], d_v[..., :reach], d_bias)
             (more_k, more_v, d_bias), d_q = lax.scan(step, carry, blocks.starts(stripe))
             d_k, d_v = (
-                lax.dynamic_update_slice_in_dim(all_keys, part, 0, axis=2)
+                lax.dynamic_update_slice_in_dim(all_keys, part, 0, axis=3)
                 for all_keys, part in ((d_k, more_k), (d_v, more_v))
             )
             found.append(d_q)
-        return d_bias, (jnp.concatenate(found), d_k.astype(k.dtype), d_v.astype(v.dtype))
+        d_k, d_v = (jnp.swapaxes(a, 2, 3).astype(k.dtype) for a in (d_k, d_v))
+        return d_bias, (jnp.concatenate(found), d_k, d_v)
 
     zeros: Any = None if blocks.biases is None else jnp.zeros(blocks.biases.array.shape, wide)
     operands = (places(q.shape, cut), *(split(a, cut) for a in (k, v)), *rows)
@@ -171,13 +174,13 @@ def softmax_product(scores: jax.Array, v: jax.Array, hidden: bool) -> tuple[jax.
     """exp(S - max) v / sum: dividing after the product, [T, E] values instead of [T, S].
 
     Args:
-        scores: [b, n, g, r, s].
+        scores: [b, n, r, s].
         v: [b, n, s, e].
         hidden: whether a row may see nothing, which then is zero.
 
     Returns:
-        The rows, and the logarithm of their sums [b, n, g, r, 1], infinite where a row sees
-        nothing, so that exp(S - L) is zero there.
+        The rows [b, n, r, e], and the logarithm of their sums [b, n, r, 1], infinite where a row
+        sees nothing, so that exp(S - L) is zero there.
     """
     top = lax.stop_gradient(jnp.max(scores, axis=-1, keepdims=True))
     if hidden:  # keep inf - inf out of such a row
@@ -185,17 +188,36 @@ def softmax_product(scores: jax.Array, v: jax.Array, hidden: bool) -> tuple[jax.
     weights = jnp.exp(scores - top)
     total = jnp.sum(weights, axis=-1, keepdims=True)
     empty = total == 0
-    out = product("bngrs,bnse->bngre", weights.astype(v.dtype), v)
+    out = product("bnrs,bnse->bnre", weights.astype(v.dtype), v)
     out = out / (jnp.where(empty, 1, total) if hidden else total)
     return out, jnp.where(empty, jnp.inf, top + jnp.log(total))
 
 
 def scores(q: jax.Array, k: jax.Array, bias: jax.Array | None, seen: jax.Array | None) -> jax.Array:
-    """q k^T + bias, -inf where not seen: q [b, n, g, r, d] scaled, k [b, n, s, d]."""
-    found = product("bngrd,bnsd->bngrs", q, k)
+    """q k^T + bias, -inf where not seen, [b, n, g r, s].
+
+    Args:
+        q: scaled [b, n, g, r, d].
+        k: [b, n, s, d].
+        bias, seen: [b, n, g, r, s], any axis 1.
+    """
+    full = (*q.shape[:4], k.shape[2])
+    found = product("bnrd,bnsd->bnrs", folded(q), k)
     if bias is not None:
-        found = found + jnp.broadcast_to(bias, found.shape).astype(found.dtype)
-    return found if seen is None else jnp.where(seen, found, -jnp.inf)
+        found = found + folded(jnp.broadcast_to(bias, full)).astype(found.dtype)
+    if seen is not None:
+        found = jnp.where(folded(jnp.broadcast_to(seen, full)), found, -jnp.inf)
+    return found
+
+
+def folded(array: jax.Array) -> jax.Array:
+    """[b, n, g, r, d] as [b, n, g r, d]: an axis more costs XLA's loops on a CPU dearly."""
+    return array.reshape(*array.shape[:2], -1, array.shape[-1])
+
+
+def unfolded(array: jax.Array, share: int) -> jax.Array:
+    """[b, n, g r, d] as [b, n, g, r, d]."""
+    return array.reshape(*array.shape[:2], share, -1, array.shape[-1])
 
 
 def product(axes: str, a: jax.Array, b: jax.Array) -> jax.Array:

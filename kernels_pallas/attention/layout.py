@@ -72,9 +72,9 @@ def some_keys(array: jax.Array, start: jax.Array, stripe: Stripe) -> jax.Array:
 
 
 def keys_added(total: jax.Array, part: jax.Array, start: jax.Array | int) -> jax.Array:
-    """`total` with `part` added to its keys from `start` on."""
-    old = lax.dynamic_slice_in_dim(total, start, part.shape[2], axis=2)
-    return lax.dynamic_update_slice_in_dim(total, old + part, start, axis=2)
+    """`total` [b, n, d, s] with `part` added to its keys from `start` on."""
+    old = lax.dynamic_slice_in_dim(total, start, part.shape[3], axis=3)
+    return lax.dynamic_update_slice_in_dim(total, old + part, start, axis=3)
 
 
 class Biases:

@@ -63,4 +63,4 @@ def _plain(
     scaled = q * jnp.asarray(cut.scale, q.dtype)
     scores = blocked.scores(scaled, k, bias, seen)
     hidden = not (bias is None and segments is None and cut.window is None)
-    return blocked.softmax_product(scores, v, hidden)[0]
+    return blocked.unfolded(blocked.softmax_product(scores, v, hidden)[0], q.shape[2])

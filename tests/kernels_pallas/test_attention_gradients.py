@@ -53,6 +53,9 @@ SHAPES = [
 ]
 
 
+MORE_AXES = [(1, 1, 1, 1), (0, 1, 1, 1), (0, 0, 0, 1)]
+
+
 @pytest.mark.parametrize("tiled", [True, False])
 @pytest.mark.parametrize(("shape", "options"), SHAPES)
 def test_of_q_k_and_v(shape, options, tiled, monkeypatch) -> None:
@@ -61,11 +64,13 @@ def test_of_q_k_and_v(shape, options, tiled, monkeypatch) -> None:
     check(*inputs(*shape), 1e-5, **options)
 
 
-@pytest.mark.parametrize("axes", [(1, 1, 1, 1), (0, 1, 1, 1), (1, 0, 1, 1), (0, 0, 0, 1)])
+@pytest.mark.parametrize(
+    "axes",
+    [(1, 0, 1, 1), *(pytest.param(a, marks=pytest.mark.slow) for a in MORE_AXES)],
+)
 def test_of_bias(axes, monkeypatch) -> None:
     monkeypatch.setattr(tuning, "blocks", lambda *_: SMALL)
     given, d_out = inputs(4, 40, 50, 4, 2, 8, 6, bias=axes)
-    check(given, d_out, 1e-5)
     check(given, d_out, 1e-5, causal=True, window=30)
 
 
@@ -87,11 +92,13 @@ def test_in_float64(monkeypatch) -> None:
         check(given, d_out, 1e-13, causal=True)
 
 
+@pytest.mark.slow
 def test_in_bfloat16(monkeypatch) -> None:
     monkeypatch.setattr(tuning, "blocks", lambda *_: SMALL)
     check(*inputs(1, 70, 70, 2, 1, 32, 16, dtype=jnp.bfloat16), 1e-2, causal=True)
 
 
+@pytest.mark.slow
 def test_of_a_gradient(monkeypatch) -> None:
     monkeypatch.setattr(tuning, "blocks", lambda *_: SMALL)
     (q, k, v), _ = inputs(1, 40, 40, 1, 1, 4, 4)
@@ -109,6 +116,7 @@ def test_of_a_gradient(monkeypatch) -> None:
     np.testing.assert_allclose(twice("xla"), twice("reference"), rtol=0, atol=2e-5)
 
 
+@pytest.mark.slow
 def test_under_vmap(monkeypatch) -> None:
     monkeypatch.setattr(tuning, "blocks", lambda *_: SMALL)
     (q, k, v), d_out = inputs(3, 40, 40, 2, 1, 4, 4)
