@@ -54,7 +54,9 @@ SCHEMES = {
         lambda c, k: (_levels(_block(c)) + 2) * _block(c) * k,
         lambda c, k: (_levels(_block(c)) + 2) * k,
     ),
-    "levels": _Scheme(lambda c, k: (_levels(c) + 1) * c * k, lambda c, k: 0, lambda c, k: k),
+    "levels": _Scheme(
+        lambda c, k: (_levels(c) + 1) * c * k, lambda c, k: 0, lambda c, k: (_levels(c) + 2) * k
+    ),
 }
 """No gates; one for all channels; per channel as `intra` names them; the way of "auto" for strong
 gates; and that without sub-blocks, its sums no products, as the TPU form has it."""
@@ -117,6 +119,30 @@ def backward(
         macs=padded * macs,
         bytes_moved=tokens * (read + written) + states,
         transcendentals=2 * padded * at.exponentials(chunk, key_width),
+    )
+
+
+def states(
+    q_shape: Sequence[int],
+    value_width: int,
+    *,
+    scheme: str = "one_level",
+    chunk: int = 32,
+    size: int = 4,
+    gate_size: int = 4,
+) -> Cost:
+    """The first pass of `backward` alone: the states that enter the chunks, written to memory.
+
+    Args:
+        q_shape, value_width, scheme, chunk, size, gate_size: as for `forward`.
+    """
+    heads, tokens, padded, key_width = _counts(q_shape, chunk)
+    state, gates = key_width * value_width, _gates(scheme, key_width)
+    read = (key_width + value_width) * size + gates * gate_size
+    return Cost(
+        macs=padded * state,
+        bytes_moved=tokens * read + 4 * state * (padded // chunk) + 4 * heads * state,
+        transcendentals=padded * SCHEMES[scheme].exponentials(chunk, key_width),
     )
 
 

@@ -14,6 +14,9 @@ NEVER = -1e30
 CHANNEL, ROW, NONE = "channel", "row", "none"
 """A gate for every channel, one for every row, none."""
 
+SCHEMES = {CHANNEL: "levels", ROW: "masked", NONE: "none"}
+"""What `cost` calls the way in which the Pallas forms make scores."""
+
 
 def whole_chunks(arrays: Sequence[jax.Array | None], chunk: int) -> list[Any]:
     """[B, T, ...] with zeros after the last token up to whole chunks: they change no state."""

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu as pltpu
 
-from kernels_pallas.gated_linear_attention import mosaic_gates
+from kernels_pallas.gated_linear_attention import cost, mosaic_gates
 from kernels_pallas.gated_linear_attention import mosaic_tpu_blocks as blocks
 from kernels_pallas.gated_linear_attention.mosaic_tpu_backward import backward
 from kernels_pallas.gated_linear_attention.mosaic_tpu_chunk import (
@@ -81,6 +81,7 @@ def forward(
     walk = blocks.Blocks(batch, heads, q.shape[1] // chunk, chunk)
     out, state = walk.call(
         functools.partial(_kernel, kind=kind, scale=scale),
+        walk.cost(cost.forward, kind, q, v),
         in_specs=[
             walk.token_spec(width),
             walk.token_spec(width),

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu as pltpu
 
-from kernels_pallas.gated_linear_attention import mosaic_gates
+from kernels_pallas.costs import Cost
+from kernels_pallas.gated_linear_attention import cost, mosaic_gates
 from kernels_pallas.gated_linear_attention import mosaic_tpu_blocks as blocks
 from kernels_pallas.gated_linear_attention.mosaic_gates import NONE
 from kernels_pallas.gated_linear_attention.mosaic_tpu_chunk import (
@@ -87,6 +88,7 @@ def _states(walk, kind, interpret, k, v, gates, initial_state):
     width, values = k.shape[-1], v.shape[-1]
     return walk.call(
         functools.partial(_states_kernel, kind=kind),
+        walk.cost(cost.states, kind, k, v),
         in_specs=[
             walk.token_spec(width),
             walk.token_spec(values),
@@ -115,8 +117,10 @@ def _states_kernel(k_ref, v_ref, gates_ref, initial_ref, states_ref, state_ref, 
 def _walk_back(walk, kind, scale, interpret, q, k, v, d_out, gates, states, d_final):
     """dq, dk, dv, the gradient of the gates of every token, and of the initial state."""
     width, values = q.shape[-1], v.shape[-1]
+    both, first = (walk.cost(of, kind, q, v) for of in (cost.backward, cost.states))
     dq, dk, dv, d_gates, d_initial = walk.call(
         functools.partial(_kernel, kind=kind, scale=scale),
+        Cost(*(a - b for a, b in zip(both, first, strict=True))),
         in_specs=[
             walk.token_spec(width),
             walk.token_spec(width),

@@ -11,7 +11,8 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu as pltpu
 
 from kernels_pallas import dispatch, tuning
-from kernels_pallas.gated_linear_attention.mosaic_gates import CHANNEL, NONE
+from kernels_pallas.costs import Cost
+from kernels_pallas.gated_linear_attention.mosaic_gates import CHANNEL, NONE, SCHEMES
 
 LANES = 128
 FEWEST = 16
@@ -112,11 +113,17 @@ class Blocks(NamedTuple):
             return None if array is None else self.of_tokens(array, width)
         return array.reshape(self.batch, self.heads, -1).swapaxes(1, 2)
 
-    def call(self, kernel: Callable, **options: Any) -> Callable:
+    def cost(self, of: Callable[..., Cost], kind: str, q: jax.Array, v: jax.Array) -> Cost:
+        """What one of the functions in `cost` says of this walk."""
+        scheme, size = SCHEMES[kind], q.dtype.itemsize
+        return of(q.shape, v.shape[-1], scheme=scheme, chunk=self.chunk, size=size)
+
+    def call(self, kernel: Callable, cost: Cost, **options: Any) -> Callable:
         """`pallas_call` with this grid; heads are independent, chunks follow each other."""
         return pl.pallas_call(
             kernel,
             grid=(self.batch, self.heads, self.chunks),
+            cost_estimate=cost.estimate(),
             compiler_params=pltpu.CompilerParams(
                 dimension_semantics=("parallel", "parallel", "arbitrary")
             ),
