@@ -7,12 +7,17 @@ elsewhere a loop costs a kernel launch for each step, and log T passes over the 
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
 Gradients = tuple[jax.Array, jax.Array, jax.Array]
+
+FEW = 1 << 16
+"""Elements up to which the gradient of decay is formed in a CPU's loop: waking threads for a pass
+of its own takes longer. Above, that pass runs on all threads."""
 
 
 def forward(decay: jax.Array, x: jax.Array, initial: jax.Array, *, reverse: bool) -> jax.Array:
@@ -66,20 +71,31 @@ def _loop_backward(
     decay: jax.Array, states: jax.Array, initial: jax.Array, out_grad: jax.Array, *, reverse: bool
 ) -> Gradients:
     last = states.shape[1] - 1
+    inside = states.size <= FEW
 
-    def step(number: jax.Array, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        g, out = carry
+    def step(number: jax.Array, carry: tuple[jax.Array, list[jax.Array]]) -> Any:
+        g, outs = carry
         t = number if reverse else last - number
         # The step after the last has no gradient, so its decay may be that of any step.
-        after = jnp.clip(t - 1 if reverse else t + 1, 0, last)
-        g = _row(decay, after, g) * g + _row(out_grad, t, g)
-        return g, lax.dynamic_update_index_in_dim(out, g.astype(states.dtype), t, 1)
+        before, after = (t + 1, t - 1) if reverse else (t - 1, t + 1)
+        g = _row(decay, jnp.clip(after, 0, last), g) * g + _row(out_grad, t, g)
+        rows = [g]
+        if inside:
+            h = _row(states, jnp.clip(before, 0, last), g)
+            rows.append(g * jnp.where((before < 0) | (before > last), initial, h))
+        return g, [
+            lax.dynamic_update_index_in_dim(out, row.astype(out.dtype), t, 1)
+            for out, row in zip(outs, rows, strict=True)
+        ]
 
-    start = jnp.zeros_like(initial), lax.empty(states.shape, states.dtype)
-    g, dx = lax.fori_loop(0, last + 1, step, start)
-    before = _shifted(states.astype(g.dtype), initial, reverse)
+    outs = [lax.empty(states.shape, states.dtype), lax.empty(decay.shape, decay.dtype)]
+    start = jnp.zeros_like(initial), outs if inside else outs[:1]
+    g, (dx, *df) = lax.fori_loop(0, last + 1, step, start)
+    if not inside:
+        shifted = _shifted(states.astype(g.dtype), initial, reverse)
+        df = [(dx.astype(g.dtype) * shifted).astype(decay.dtype)]
     first = decay[:, -1 if reverse else 0].astype(g.dtype)
-    return (dx.astype(g.dtype) * before).astype(decay.dtype), dx, first * g
+    return df[0], dx, first * g
 
 
 def _row(array: jax.Array, t: jax.Array, like: jax.Array) -> jax.Array:

@@ -77,8 +77,12 @@ def test_features_of_any_rank():
     np.testing.assert_array_equal(gated_recurrence(*arrays[:2]).reshape(2, 7, 12), flat)
 
 
-def test_a_long_sequence_stays_exact():
-    assert_close(inputs((1, 4096, 8)), implementation="xla")
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_long_sequence_stays_exact(reverse):
+    """More elements than the loop takes the gradient of decay of."""
+    arrays = inputs((1, 4096, 20))
+    assert arrays[1].size > xla.FEW
+    assert_close(arrays, reverse=reverse, implementation="xla")
 
 
 def test_float64_stays_float64():
