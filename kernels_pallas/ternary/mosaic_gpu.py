@@ -1,9 +1,13 @@
 """Kernels for NVIDIA GPUs from Hopper on: norm with quantisation, and the ternary product.
 
 The product is taken the other way round, out^T = w^T x^T: codes go from shared memory into the
-registers that the tensor core's int8 product takes its first factor from, are shifted and masked
-there, and never written back. The bytes of the "columns" layout are in the order of those
-registers. Few rows of x then cost an instruction of 8 columns, not of 64 rows.
+registers that the tensor core's int8 product takes its first factor from, are masked there, and
+never written back. The bytes of the "columns" layout are in the order of those registers. Few rows
+of x then cost an instruction of 8 columns, not of 64 rows.
+
+A masked byte is a code times 1, 4, 16 or 64, one operation for four weights; each has a sum of its
+own, brought back by one shift at the end. The highest two bits have their top bit turned over, so
+that 64 (code - 2) is what the signed byte says.
 """
 
 from __future__ import annotations
@@ -24,7 +28,13 @@ from kernels_pallas.ternary.reference import FLOOR
 
 SLAB = DEEP // 4
 """Rows of K in one product: 64 bytes, the least that a register operand of int8 may have."""
+ROWS = 64
+"""Columns of w in a program: the rows of one product."""
+MASKS = [np.uint8(3 << 2 * part).view(np.int8) for part in range(4)]
+TOP = np.uint8(128).view(np.int8)
 THREADS = 128
+DEEPEST = 1 << 18
+"""K up to which the sum of products of 64 times a code stays in int32."""
 WIDEST = 16384
 """Row width up to which a row's float32 values fit in one warpgroup's registers."""
 
@@ -38,7 +48,9 @@ def unfit_width(width: int) -> str:
 
 def unfit_matmul(rows: int, packed: PackedTernary) -> str:
     """Why the product cannot take these sizes; empty where it can."""
-    return f"K={packed.rows} is not a multiple of 128" if packed.rows % TILE else ""
+    if packed.rows % TILE:
+        return f"K={packed.rows} is not a multiple of 128"
+    return f"K={packed.rows} is above {DEEPEST}" if packed.rows > DEEPEST else ""
 
 
 def rms_norm_quantize(
@@ -47,7 +59,7 @@ def rms_norm_quantize(
     """int8 [M, K] and scale [M, 1] of x [M, K]: a warpgroup a row, which stays in registers."""
     rows, width = x.shape
     codes, scale = plgpu.kernel(
-        functools.partial(_norm_kernel, eps=eps),
+        functools.partial(_norm_kernel, eps=eps, interpret=interpret),
         out_type=[
             jax.ShapeDtypeStruct((rows, width), jnp.int8),
             jax.ShapeDtypeStruct((rows, THREADS), jnp.float32),
@@ -60,11 +72,22 @@ def rms_norm_quantize(
     return codes, scale[:, :1]
 
 
-def _norm_kernel(x_ref: Any, weight_ref: Any, codes_ref: Any, scale_ref: Any, *, eps: float):
+def _norm_kernel(
+    x_ref: Any, weight_ref: Any, codes_ref: Any, scale_ref: Any, *, eps: float, interpret: bool
+):
     row = lax.axis_index("row")
-    x = x_ref[row].astype(jnp.float32)
-    mean = jnp.sum(x * x) / x.shape[0]
-    y = x * lax.rsqrt(mean + eps) * weight_ref[...].astype(jnp.float32)
+    width = x_ref.shape[1]
+    vector = next(size for size in (4, 2, 1) if width % (THREADS * size) == 0)
+
+    def strided(values: jax.Array) -> jax.Array:
+        if interpret:
+            return values
+        return plgpu.layout_cast(values, plgpu.Layout.WG_STRIDED((width,), vec_size=vector))
+
+    x = strided(x_ref[row]).astype(jnp.float32)
+    gain = strided(weight_ref[...]).astype(jnp.float32)
+    mean = jnp.sum(x * x) / width
+    y = x * lax.rsqrt(mean + eps) * gain
     # A maximum passes over NaN; a sum does not. A mean beyond the float range is one too.
     spoiled = jnp.sum(y * 0.0) + mean * 0.0
     top = jnp.maximum(jnp.max(jnp.abs(y)), FLOOR)
@@ -92,70 +115,79 @@ def ternary_matmul_int32(
     m = x.shape[0]
     codes = packed.with_layout("columns").codes
     deep, columns = codes.shape[:2]
+    halves = columns * TILE // ROWS
     block = min(sizes["rows"], -(-m // 8) * 8)
     blocks = -(-m // block)
     x = jnp.pad(x, ((0, blocks * block - m), (0, deep * DEEP - packed.rows)))
-    wanted = max(1, sizes["ctas"] // (blocks * columns))
+    wanted = max(1, sizes["ctas"] // (blocks * halves))
     shares = max(size for size in range(1, min(deep, wanted) + 1) if deep % size == 0)
     kernel = plgpu.kernel(
         functools.partial(
-            _matmul_kernel, block, columns, deep // shares, sizes["stages"], interpret
+            _matmul_kernel, block, halves, deep // shares, sizes["stages"], interpret
         ),
-        out_type=jax.ShapeDtypeStruct((shares * columns * TILE, blocks * block), jnp.int32),
-        grid=(blocks, columns, shares),
+        out_type=jax.ShapeDtypeStruct((shares * halves * ROWS, blocks * block), jnp.int32),
+        grid=(blocks, halves, shares),
         grid_names=("rows", "columns", "share"),
         kernel_name="ternary_matmul",
         **_options(interpret),
     )
     found = kernel(x, lax.bitcast_convert_type(codes, jnp.int8).reshape(-1, SLAB))
     found = found.reshape(shares, columns * TILE, blocks * block)
-    return jnp.sum(found, axis=0, dtype=jnp.int32)[: packed.columns, :m].T
+    out = jnp.sum(found, axis=0, dtype=jnp.int32)[: packed.columns, :m].T
+    # The kernel's codes are w + 1 in the first three quarters of a tile, w - 1 in the last.
+    slabs = jnp.sum(x[:m].reshape(m, deep, 4, SLAB), axis=(1, 3), dtype=jnp.int32)
+    return out + (slabs[:, 3:] - jnp.sum(slabs[:, :3], axis=1, keepdims=True))
 
 
 def _matmul_kernel(
-    block: int, columns: int, steps: int, stages: int, interpret: bool, x_ref: Any, codes_ref: Any,
+    block: int, halves: int, steps: int, stages: int, interpret: bool, x_ref: Any, codes_ref: Any,
     out_ref: Any,
 ):  # fmt: skip
     i, j, share = (lax.axis_index(name) for name in ("rows", "columns", "share"))
+    first = share * steps
     swizzled = (plgpu.TilingTransform((8, SLAB)), plgpu.SwizzleTransform(SLAB))
 
     def in_registers(values: jax.Array, layout: Any) -> jax.Array:
         return values if interpret else plgpu.layout_cast(values, layout)
 
-    def step(_, x_s, codes_s, found):
+    def step(_, x_s, codes_s, sums):
         codes = in_registers(codes_s[...], plgpu.Layout.WGMMA_8BIT)
-        signs = [((codes >> np.int8(2 * p)) & np.int8(3)) - np.int8(1) for p in range(4)]
-        slabs = [x_s.at[:, pl.ds(p * SLAB, SLAB)] for p in range(4)]
+        parts = [codes & MASKS[part] for part in range(4)]
+        parts[3] = parts[3] ^ TOP
+        slabs = [x_s.at[:, pl.ds(part * SLAB, SLAB)] for part in range(4)]
         if interpret:
-            return sum(
-                (_dot(a, slab[...]) for a, slab in zip(signs, slabs, strict=True)), start=found
+            return tuple(
+                old + _dot(a, slab[...]) for old, a, slab in zip(sums, parts, slabs, strict=True)
             )
 
-        def products(accumulator):
-            for a, slab in zip(signs, slabs, strict=True):
+        def products(accumulators):
+            for accumulator, a, slab in zip(accumulators, parts, slabs, strict=True):
                 plgpu.wgmma(accumulator, a, plgpu.transpose_ref(slab, (1, 0)))
 
-        return pl.run_state(products)(plgpu.ACC.init(found))
+        return pl.run_state(products)(tuple(plgpu.ACC.init(old) for old in sums))
 
-    first = share * steps
-    found = plgpu.emit_pipeline(
+    zeros = in_registers(jnp.zeros((ROWS, block), jnp.int32), plgpu.Layout.WGMMA)
+    sums = plgpu.emit_pipeline(
         step,
         grid=(steps,),
         max_concurrent_steps=min(stages, steps),
         in_specs=[
             plgpu.BlockSpec((block, DEEP), lambda t: (i, first + t), transforms=swizzled),
             plgpu.BlockSpec(
-                (TILE, SLAB), lambda t: ((first + t) * columns + j, 0), transforms=swizzled
+                (ROWS, SLAB), lambda t: ((first + t) * halves + j, 0), transforms=swizzled
             ),
         ],
-        init_carry=in_registers(jnp.zeros((TILE, block), jnp.int32), plgpu.Layout.WGMMA),
+        init_carry=(zeros,) * 4,
     )(x_ref, codes_ref)
-    out_ref[pl.ds((share * columns + j) * TILE, TILE), pl.ds(i * block, block)] = found
+    found = sums[0]
+    for part in (1, 2, 3):
+        found = found + (sums[part] >> np.int32(2 * part))
+    out_ref[pl.ds((share * halves + j) * ROWS, ROWS), pl.ds(i * block, block)] = found
 
 
-def _dot(signs: jax.Array, x: jax.Array) -> jax.Array:
-    """w^T x^T for the interpreter, which has no product of registers."""
-    return lax.dot_general(signs, x, (((1,), (1,)), ((), ())), preferred_element_type=jnp.int32)
+def _dot(codes: jax.Array, x: jax.Array) -> jax.Array:
+    """codes x^T for the interpreter, which has no product of registers."""
+    return lax.dot_general(codes, x, (((1,), (1,)), ((), ())), preferred_element_type=jnp.int32)
 
 
 def _options(interpret: bool) -> dict[str, Any]:

@@ -13,7 +13,7 @@ FLOOR = 1e-5
 
 def wide(dtype: jnp.dtype) -> jnp.dtype:
     """The float type that sums are taken in."""
-    return jnp.promote_types(dtype, jnp.float32)
+    return jnp.dtype(jnp.float64 if dtype == jnp.float64 else jnp.float32)
 
 
 def rms_norm(x: jax.Array, weight: jax.Array, eps: float) -> jax.Array:
