@@ -12,8 +12,20 @@ import jax.numpy as jnp
 Product = Callable[..., jax.Array]
 """An einsum with its precision chosen."""
 
-exact_sums = functools.partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
-"""An einsum whose operands no device rounds: an error in an exponent is one in the result."""
+
+def exact_sums(spec: str, ones: jax.Array, gates: jax.Array) -> jax.Array:
+    """An einsum of one 0/1 matrix with the gates of each head, which no device rounds.
+
+    An error in an exponent is one in the result. The matrix is repeated for every head, which CPUs
+    multiply faster than heads side by side in one product and then apart again.
+
+    Args:
+        spec: as for einsum, the axis of the heads "n" left out of the matrix: "ij,njd->nid".
+        ones: the matrix.
+        gates: [n, ...].
+    """
+    repeated = jnp.broadcast_to(ones, (gates.shape[0], *ones.shape))
+    return jnp.einsum(f"n{spec}", repeated, gates, precision=jax.lax.Precision.HIGHEST)
 
 
 def accumulator(dtype: jax.typing.DTypeLike) -> jnp.dtype:

@@ -65,8 +65,9 @@ def _chunk(
     product, length = layout.product, layout.chunk
     below = at.visible & lower(length, -1, bool)[None]
     scores = jnp.where(at.visible, at.scheme.scores(at.q, at.k), 0)
-    d_scores = jnp.where(below, product("niv,njv->nij", d_out, at.v), 0)
-    d_self = jnp.sum(d_out * at.v, axis=-1, keepdims=True)
+    products = product("niv,njv->nij", d_out, at.v)
+    d_scores = jnp.where(below, products, 0)
+    d_self = jnp.diagonal(products, axis1=1, axis2=2)[..., None]
 
     d_v = product("nij,niv->njv", scores, d_out)
     d_v += product("njd,ndv->njv", at.k * at.write, d_state)
