@@ -1,0 +1,201 @@
+"""Ternary products from packed weights on this CPU beside dense ones, by turns in one process.
+
+As in decoding, every product reads another matrix: each side goes through copies of its weights
+that no cache holds. The peer is a dense product in its fastest form here: float32 in JAX or torch,
+bfloat16 or int8 in torch. The floor is the time that reading the packed bytes takes.
+
+python benchmarks/ternary_matmul_cpu.py [--tiny] [--repeats N] [--only SHAPE] [--threads all]
+
+Needs torch beside jax: `make test-parity` makes `.venv-parity`, which runs this where this Python
+has no torch.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from record import ROOT, Benchmark, Figure
+
+PARITY = ROOT / ".venv-parity" / "bin" / "python"
+NO_TORCH = "skipped: torch's forms, for torch is not here (make test-parity)"
+SHAPES = ((1024, 1024), (2048, 2048), (4096, 4096), (2816, 1024))
+BATCHES = (1, 8)
+STREAMED = 192 << 20
+"""Bytes of weights that each side goes through before it meets one again: several last caches."""
+LEAST_RATIO = 5.0
+ONE_FROM = 2048
+"""The target is for one row, from this size on."""
+Thunk = Callable[[], Any]
+
+
+def main() -> int:
+    """Every shape with one row and with eight."""
+    if find_spec("torch") is None and PARITY.exists() and Path(sys.executable) != PARITY:
+        return subprocess.run([str(PARITY), __file__, *sys.argv[1:]], check=False).returncode
+    names = ["x".join(map(str, shape)) for shape in SHAPES]
+    more = [
+        ("--repeats", {"type": int, "default": 9}),
+        ("--only", {"choices": names}),
+        ("--threads", {"choices": ("one", "all"), "default": "one"}),
+    ]
+    title = "Ternary products on a CPU beside dense ones"
+    bench, options = Benchmark.from_command(__file__, title, more=more)
+    if options.threads == "one" and hasattr(os, "sched_setaffinity"):
+        # Both sides on one core: jax counts the cores it may use when it is first imported.
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    bench.raw["threads"] = options.threads
+    if find_spec("torch") is None:
+        print(NO_TORCH)
+    streamed = 1 << 20 if bench.tiny else STREAMED
+    repeats = 2 if bench.tiny else options.repeats
+    speed = bandwidth(bench, streamed, repeats)
+    shapes = [s for s, name in zip(SHAPES, names, strict=True) if options.only in (None, name)]
+    for k, n in [(256, 256)] if bench.tiny else shapes:
+        for m in BATCHES:
+            compare(bench, m, k, n, speed, streamed, repeats)
+    bench.finish()
+    return 0
+
+
+def bandwidth(bench: Benchmark, streamed: int, repeats: int) -> float:
+    """Bytes a second that these threads read, by one product over more than the caches hold."""
+    import jax
+    import jax.numpy as jnp
+
+    from workbench.measure.timing import interleaved
+
+    row, array = jnp.ones((1, 1024)), jnp.ones((1024, streamed // 4096), jnp.float32)
+    total = jax.jit(jnp.matmul).lower(row, array).compile()
+    timing = interleaved({"read": lambda: total(row, array)}, repeats=max(3, repeats))["read"]
+    bench.add_timings({"reading": timing})
+    speed = array.nbytes / timing.low
+    bench.add(Figure("memory read, by a product with one row of float32", speed / 1e9, "GB/s"))
+    return speed
+
+
+def compare(
+    bench: Benchmark, m: int, k: int, n: int, speed: float, streamed: int, repeats: int
+) -> None:
+    """Times one shape by turns with the fastest dense form, and checks that ours is exact."""
+    import numpy as np
+
+    from workbench.measure.timing import interleaved
+
+    numbers = np.random.default_rng(0)
+    w = numbers.integers(-1, 2, (k, n)).astype(np.int8)
+    x = numbers.integers(-127, 128, (m, k)).astype(np.int8)
+    ternary, packed = ours(x, w, streamed)
+    peers = dense(x, w, streamed)
+    counts = {"ternary": ternary[1]} | {name: count for name, (_, count) in peers.items()}
+    search = interleaved({name: thunk for name, (thunk, _) in peers.items()}, repeats=2)
+    each = {name: timing.low / counts[name] for name, timing in search.items()}
+    peer = min(each, key=lambda name: each[name])
+    timed = interleaved({"ternary": ternary[0], peer: peers[peer][0]}, repeats=repeats)
+    name = f"{k} x {n}, {m} row{'s' if m > 1 else ''}"
+    bench.add_timings({f"{name}: {side}, all copies": one for side, one in timed.items()})
+    rounds = {s: np.array(timing.samples) / counts[s] for s, timing in timed.items()}
+    mine, other = rounds["ternary"], rounds[peer]
+    floor = packed / speed
+    bench.raw[name] = {
+        "copies": counts, "seconds by dense form": each, "fastest dense form": peer,
+        "packed bytes": packed, "floor": floor, "ns a weight": 1e9 * float(np.median(mine)) / k / n,
+    }  # fmt: skip
+    bench.add(spread(f"ternary, {name}", 1e3 * mine, "ms"))
+    bench.add(spread(f"dense ({peer}), {name}", 1e3 * other, "ms"))
+    wanted = LEAST_RATIO if m == 1 and min(k, n) >= ONE_FROM and not bench.tiny else None
+    bench.add(spread(f"{name}: dense time over ternary", other / mine, "×", at_least=wanted))
+    bench.add(spread(f"{name}: ternary time over its floor", mine / floor, "×"))
+
+
+def spread(name: str, samples: Any, unit: str, **target: Any) -> Figure:
+    """The median with the quartiles."""
+    import numpy as np
+
+    low, middle, high = (float(q) for q in np.quantile(samples, (0.25, 0.5, 0.75)))
+    return Figure(name, middle, unit, low, high, **target)
+
+
+def copies(nbytes: int, streamed: int) -> int:
+    """How many matrices of this size go beyond the caches."""
+    return max(2, -(-streamed // nbytes))
+
+
+def ours(x: Any, w: Any, streamed: int) -> tuple[tuple[Thunk, int], int]:
+    """One product with each packed copy, how many there are, and the bytes of one."""
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    from kernels_pallas import PackedTernary, pack_ternary, ternary_matmul, ternary_matmul_int32
+
+    packed = pack_ternary(jnp.asarray(w))
+    exact = x.astype(np.int64) @ w.astype(np.int64)
+    if not np.array_equal(ternary_matmul_int32(jnp.asarray(x), packed), exact):
+        raise AssertionError(f"the product {x.shape} {w.shape} is not exact")
+    count = copies(packed.nbytes, streamed)
+    codes = np.asarray(packed.codes)
+    stack = [PackedTernary(jnp.array(codes), *w.shape) for _ in range(count)]
+    rows, scale = jnp.asarray(x), jnp.ones((x.shape[0], 1), jnp.float32)
+    product = jax.jit(ternary_matmul).lower(rows, scale, packed).compile()
+
+    def run() -> Any:
+        return [product(rows, scale, one) for one in stack]
+
+    return (run, count), packed.nbytes
+
+
+def dense(x: Any, w: Any, streamed: int) -> dict[str, tuple[Thunk, int]]:
+    """The same with dense weights, in every form, each over copies of its own."""
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    wide = w.astype(np.float32)
+    count = copies(wide.nbytes, streamed)
+    rows = jnp.asarray(x, jnp.float32)
+    stack = [jnp.array(wide) for _ in range(count)]
+    product = jax.jit(jnp.matmul).lower(rows, stack[0]).compile()
+    found = {"float32, JAX": (lambda: [product(rows, one) for one in stack], count)}
+    if find_spec("torch") is None:
+        return found
+    import torch
+
+    from workbench.measure.device import threads_available
+
+    torch.set_num_threads(threads_available())
+    linear = torch.nn.functional.linear
+    for name, kind in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
+        given = torch.from_numpy(wide.T.copy()).to(kind)
+        found[f"{name}, torch"] = _torch(linear, torch.from_numpy(x).to(kind), given, streamed)
+    given = torch.from_numpy(w.T.copy())
+    found["int8, torch"] = _torch(_int8, torch.from_numpy(x), given, streamed)
+    return found
+
+
+def _int8(x: Any, w: Any) -> Any:
+    import torch
+
+    return torch._int_mm(x, w.T)
+
+
+def _torch(function: Callable[..., Any], x: Any, w: Any, streamed: int) -> tuple[Thunk, int]:
+    import torch
+
+    stack = [w.clone() for _ in range(copies(w.numel() * w.element_size(), streamed))]
+
+    def run() -> None:
+        with torch.inference_mode():
+            for one in stack:
+                function(x, one)
+
+    return run, len(stack)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
