@@ -26,6 +26,15 @@ def check(given, *, intra="auto", at_most=FP32):
         assert size <= at_most, f"{name}: {size}"
 
 
+def forward(given, **options):
+    """Out and the final state, compiled as one program."""
+    arrays, ids, *_ = here(given)
+    run = jax.jit(
+        lambda *a: gated_linear_attention(*a[:4], initial_state=a[4], segment_ids=ids, **options)
+    )
+    return run(*arrays)
+
+
 def test_reference_is_the_recurrence():
     given = draw(kind="channel", strength="middling", segments=True)
     arrays, ids, *_ = here(given)
@@ -88,8 +97,7 @@ def test_bfloat16(kind):
 @pytest.mark.parametrize("time", [1, 64, 200])
 def test_any_length(time):
     given = draw(batch=1, time=time, kind="scalar", strength="middling")
-    arrays, *_ = here(given)
-    out, final = gated_linear_attention(*arrays[:4], initial_state=arrays[4])
+    out, final = forward(given)
     wanted_out, wanted_final = recurrence(given)
     assert error(out, wanted_out) <= FP32
     assert error(final, wanted_final) <= FP32
@@ -105,10 +113,7 @@ def test_any_length_backward(time, kind):
 @pytest.mark.parametrize("chunk_size", [16, 128])
 def test_chunk_size_changes_nothing_but_rounding(chunk_size):
     given = draw(batch=1)
-    arrays, *_ = here(given)
-    out, final = gated_linear_attention(
-        *arrays[:4], initial_state=arrays[4], chunk_size=chunk_size, intra="two_level"
-    )
+    out, final = forward(given, chunk_size=chunk_size, intra="two_level")
     wanted_out, wanted_final = recurrence(given)
     assert error(out, wanted_out) <= FP32
     assert error(final, wanted_final) <= FP32
@@ -125,19 +130,35 @@ def test_an_id_that_comes_back_is_a_new_segment():
     assert error(found[0], out) <= FP32
 
 
-@pytest.mark.parametrize("gate_heads", [2, pytest.param(4, marks=pytest.mark.slow)])
-def test_grouped_heads_are_repeated(gate_heads):
+def grouped(gate_heads):
+    """Inputs with two query heads to one of k and v, and the same with all heads spelled out."""
     given = draw(heads=4, groups=2, kind="scalar", time=40)
+    gates = given.log_decay
     if gate_heads == 2:
-        given = given._replace(log_decay=given.log_decay[..., ::2])
-    arrays, ids, d_out, d_final = here(given)
-    repeated = [arrays[0], *(jnp.repeat(a, 2, axis=2) for a in arrays[1:3]), *arrays[3:]]
-    if gate_heads == 2:
-        repeated[3] = jnp.repeat(arrays[3], 2, axis=2)
-    found = both_ways(arrays, ids, d_out, d_final)
-    wanted = both_ways(repeated, ids, d_out, d_final)
-    np.testing.assert_array_equal(found[0], wanted[0])
-    for name, one, other in zip(NAMES, found[2], wanted[2], strict=True):
+        gates = gates[..., ::2]
+    whole = given._replace(
+        k=given.k.repeat(2, axis=2),
+        v=given.v.repeat(2, axis=2),
+        log_decay=gates.repeat(4 // gate_heads, axis=2),
+    )
+    return given._replace(log_decay=gates), whole
+
+
+@pytest.mark.parametrize("gate_heads", [4, 2])
+def test_grouped_heads_are_repeated(gate_heads):
+    given, whole = grouped(gate_heads)
+    out, final = forward(given)
+    wanted_out, wanted_final = recurrence(whole)
+    assert error(out, wanted_out) <= FP32
+    assert error(final, wanted_final) <= FP32
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("gate_heads", [4, 2])
+def test_gradients_of_grouped_heads_are_sums(gate_heads):
+    given, whole = grouped(gate_heads)
+    pairs = zip(NAMES, both_ways(*here(given))[2], both_ways(*here(whole))[2], strict=True)
+    for name, one, other in pairs:
         if one.shape != other.shape:
             other = other.reshape(*one.shape[:2], 2, 2, *one.shape[3:]).sum(axis=3)
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5, err_msg=name)
@@ -174,7 +195,7 @@ def test_steps_are_the_recurrence(kind, groups):
 def test_scale_and_the_zero_state():
     given = draw(kind="scalar", time=40)._replace(initial_state=np.zeros((2, 2, 16, 24)))
     arrays, *_ = here(given)
-    out, _ = gated_linear_attention(*arrays[:4], scale=0.5)
+    out, _ = forward(given._replace(initial_state=None), scale=0.5)
     assert error(out, recurrence(given, scale=0.5)[0]) <= FP32
     step, _ = gated_linear_attention_step(
         *(a[:, 0] for a in arrays[:4]), jnp.zeros((2, 2, 16, 24)), scale=0.5
