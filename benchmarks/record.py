@@ -23,7 +23,7 @@ from typing import Any, Literal
 FOLDER = Path(__file__).resolve().parent
 ROOT = FOLDER.parent
 RESULTS = FOLDER / "results"
-NOT_BENCHMARKS = ("record.py", "run.py", "readme_table.py")
+NOT_BENCHMARKS = ("record.py", "run.py", "readme_table.py", "device_time.py")
 
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
@@ -31,7 +31,10 @@ if str(ROOT) not in sys.path:
 from workbench.measure import device  # noqa: E402  (found only with the line above)
 from workbench.measure.timing import Timing, load_average  # noqa: E402
 
-PACKAGES = ("jax", "jaxlib", "flax", "numpy", "torch", "diffusers", "tokamax")
+PACKAGES = (
+    "jax", "jaxlib", "jax-cuda12-plugin", "jax-cuda13-plugin", "flax", "numpy", "torch", "triton",
+    "diffusers", "flash-linear-attention", "tokamax",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -149,8 +152,13 @@ class Benchmark:
         record = self.record()
         print(f"{self.title}{' (tiny form: the figures mean nothing)' if self.tiny else ''}")
         print(table(("", "value", "spread", "target", "published"), map(cells, self.figures)))
+        return self.write(record)
+
+    def write(self, record: dict[str, Any] | None = None) -> Path | None:
+        """Writes the record so far, or the one given; its file, or None where none is written."""
         if self.out is None:
             return None
+        record = record or self.record()
         self.out.mkdir(parents=True, exist_ok=True)
         file = self.out / f"{self.name}.json"
         part = file.with_suffix(".part")
