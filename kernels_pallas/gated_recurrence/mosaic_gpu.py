@@ -20,7 +20,7 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import mosaic_gpu as plgpu
 
 from kernels_pallas import dispatch, tuning
-from kernels_pallas.gated_recurrence.padding import Padded, padded
+from kernels_pallas.gated_recurrence.padding import Padded, padded, tile
 
 GROUP = 8
 """Rows that a thread loads before it uses the first of them."""
@@ -331,7 +331,7 @@ def _plan(
     """
     sizes = tuning.blocks("gated_recurrence", "mosaic_gpu", dispatch.current_target().kind)
     lanes = 128 * (sizes["width"] if decay.shape[2] > 128 else 1)
-    steps = min(sizes["steps"], -(-decay.shape[1] // GROUP) * GROUP)
+    steps = tile(decay.shape[1], sizes["steps"], GROUP)
     fit = padded(decay, *arrays, steps=steps, lanes=lanes)
     batch, time, width = fit.shape
     tiles, slices = time // steps, width // lanes

@@ -19,7 +19,7 @@ from jax.experimental.pallas import tpu as pltpu
 from kernels_pallas import dispatch, tuning
 from kernels_pallas.costs import Cost
 from kernels_pallas.gated_recurrence import cost
-from kernels_pallas.gated_recurrence.padding import Padded, padded
+from kernels_pallas.gated_recurrence.padding import Padded, padded, tile
 
 ROWS = 8
 """Rows of a vector register of 32 bits."""
@@ -186,10 +186,9 @@ def _read(ref: Any, here: Any) -> jax.Array:
 
 
 def _blocks(shape: tuple[int, ...]) -> tuple[int, int]:
-    """Steps and lanes of a tile, no larger than the array needs."""
+    """Steps and lanes of a tile."""
     sizes = tuning.blocks("gated_recurrence", "mosaic_tpu", dispatch.current_target().kind)
-    steps = min(sizes["steps"], -(-shape[1] // SLAB) * SLAB)
-    return steps, min(sizes["lanes"], -(-shape[2] // 128) * 128)
+    return tile(shape[1], sizes["steps"], SLAB), tile(shape[2], sizes["lanes"], 128)
 
 
 class _Grid:

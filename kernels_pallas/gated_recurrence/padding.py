@@ -37,6 +37,12 @@ class Padded(NamedTuple):
         return jnp.pad(state, [(0, 0), (0, self.shape[2] - self.width)])
 
 
+def tile(length: int, most: int, unit: int) -> int:
+    """The length of tiles, a multiple of `unit` and at most `most`, that adds least to `length`."""
+    tiles = -(-length // most)
+    return -(-length // (tiles * unit)) * unit
+
+
 def padded(decay: jax.Array, *arrays: jax.Array, steps: int, lanes: int) -> Padded:
     """Pads axis 1 to a multiple of `steps` and axis 2 of `lanes`; copies only where that adds."""
     _, time, width = decay.shape

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import kernels_pallas
 from kernels_pallas import gated_recurrence
 from kernels_pallas.dispatch import Target, choices
-from kernels_pallas.gated_recurrence import OP, cost, xla
+from kernels_pallas.gated_recurrence import OP, cost, padding, xla
 from tests.kernels_pallas.recurrence_oracle import (
     STRENGTHS,
     assert_close,
@@ -215,6 +215,22 @@ def test_costs_count_arrays():
     assert cost.forward(shape, passes=2).bytes_moved - forward.bytes_moved == 8 * elements
     half = cost.forward(shape, decay_size=4, size=2)
     assert half.bytes_moved == 8 * elements + 4 * 8 * 1024
+
+
+@given(
+    length=st.integers(1, 5000), most=st.sampled_from([32, 256, 512]), unit=st.sampled_from([8, 16])
+)
+def test_tiles_add_less_than_one_unit_each(length, most, unit):
+    size = padding.tile(length, most, unit)
+    tiles = -(-length // size)
+    assert size % unit == 0 and unit <= size <= most
+    assert tiles == -(-length // most) and tiles * size - length < tiles * unit
+
+
+def test_arrays_that_fit_are_not_copied():
+    decay, x, _, _ = inputs((1, 32, 128))
+    fit = padding.padded(decay, x, steps=16, lanes=128)
+    assert fit.decay is decay and fit.arrays[0] is x
 
 
 def test_it_is_public():
