@@ -2,11 +2,14 @@
 
 A CPU with few rows is bound by unpacking. Products of int8 and codes 0, 1, 2 stay in int16 for a
 whole tile of 128 rows, so a 256-bit register takes 16 columns; per four weights of a column that is
-one widening load, one shift, four masks, four products and four sums, and no popcount. (Bit planes
-with popcount need about twice the instructions where a processor has no vector popcount.)
+one widening load, three shifts, four products and four sums. (Bit planes with popcount need about
+twice the instructions where a processor has no vector popcount.)
 """
 
 from __future__ import annotations
+
+import functools
+import operator
 
 import jax
 import jax.numpy as jnp
@@ -77,10 +80,10 @@ def _few_rows(x: jax.Array, packed: PackedTernary) -> jax.Array:
     def all_rows(_: jax.Array, parts: list[jax.Array]) -> list[jax.Array]:
         return [_tile_sums(slabs[row], codes) for row in range(len(parts))]
 
-    # A loop that runs once, unless every activation is zero. What it hands over is in memory as it
-    # is; without it XLA puts these products into the loop of the sum over tiles below, which is
-    # then not one of 16-bit vectors any more (17 times slower).
-    once = jnp.any(x != 0).astype(jnp.int32)
+    # A loop that runs once, which XLA cannot know. What it hands over is in memory as it is;
+    # without it XLA puts these products into the loop of the sum over tiles below, which is then
+    # not one of 16-bit vectors any more (17 times slower).
+    once = jnp.minimum(jnp.abs(x[0, 0].astype(jnp.int32)) + 1, 1)
     parts = [jnp.zeros((tiles, blocks, 1, TILE), jnp.int16)] * m
     parts = lax.fori_loop(np.int32(0), once, all_rows, parts)
     sums = [jnp.sum(part, axis=0, dtype=jnp.int32).reshape(blocks * TILE) for part in parts]
@@ -90,26 +93,22 @@ def _few_rows(x: jax.Array, packed: PackedTernary) -> jax.Array:
 def _tile_sums(slabs: jax.Array, codes: jax.Array) -> jax.Array:
     """sum over a tile's 128 rows of x (w + 1): int16 [K/128, N/128, 1, 128].
 
+    A byte b holds codes c_j, and c_j = (b >> 2 j) - 4 (b >> 2 j + 2). So the sum of x_j c_j is that
+    of (b >> 2 j) (x_j - 4 x_{j-1}), without masks. Its terms may leave int16 and its result does
+    not, |sum| <= 128 * 128 * 2: what wraps around comes back.
+
     Every value has the one shape: reshaping between makes XLA pass the shift counts as variables,
     whose shifts are then branches.
     """
     tiles, blocks = codes.shape[:2]
     shape = (tiles, blocks, 1, TILE)
-
-    def all_of(value: int) -> jax.Array:
-        return lax.full(shape, value, jnp.int16)
-
-    def x_of(j: int, r: int) -> jax.Array:
-        column = lax.squeeze(lax.slice(slabs, (0, j, r), (tiles, j + 1, r + 1)), (1, 2))
-        return lax.broadcast_in_dim(column, shape, (0,))
-
-    sums = [all_of(0)] * 4
+    before = jnp.pad(slabs[:, :3], ((0, 0), (1, 0), (0, 0)))
+    steps = slabs - before * jnp.int16(4)
+    products = []
     for r in range(BYTES):
-        low = lax.slice_in_dim(codes, r, r + 1, axis=2).astype(jnp.int16)
-        high = lax.shift_right_logical(low, all_of(4))
-        for j, part in enumerate((low, low, high, high)):
-            # A code of the odd slabs is left at four times its value: 32 products of at most
-            # 8 * 128 just fit, and one shift at the end serves them all.
-            sums[j] += (part & all_of(12 if j % 2 else 3)) * x_of(j, r)
-    quarters = [lax.shift_right_arithmetic(sums[j], all_of(2)) for j in (1, 3)]
-    return sums[0] + sums[2] + quarters[0] + quarters[1]
+        byte = lax.slice_in_dim(codes, r, r + 1, axis=2).astype(jnp.int16)
+        for j in range(4):
+            part = lax.shift_right_logical(byte, lax.full(shape, 2 * j, jnp.int16)) if j else byte
+            x = lax.squeeze(lax.slice(steps, (0, j, r), (tiles, j + 1, r + 1)), (1, 2))
+            products.append(part * lax.broadcast_in_dim(x, shape, (0,)))
+    return functools.reduce(operator.add, products)
