@@ -21,19 +21,15 @@ KINDS = {"channel": "", "row": ", gate per row", "none": ", no gate"}
 
 
 def cases() -> Iterator[Case]:
-    """Forward and backward, with a gate for every channel, and on TPU also per row and none.
-
-    The GPU form spreads those over the channels: its kernels are the same.
-    """
-    kinds = {"mosaic_tpu": KINDS, "mosaic_gpu": {"channel": ""}}
-    for form, having in kinds.items():
-        for (model, sizes), (kind, said) in itertools.product(SHAPES.items(), having.items()):
-            given, gradients = _arrays(*sizes, kind)
-            for direction, arrays in (("forward", given), ("backward", given + gradients)):
-                function = functools.partial(_call, form, direction, kind)
-                yield Case(
-                    "gated_linear_attention", direction, model + said, form, function, arrays
-                )
+    """Forward and backward, with each kind of gate."""
+    for form, (model, sizes), (kind, said) in itertools.product(
+        ("mosaic_tpu", "mosaic_gpu"), SHAPES.items(), KINDS.items()
+    ):
+        given, gradients = _arrays(*sizes, kind)
+        for direction, arrays in (("forward", given), ("backward", given + gradients)):
+            function = functools.partial(_call, form, direction, kind)
+            name = f"{model}{said}"
+            yield Case("gated_linear_attention", direction, name, form, function, arrays)
 
 
 def _call(form: str, direction: str, kind: str, *arrays: jax.Array) -> Any:

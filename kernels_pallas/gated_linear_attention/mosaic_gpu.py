@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from kernels_pallas.gated_linear_attention import mosaic_gates
-from kernels_pallas.gated_linear_attention.mosaic_gpu_backward import gradients
-from kernels_pallas.gated_linear_attention.mosaic_gpu_chunk import scores
+from kernels_pallas.gated_linear_attention import (
+    mosaic_gates,
+    mosaic_gpu_channels,
+    mosaic_gpu_rows,
+)
 from kernels_pallas.gated_linear_attention.mosaic_gpu_unit import CHUNK
 from kernels_pallas.gated_linear_attention.mosaic_gpu_walk import readings, states
 
@@ -59,8 +62,8 @@ def forward(
 
     o = (scale q e^b) S + A v, S' = diag(e^total) S + (k e^(total - b))^T v (Yang et al. 2023,
     section 4, the form that materialises the states). The scores are exact for every gate, so
-    `intra` changes nothing; the states between the walk and its readers are bfloat16. A gate per
-    row, or none, is spread over the channels.
+    `intra` changes nothing; the states between the walk and its readers are bfloat16. A gate of
+    one number per row, or none, takes `mosaic_gpu_rows`.
 
     Args:
         q, k, v: bfloat16, as in `gated_linear_attention`.
@@ -74,12 +77,11 @@ def forward(
     """
     del chunk_size, intra
     time, width, values = q.shape[1], q.shape[-1], v.shape[-1]
-    gates = every_gate(log_decay, segments, q.shape)
-    q, k, v, gates = mosaic_gates.whole_chunks((q, k, v, gates), CHUNK)
+    q, k, v, gates, whole, inside = _prepared(log_decay, segments, q, k, v)
     initial = initial_state.reshape(-1, width, values)
-    inside, query, key = scores(q, k, gates, scale=scale, interpret=interpret)
-    before, last = states(key, v, whole_decay(gates), initial, interpret=interpret)
-    out = readings(query, before, inside, v, interpret=interpret)
+    scores, query, key = inside.scores(q, k, gates, scale=scale, interpret=interpret)
+    before, last = states(key, v, whole, initial, interpret=interpret)
+    out = readings(query, before, scores, v, interpret=interpret)
     return out[:, :time], last.reshape(initial_state.shape)
 
 
@@ -103,51 +105,43 @@ def backward(
     The formulas are those of `mosaic_tpu_backward.backward`, its arguments and results too.
     """
     del chunk_size, intra
-    time, width, values = q.shape[1], q.shape[-1], v.shape[-1]
-    gates = every_gate(log_decay, segments, q.shape)
-    q, k, v, d_out, gates = mosaic_gates.whole_chunks((q, k, v, d_out, gates), CHUNK)
-    whole = whole_decay(gates)
+    (batch, time, heads, width), values = q.shape, v.shape[-1]
+    q, k, v, gates, whole, inside = _prepared(log_decay, segments, q, k, v)
+    (d_out,) = mosaic_gates.whole_chunks((d_out,), CHUNK)
     initial, final = (state.reshape(-1, width, values) for state in (initial_state, d_final))
-    inside, query, key = scores(q, k, gates, scale=scale, interpret=interpret)
+    scores, query, key = inside.scores(q, k, gates, scale=scale, interpret=interpret)
     before, _ = states(key, v, whole, initial, interpret=interpret)
     after, d_initial = states(query, d_out, whole, final, backwards=True, interpret=interpret)
-    dv = readings(key, after, inside, d_out, transposed=True, interpret=interpret)
-    dq, dk, *d_gates = gradients(
-        q,
-        k,
-        v,
-        d_out,
-        gates,
-        whole,
-        before,
-        after,
-        scale=scale,
-        gated=log_decay is not None,
-        interpret=interpret,
+    dv = readings(key, after, scores, d_out, transposed=True, interpret=interpret)
+    dq, dk, d_gates = inside.gradients(
+        q, k, v, d_out, gates, whole, before, after, scale=scale, interpret=interpret
     )
-    d_log_decay = None
-    if log_decay is not None:
-        found = d_gates[0] if log_decay.ndim == 4 else d_gates[0].sum(-1)
-        d_log_decay = mosaic_gates.as_given(found, log_decay, segments, time)
-    return (dq[:, :time], dk[:, :time], dv[:, :time], d_log_decay, d_initial.reshape(d_final.shape))
+    if inside is mosaic_gpu_rows:
+        d_gates = d_gates.reshape(batch, heads, -1).swapaxes(1, 2)
+    d_log_decay = mosaic_gates.as_given(d_gates, log_decay, segments, time)
+    return dq[:, :time], dk[:, :time], dv[:, :time], d_log_decay, d_initial.reshape(d_final.shape)
 
 
-def every_gate(
-    log_decay: jax.Array | None, segments: jax.Array | None, shape: tuple[int, ...]
-) -> jax.Array:
-    """A gate for every channel [B, T, H, K] float32."""
-    gates = mosaic_gates.full_gates(log_decay, segments, shape)
-    if gates is None:
-        return jnp.zeros(shape, jnp.float32)
-    if gates.ndim == 3:
-        gates = gates[..., None]
-    return jnp.broadcast_to(gates.astype(jnp.float32), shape)
+def _prepared(
+    log_decay: jax.Array | None,
+    segments: jax.Array | None,
+    q: jax.Array,
+    k: jax.Array,
+    v: jax.Array,
+) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array, jax.Array, ModuleType]:
+    """q, k, v in whole chunks, gates, the decay of each chunk [B H N, K], and who takes them.
 
-
-def whole_decay(gates: jax.Array) -> jax.Array:
-    """Decay of each chunk [B H N, K]."""
-    batch, time, heads, width = gates.shape
-    chunks = jnp.maximum(gates, mosaic_gates.NEVER).reshape(
-        batch, time // CHUNK, CHUNK, heads, width
-    )
-    return jnp.exp(chunks.sum(2)).swapaxes(1, 2).reshape(-1, width)
+    Gates are [B, T, H, K] float32, or [B H N, C] where a row has one.
+    """
+    batch, width = q.shape[0], q.shape[-1]
+    gates = mosaic_gates.full_gates(log_decay, segments, q.shape)
+    gates = jnp.zeros(q.shape[:3], jnp.float32) if gates is None else gates.astype(jnp.float32)
+    q, k, v, gates = mosaic_gates.whole_chunks((q, k, v, gates), CHUNK)
+    chunks = jnp.maximum(gates, mosaic_gates.NEVER)
+    chunks = chunks.reshape(batch, -1, CHUNK, *gates.shape[2:])
+    whole = jnp.exp(chunks.sum(2)).swapaxes(1, 2)  # [B, H, N] or [B, H, N, K]
+    if gates.ndim == 4:
+        return q, k, v, gates, whole.reshape(-1, width), mosaic_gpu_channels
+    rows = gates.swapaxes(1, 2).reshape(-1, CHUNK)
+    whole = jnp.broadcast_to(whole.reshape(-1, 1), (rows.shape[0], width))
+    return q, k, v, rows, whole, mosaic_gpu_rows

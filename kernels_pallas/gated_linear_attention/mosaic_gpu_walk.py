@@ -11,6 +11,7 @@ from jax import lax
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import mosaic_gpu as plgpu
 
+from kernels_pallas import dispatch, tuning
 from kernels_pallas.gated_linear_attention import mosaic_gpu_unit as unit
 from kernels_pallas.gated_linear_attention.mosaic_gpu_unit import (
     CHUNK,
@@ -20,8 +21,10 @@ from kernels_pallas.gated_linear_attention.mosaic_gpu_unit import (
     Unit,
 )
 
-STAGES = 3
-"""Chunks on their way from memory at any time."""
+
+def blocks() -> dict[str, int]:
+    """`stages`: chunks on their way from memory at any time; `slab`: columns of a value tile."""
+    return tuning.blocks("gated_linear_attention", "mosaic_gpu", dispatch.current_target().kind)
 
 
 def states(
@@ -48,7 +51,7 @@ def states(
     batch, time, heads, width = keys.shape
     values_width, chunks = values.shape[-1], time // CHUNK
     slab = slab_of(values_width)
-    stages, on = min(STAGES, chunks), Unit(bool(interpret))
+    stages, on = min(blocks()["stages"], chunks), Unit(bool(interpret))
     return unit.kernel(
         functools.partial(_states_kernel, on, heads, chunks, slab, stages, backwards),
         out=[
@@ -62,8 +65,9 @@ def states(
 
 
 def slab_of(width: int) -> int:
-    """Columns of a value tile: 128, or 64 where 128 does not divide the width."""
-    return 128 if width % 128 == 0 else 64
+    """Columns of a value tile: what is tuned, or 64 where that does not divide the width."""
+    most = blocks()["slab"]
+    return most if width % most == 0 else CHUNK
 
 
 def _states_kernel(on, heads, chunks, slab, stages, backwards, *refs):

@@ -1,4 +1,4 @@
-"""Scores and decayed queries and keys of every chunk at once, on Hopper."""
+"""What happens inside every chunk on Hopper, for a gate of one number per channel: the scores."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import mosaic_gpu as plgpu
 
 from kernels_pallas.gated_linear_attention import mosaic_gpu_unit as unit
+from kernels_pallas.gated_linear_attention.mosaic_gpu_channels_backward import gradients
 from kernels_pallas.gated_linear_attention.mosaic_gpu_unit import CHUNK, LEVELS, LOW, Operand, Unit
+
+__all__ = ["gradients", "scores"]
 
 
 def scores(
@@ -37,7 +40,7 @@ def scores(
             jax.ShapeDtypeStruct(k.shape, LOW),
         ],
         grid={"batch": batch, "head": heads, "chunk": chunks},
-        name="gated_linear_attention_scores",
+        name="gated_linear_attention_scores_channels",
         interpret=interpret,
     )(q, k, log_decay)
 
