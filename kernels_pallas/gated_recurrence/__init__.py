@@ -43,9 +43,9 @@ def gated_recurrence(
 ) -> jax.Array:
     """h_t = f_t h_{t-1} + x_t, element by element over axis 1.
 
-    The recurrence of HGRN's and MatMul-free LM's token mixers (arXiv 2311.04823, section 3.1;
-    arXiv 2406.02528, section 3.3.1). Its gradient is the same recurrence the other way round:
-    g_t = dh_t + f_{t+1} g_{t+1}, dx_t = g_t, df_t = g_t h_{t-1}.
+    The token mixer of MatMul-free LM (MLGRU, arXiv 2406.02528), there with x_t = (1 - f_t) c_t. Its
+    gradient is the same recurrence the other way round: g_t = dh_t + f_{t+1} g_{t+1}, dx_t = g_t,
+    df_t = g_t h_{t-1}.
 
     Args:
         decay: f [B, T, ...], of any sign and size; a floating type, its own.
