@@ -16,10 +16,17 @@ from kernels_pallas.ternary.packing import Base3Ternary, PackedTernary
 from tests.kernels_pallas.ternary_oracle import activations, product, weights
 
 PLAIN = ("reference", "xla")
+pack = jax.jit(pack_ternary, static_argnames=("layout", "storage"))
+unpack = jax.jit(unpack_ternary)
 
 
 def options(form):
     return {"implementation": form, "interpret": form.startswith("mosaic")}
+
+
+def exact(form, x, packed):
+    """The sums of a form, compiled as a whole: eager calls compile each operation."""
+    return jax.jit(lambda x, packed: ternary_matmul_int32(x, packed, **options(form)))(x, packed)
 
 
 LAYOUTS = ["rows", "columns"]
@@ -37,32 +44,32 @@ def test_packing_gives_back_any_shape(rows, columns, layout, other):
     check_packing(rows, columns, layout, other)
 
 
-@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (130, 5), (300, 140)])
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (130, 5)])
 def test_packing_gives_back_what_it_took(rows, columns):
     check_packing(rows, columns, *LAYOUTS)
 
 
 def check_packing(rows, columns, layout, other):
     w = weights(rows, columns, rows)
-    packed = pack_ternary(jnp.asarray(w), layout=layout)
+    packed = pack(jnp.asarray(w), layout=layout)
     assert packed.codes.dtype == jnp.uint8
-    np.testing.assert_array_equal(unpack_ternary(packed), w)
-    np.testing.assert_array_equal(unpack_ternary(packed.with_layout(other)), w)
-    kept = pack_ternary(jnp.asarray(w), storage="base3")
+    np.testing.assert_array_equal(unpack(packed), w)
+    np.testing.assert_array_equal(unpack(packed.with_layout(other)), w)
+    kept = pack(jnp.asarray(w), storage="base3")
     assert isinstance(kept, Base3Ternary) and kept.digits.size == -(-rows // 5) * columns
-    np.testing.assert_array_equal(unpack_ternary(kept), w)
+    np.testing.assert_array_equal(unpack(kept), w)
 
 
 def test_two_bits_a_weight():
-    packed = pack_ternary(jnp.asarray(weights(256, 384)))
+    packed = pack(jnp.asarray(weights(256, 384)))
     assert packed.nbytes == 256 * 384 // 4
     assert cost.ternary_matmul(1, 256, 384).bytes_moved == packed.nbytes + 256 + 4 + 4 * 384
 
 
 def test_byte_order_is_the_documented_one():
     w = weights(256, 256)
-    codes = np.asarray(pack_ternary(jnp.asarray(w)).codes)
-    deep = np.asarray(pack_ternary(jnp.asarray(w), layout="columns").codes)
+    codes = np.asarray(pack(jnp.asarray(w)).codes)
+    deep = np.asarray(pack(jnp.asarray(w), layout="columns").codes)
     for j in range(4):
         assert codes[1, 0, 5, 9] >> 2 * j & 3 == w[128 + 32 * j + 5, 9] + 1
         assert deep[0, 1, 9, 5] >> 2 * j & 3 == w[64 * j + 5, 128 + 9] + 1
@@ -82,8 +89,8 @@ def test_byte_order_is_the_documented_one():
 )
 def test_products_are_exact(form, layout, m, shape):
     x, w = activations(m, shape[0]), weights(*shape)
-    packed = pack_ternary(jnp.asarray(w), layout=layout)
-    found = ternary_matmul_int32(x, packed, **options(form))
+    packed = pack(jnp.asarray(w), layout=layout)
+    found = exact(form, x, packed)
     assert found.dtype == jnp.int32
     np.testing.assert_array_equal(found, product(x, w))
 
@@ -92,15 +99,15 @@ def test_products_are_exact(form, layout, m, shape):
 @pytest.mark.parametrize("shape", [(128, 5), (256, 300)])
 def test_tpu_products_are_exact(m, shape):
     x, w = activations(m, shape[0]), weights(*shape)
-    found = ternary_matmul_int32(x, pack_ternary(jnp.asarray(w)), **options("mosaic_tpu"))
+    found = exact("mosaic_tpu", x, pack(jnp.asarray(w)))
     np.testing.assert_array_equal(found, product(x, w))
 
 
 @pytest.mark.parametrize(("m", "shape"), [(1, (128, 5)), (9, (512, 70))])
 def test_gpu_products_are_exact(m, shape):
     x, w = activations(m, shape[0]), weights(*shape)
-    packed = pack_ternary(jnp.asarray(w), layout="columns")
-    found = ternary_matmul_int32(x, packed, **options("mosaic_gpu"))
+    packed = pack(jnp.asarray(w), layout="columns")
+    found = exact("mosaic_gpu", x, packed)
     np.testing.assert_array_equal(found, product(x, w))
 
 
@@ -109,8 +116,8 @@ def test_gpu_products_are_exact(m, shape):
 @pytest.mark.parametrize(("m", "shape"), [(3, (1024, 1024)), (70, (2816, 256)), (260, (384, 130))])
 def test_kernels_at_model_widths_are_exact(form, m, shape):
     x, w = activations(m, shape[0]), weights(*shape)
-    packed = pack_ternary(jnp.asarray(w), layout="columns" if form == "mosaic_gpu" else "rows")
-    found = ternary_matmul_int32(x, packed, **options(form))
+    packed = pack(jnp.asarray(w), layout="columns" if form == "mosaic_gpu" else "rows")
+    found = exact(form, x, packed)
     np.testing.assert_array_equal(found, product(x, w))
 
 
@@ -119,7 +126,7 @@ def test_extremes_do_not_overflow(form):
     """Rows of -128 and of 127 against columns of -1, of 0 and of 1."""
     x = np.stack([np.full(256, value, np.int8) for value in (-128, 127)])
     w = np.tile(np.array([-1, 0, 1], np.int8), (256, 1))
-    found = ternary_matmul_int32(x, pack_ternary(jnp.asarray(w)), **options(form))
+    found = exact(form, x, pack(jnp.asarray(w)))
     np.testing.assert_array_equal(found, product(x, w))
 
 
@@ -129,7 +136,7 @@ def test_extremes_do_not_overflow(form):
 def test_products_of_any_shape_are_exact(m, rows, columns):
     x, w = activations(m, rows, columns), weights(rows, columns, rows)
     for form in PLAIN:
-        found = ternary_matmul_int32(x, pack_ternary(jnp.asarray(w)), **options(form))
+        found = exact(form, x, pack(jnp.asarray(w)))
         np.testing.assert_array_equal(found, product(x, w))
 
 
@@ -137,7 +144,7 @@ def test_products_of_any_shape_are_exact(m, rows, columns):
 def test_scale_is_applied_after_the_sum(form):
     x, w = activations(3, 256), weights(256, 20)
     scale = jnp.asarray([[0.5], [np.nan], [np.inf]], jnp.float32)
-    packed = pack_ternary(jnp.asarray(w))
+    packed = pack(jnp.asarray(w))
     found = np.asarray(ternary_matmul(x, scale, packed, **options(form)))
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found[0], product(x, w)[0].astype(np.float32) * 0.5)
@@ -148,7 +155,7 @@ def test_scale_is_applied_after_the_sum(form):
 
 def test_stacked_weights_pass_through_scan():
     stack = np.stack([weights(128, 128, seed) for seed in range(3)])
-    packed = jax.vmap(pack_ternary)(jnp.asarray(stack))
+    packed = jax.jit(jax.vmap(pack_ternary))(jnp.asarray(stack))
     x = activations(1, 128)
 
     def layer(x, packed):
@@ -163,25 +170,25 @@ def test_stacked_weights_pass_through_scan():
 
 def test_weights_stay_packed_in_memory():
     """With few rows the CPU form holds no unpacked matrix."""
-    packed = pack_ternary(jnp.asarray(weights(1024, 1024)))
+    packed = pack(jnp.asarray(weights(1024, 1024)))
     x = activations(1, 1024)
     compiled = jax.jit(ternary_matmul_int32).lower(x, packed).compile()
     assert compiled.memory_analysis().temp_size_in_bytes < packed.nbytes / 2
 
 
 def test_the_form_can_be_asked_for():
-    packed = pack_ternary(jnp.asarray(weights(256, 8)))
+    packed = pack(jnp.asarray(weights(256, 8)))
     (choice,) = chosen(ternary_matmul_int32, activations(1, 256), packed)
     assert choice.form == "xla"
     with pytest.raises(ValueError, match="cannot run on"):
         ternary_matmul_int32(activations(1, 256), packed, implementation="pallas")
-    odd = pack_ternary(jnp.asarray(weights(100, 8)))
+    odd = pack(jnp.asarray(weights(100, 8)))
     with pytest.raises(ValueError, match="K=100 is not a multiple of 128"):
         ternary_matmul_int32(activations(1, 100), odd, **options("mosaic_tpu"))
 
 
 def test_no_gradient_is_said_and_not_zero():
-    packed = pack_ternary(jnp.asarray(weights(128, 8)))
+    packed = pack(jnp.asarray(weights(128, 8)))
     with pytest.raises(TypeError, match=r"ternary_matmul: it has no gradient; bit_linear"):
         jax.grad(lambda s: ternary_matmul(activations(1, 128), s, packed).sum())(jnp.ones((1, 1)))
     with pytest.raises(TypeError, match="rms_norm_quantize: it has no gradient"):

@@ -23,6 +23,11 @@ def options(form):
     return {"implementation": form, "interpret": form.startswith("mosaic")}
 
 
+def quantise(form, x, gain, eps=1e-6):
+    """The norm of a form, compiled as a whole: eager calls compile each operation."""
+    return jax.jit(lambda x, gain: rms_norm_quantize(x, gain, eps=eps, **options(form)))(x, gain)
+
+
 def normal(*shape, dtype="float32", seed=0, size=1.0):
     rng = np.random.default_rng(seed)
     return jnp.asarray(size * rng.standard_normal(shape), jnp.dtype(dtype))
@@ -32,7 +37,7 @@ def normal(*shape, dtype="float32", seed=0, size=1.0):
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_codes_and_scales(form, dtype):
     x, gain = normal(2, 3, 256, dtype=dtype), 1 + normal(256, seed=1, size=0.1)
-    codes, scale = rms_norm_quantize(x, gain, **options(form))
+    codes, scale = quantise(form, x, gain)
     assert codes.dtype == jnp.int8 and codes.shape == x.shape
     assert scale.dtype == jnp.float32 and scale.shape == (2, 3, 1)
     assert_quantised(codes, scale, normed(x, gain, 1e-6), 1e-5)
@@ -47,7 +52,7 @@ def test_codes_and_scales_at_model_widths(form, rows, width, size):
     if form == "mosaic_gpu" and rows > 1:
         rows = 3
     x, gain = normal(rows, width, size=size), normal(width, seed=1)
-    codes, scale = rms_norm_quantize(x, gain, **options(form))
+    codes, scale = quantise(form, x, gain)
     assert_quantised(codes, scale, normed(x, gain, 1e-6), 1e-5)
 
 
@@ -62,7 +67,7 @@ def test_codes_and_scales_at_model_widths(form, rows, width, size):
 )
 def test_codes_and_scales_of_any_shape(shape, width, dtype, form, eps):
     x, gain = normal(*shape, width, dtype=dtype), normal(width, dtype=dtype, seed=1)
-    codes, scale = rms_norm_quantize(x, gain, eps=eps, **options(form))
+    codes, scale = quantise(form, x, gain, eps)
     assert_quantised(codes, scale, normed(x, gain, eps), 1e-5)
 
 
@@ -70,7 +75,7 @@ def test_codes_and_scales_of_any_shape(shape, width, dtype, form, eps):
 def test_rows_that_are_not_finite_have_no_finite_scale(form):
     x = np.array(normal(6, 128))
     x[1], x[2, 7], x[3, 1], x[4] = 0, np.nan, np.inf, x[4] * 1e22
-    codes, scale = rms_norm_quantize(jnp.asarray(x), jnp.ones(128), **options(form))
+    codes, scale = quantise(form, jnp.asarray(x), jnp.ones(128))
     scale = np.asarray(scale)[:, 0]
     np.testing.assert_array_equal(np.isnan(scale), [False, False, True, True, True, False])
     assert scale[1] == np.float32(1e-5) / np.float32(127), "a row of zeros has the least scale"
@@ -99,12 +104,16 @@ def test_layer_and_each_gradient(form, dtype):
     """Given the form's own codes: a half may be rounded the other way in float64."""
     x, weight = normal(6, 256, dtype=dtype), normal(256, 24, seed=2)
     gain, g = 1 + normal(256, seed=1, size=0.1), normal(6, 24, dtype=dtype, seed=3)
-    codes, scale = rms_norm_quantize(x, gain, **options(form))
+    codes, scale = quantise(form, x, gain)
 
     def layer(x, weight, gain):
         return bit_linear(x, weight, gain, **options(form))
 
-    out, pull = jax.vjp(layer, x, weight, gain)
+    def both(x, weight, gain, g):
+        out, pull = jax.vjp(layer, x, weight, gain)
+        return out, pull(g)
+
+    out, gradients = jax.jit(both)(x, weight, gain, g)
     assert out.dtype == x.dtype
     w = np.asarray(weight, np.float64)
     size = np.abs(w).mean()
@@ -112,7 +121,7 @@ def test_layer_and_each_gradient(form, dtype):
     exact = np.asarray(codes, np.float64) @ signs * np.asarray(scale, np.float64) * size
     assert_close(out, exact, TOLERANCE[dtype])
     wanted = layer_gradients(x, weight, gain, codes, scale, g, 1e-6)
-    for found, one, given_ in zip(pull(g), wanted, (x, weight, gain), strict=True):
+    for found, one, given_ in zip(gradients, wanted, (x, weight, gain), strict=True):
         assert found.dtype == given_.dtype and found.shape == given_.shape
         assert_close(found, one, TOLERANCE[dtype])
 
@@ -133,16 +142,18 @@ def test_gradients_agree_with_those_of_the_definition():
 def test_layer_gives_nan_where_it_is_given_nan():
     x = normal(3, 16).at[1, 2].set(jnp.nan)
     weight, gain = normal(16, 4, seed=2), jnp.ones(16)
-    out = np.asarray(bit_linear(x, weight, gain))
+    layer = jax.jit(bit_linear)
+    out = np.asarray(layer(x, weight, gain))
     assert np.isnan(out[1]).all() and np.isfinite(out[[0, 2]]).all()
-    assert np.isnan(np.asarray(bit_linear(x, weight.at[0, 0].set(jnp.nan), gain))).all()
-    assert np.isnan(np.asarray(bit_linear(x, weight, gain.at[0].set(jnp.nan)))).all()
+    assert np.isnan(np.asarray(layer(x, weight.at[0, 0].set(jnp.nan), gain))).all()
+    assert np.isnan(np.asarray(layer(x, weight, gain.at[0].set(jnp.nan)))).all()
 
 
 def test_layer_of_zeros_is_zero():
-    out, pull = jax.vjp(bit_linear, jnp.zeros((2, 8)), jnp.zeros((8, 3)), jnp.ones(8))
-    assert not np.asarray(out).any()
-    assert all(np.isfinite(np.asarray(one)).all() for one in pull(jnp.ones((2, 3))))
+    arrays = jnp.zeros((2, 8)), jnp.zeros((8, 3)), jnp.ones(8)
+    assert not np.asarray(jax.jit(bit_linear)(*arrays)).any()
+    gradients = jax.jit(jax.grad(lambda *given_: bit_linear(*given_).sum(), (0, 1, 2)))(*arrays)
+    assert all(np.isfinite(np.asarray(one)).all() for one in gradients)
 
 
 @pytest.mark.parametrize(
