@@ -133,7 +133,7 @@ class Layout:
         apart = chunk.reshape(-1, self.heads, length, width)
         return jnp.moveaxis(apart, 1, 2).astype(dtype)
 
-    def open(self, rows: Rows, scheme: Callable) -> Chunk:
+    def enter(self, rows: Rows, scheme: Callable) -> Chunk:
         """One chunk of `rows`, with the decays of a scheme."""
         q, k, v = (self.heads_first(array) for array in rows[:3])
         q = q * self.scale

@@ -37,7 +37,7 @@ def forward(
 
     def walk(scheme):
         def step(state, given):
-            at = layout.open(given, scheme)
+            at = layout.enter(given, scheme)
             scores = jnp.where(at.visible, at.scheme.scores(at.q, at.k), 0)
             out = product("nij,njv->niv", scores, at.v)
             out += product("nid,ndv->niv", at.q * at.read, state)

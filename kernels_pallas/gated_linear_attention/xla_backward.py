@@ -31,13 +31,13 @@ def walk_back(
     """
 
     def enter(state, given):
-        at = layout.open(given, scheme)
+        at = layout.enter(given, scheme)
         after = at.carry * state + layout.product("njd,njv->ndv", at.k * at.write, at.v)
         return after, state
 
     def step(d_state, given):
         row, d_out, state = given
-        at = layout.open(row, scheme)
+        at = layout.enter(row, scheme)
         gradients, d_state = _chunk(layout, at, layout.heads_first(d_out), state, d_state)
         dtypes = (*(layout.narrow,) * 3, layout.wide)
         *found, d_gates = map(layout.time_first, gradients, dtypes)
