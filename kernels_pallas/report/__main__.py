@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import os
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
 
@@ -15,6 +17,8 @@ from kernels_pallas.report.compiling import Result
 from kernels_pallas.report.devices import DEVICES
 
 NAME = "compile_report"
+JOBS = min(4, os.cpu_count() or 1)
+"""Each takes about a gigabyte and one core."""
 _COMPILERS = {"mosaic_tpu": "libtpu", "mosaic_gpu": "jax_cuda13_plugin"}
 _VERSIONS = ["jax", "jaxlib", "libtpu", "jax-cuda13-plugin", "jax-cuda13-pjrt"]
 
@@ -41,10 +45,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"No compiler for {device.name} here; `make kernels-report` fetches one.")
             return 2
     results = []
-    for number, (place, case, device) in enumerate(todo, 1):
-        print(f"[{number}/{len(todo)}] {case.name} on {device.name} …", end=" ", flush=True)
-        results.append(compiling.in_child(place, case, device))
-        print("FAILED" if results[-1].violations else f"{results[-1].seconds:.1f} s", flush=True)
+    with ThreadPoolExecutor(asked.jobs) as pool:
+        for result in pool.map(lambda one: compiling.in_child(*one), todo):
+            results.append(result)
+            said = "FAILED" if result.violations else f"{result.seconds:.1f} s"
+            who = f"{result.op} {result.direction} {result.model} on {result.device}"
+            print(f"[{len(results)}/{len(todo)}] {who}: {said}", flush=True)
     versions = {name: metadata.version(name) for name in _VERSIONS if _has(name)}
     print(f"\n{page.table(results)}\n")
     if asked.out:
@@ -59,6 +65,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m kernels_pallas.report", description=__doc__)
     parser.add_argument("--op", default="", help="one op alone, by its folder")
     parser.add_argument("--device", default="", choices=["", *DEVICES], help="one device alone")
+    parser.add_argument(
+        "--jobs", type=int, default=JOBS, help=f"compilations at a time ({JOBS} here)"
+    )
     parser.add_argument("--out", default="", help=f"folder for {NAME}.json and the page")
     parser.add_argument(
         "--page", default="", help=f"the page's file; {NAME}.md in OUT if not given"

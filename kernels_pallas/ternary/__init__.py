@@ -35,7 +35,7 @@ __all__ = [
     "unpack_ternary",
 ]
 
-OP = Op("ternary_matmul", pallas=("mosaic_tpu", "mosaic_gpu"))
+OP = Op("ternary_matmul", pallas=("mosaic_tpu", "mosaic_gpu"), wgmma=True)
 NORM = Op("rms_norm_quantize", pallas=("mosaic_tpu", "mosaic_gpu"))
 LINEAR = Op("bit_linear", pallas=("mosaic_tpu", "mosaic_gpu"))
 PALLAS = ("mosaic_tpu", "mosaic_gpu")
