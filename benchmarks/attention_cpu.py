@@ -40,6 +40,7 @@ class Case:
         options: of the op.
         backward: whether the gradients of q, k and v are taken too.
         at_most: the target for the ratio to torch's time.
+        beside_all_keys: whether the op without its mask is timed too, which no mask may exceed.
     """
 
     name: str
@@ -49,13 +50,21 @@ class Case:
     options: dict[str, Any] = field(default_factory=dict)
     backward: bool = False
     at_most: float | None = None
+    beside_all_keys: bool = False
 
 
 UNET, LM = (2, 4096, 8, 40), (1, 2048, 16, 64)
 CAUSAL = {"causal": True}
 CASES = (
     Case("unet", "4096 tokens, 8 heads of 40, batch 2", UNET, UNET, at_most=1.35),
-    Case("unet-causal", "4096 tokens, 8 heads of 40, batch 2, causal", UNET, UNET, CAUSAL),
+    Case(
+        "unet-causal",
+        "4096 tokens, 8 heads of 40, batch 2, causal",
+        UNET,
+        UNET,
+        CAUSAL,
+        beside_all_keys=True,
+    ),
     Case("unet-1024", "1024 tokens, 8 heads of 80, batch 2", (2, 1024, 8, 80), (2, 1024, 8, 80)),
     Case("cross", "4096 tokens to 77, 8 heads of 40, batch 2", UNET, (2, 77, 8, 40)),
     Case("lab", "256 tokens, 4 heads of 32, batch 16", (16, 256, 4, 32), (16, 256, 4, 32)),
@@ -74,7 +83,7 @@ CASES = (
 
 
 def main() -> int:
-    """Every case, then causal against what it leaves out."""
+    """Every case."""
     if find_spec("torch") is None and PARITY.exists() and Path(sys.executable) != PARITY:
         return subprocess.run([str(PARITY), __file__, *sys.argv[1:]], check=False).returncode
     more = [
@@ -87,7 +96,6 @@ def main() -> int:
     cases = [case for case in CASES if options.only in (None, case.name)]
     for case in [tiny(case) for case in cases] if bench.tiny else cases:
         compare(bench, case, 2 if bench.tiny else options.repeats)
-    causal_beside_full(bench)
     bench.finish()
     return 0
 
@@ -112,6 +120,8 @@ def compare(bench: Benchmark, case: Case, repeats: int) -> None:
     arrays = [numbers.standard_normal(s, dtype=np.float32) for s in (case.q, case.k, case.k)]
     d_out = numbers.standard_normal(case.q, dtype=np.float32)
     thunks = {"ours": ours(case, arrays, d_out)}
+    if case.beside_all_keys:
+        thunks["all keys"] = ours(replace(case, options={}), arrays, d_out)
     about: dict[str, Any] = {"q": case.q, "k": case.k, **case.options, "backward": case.backward}
     if find_spec("torch") is not None:
         peers = {form: theirs(case, arrays, d_out, form) for form in FORMS}
@@ -133,24 +143,19 @@ def compare(bench: Benchmark, case: Case, repeats: int) -> None:
     middle = timed["ours"].median
     bench.add(Figure(title, 1e3 * middle, "ms", 1e3 * first, 1e3 * third))
     about["flops per second"] = 2 * macs / middle
+    targets = {"torch": case.at_most, "all keys": None if bench.tiny else 1.0}
+    for name in [name for name in timed if name != "ours"]:
+        pairs = zip(timed["ours"].samples, timed[name].samples, strict=True)
+        ratios = np.quantile([a / b for a, b in pairs], (0.25, 0.5, 0.75))
+        low, middle, high = (float(ratio) for ratio in ratios)
+        words = f"{title}: time over that of {name}"
+        bench.add(Figure(words, middle, "×", low, high, at_most=targets[name]))
     if "torch" not in timed:
         return
-    pairs = zip(timed["ours"].samples, timed["torch"].samples, strict=True)
-    low, ratio, high = (float(q) for q in np.quantile([a / b for a, b in pairs], (0.25, 0.5, 0.75)))
-    bench.add(Figure(f"{title}: time over torch's", ratio, "×", low, high, at_most=case.at_most))
     about["processor time over torch's"] = timed["ours"].cpu_median / timed["torch"].cpu_median
     about["error"] = error = apart(thunks["ours"](), thunks["torch"]())
     if not error < LARGEST_ERROR:
         raise AssertionError(f"{case.name}: the two are {error} apart")
-
-
-def causal_beside_full(bench: Benchmark) -> None:
-    """A causal mask is to save time, never to cost any."""
-    timings: dict[str, Any] = bench.raw["timings"]
-    if {"unet: ours", "unet-causal: ours"} <= set(timings):
-        full, causal = (timings[name]["median"] for name in ("unet: ours", "unet-causal: ours"))
-        title = "attention, 4096 tokens: causal over all keys"
-        bench.add(Figure(title, causal / full, "×", at_most=None if bench.tiny else 1.0))
 
 
 def ours(case: Case, arrays: list[Any], d_out: Any) -> Callable[[], Any]:

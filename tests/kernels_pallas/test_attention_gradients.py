@@ -56,11 +56,17 @@ SHAPES = [
 MORE_AXES = [(1, 1, 1, 1), (0, 1, 1, 1), (0, 0, 0, 1)]
 
 
-@pytest.mark.parametrize("tiled", [True, False])
+@pytest.mark.parametrize("tiled", [pytest.param(True, marks=pytest.mark.slow), False])
 @pytest.mark.parametrize(("shape", "options"), SHAPES)
 def test_of_q_k_and_v(shape, options, tiled, monkeypatch) -> None:
     if tiled:
         monkeypatch.setattr(tuning, "blocks", lambda *_: SMALL)
+    check(*inputs(*shape), 1e-5, **options)
+
+
+def test_by_tiles(monkeypatch) -> None:
+    monkeypatch.setattr(tuning, "blocks", lambda *_: SMALL)
+    shape, options = SHAPES[0]
     check(*inputs(*shape), 1e-5, **options)
 
 
