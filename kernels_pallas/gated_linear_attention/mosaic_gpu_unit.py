@@ -111,25 +111,19 @@ class Unit(NamedTuple):
         found = lax.broadcasted_iota(jnp.int32, (CHUNK, CHUNK), axis)
         return found if self.interpret else plgpu.layout_cast(found, plgpu.Layout.WGMMA)
 
-    def summing(self, half: Any, backwards: bool = False) -> jax.Array:
+    def summing(self, half: Any) -> jax.Array:
         """The 0/1 matrix whose product with log decays gives each row's sum to its boundary.
 
         Rows of a second block of `half` sum from the boundary through themselves, rows of a first
         block from behind themselves to the boundary. `half` = 64 sums to the chunk's end, 0 sums
         nothing.
-
-        Args:
-            half: rows of a block.
-            backwards: whether to transpose, for the gradient.
         """
         row, column = self.indices()
-        if backwards:
-            row, column = column, row
         sums = jnp.where((row & half) != 0, column <= row, column > row)
         return _one(sums & ((row ^ column) < half))
 
     def through(self, backwards: bool = False) -> jax.Array:
-        """As `summing`, from the chunk's start through each row."""
+        """As `summing`, from the chunk's start through each row; transposed for `backwards`."""
         row, column = self.indices()
         return _one(row <= column if backwards else column <= row)
 

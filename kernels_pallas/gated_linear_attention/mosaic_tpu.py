@@ -24,8 +24,8 @@ from kernels_pallas.gated_linear_attention.mosaic_tpu_chunk import (
 
 __all__ = ["backward", "forward", "unfit"]
 
-MOST_STATE = 1 << 18
-"""Numbers of the largest state K V: with the blocks around it, it fits 16 MiB of VMEM."""
+MOST_KEY, MOST_VALUE, MOST_STATE = 512, 2048, 1 << 18
+"""Widest K and V, and numbers of the largest state K V, whose blocks fit 16 MiB of VMEM."""
 
 
 def unfit(
@@ -41,8 +41,12 @@ def unfit(
     del k, log_decay, segments, chunk_size
     if q.dtype not in (jnp.float32, jnp.bfloat16):
         return f"a TPU kernel takes float32 or bfloat16, not {q.dtype}"
-    if q.shape[-1] * v.shape[-1] > MOST_STATE:
-        return f"a state of {q.shape[-1]} x {v.shape[-1]} numbers is larger than {MOST_STATE}"
+    width, values = q.shape[-1], v.shape[-1]
+    if width > MOST_KEY or values > MOST_VALUE or width * values > MOST_STATE:
+        return (
+            f"a TPU kernel takes keys of at most {MOST_KEY} numbers, values of {MOST_VALUE} and"
+            f" states of {MOST_STATE}; here a state has {width} x {values}"
+        )
     return ""
 
 

@@ -108,10 +108,11 @@ def test_gpu_several_tiles_of_keys_and_values_and_more_chunks_than_stages():
 
 
 @pytest.mark.slow
-def test_gpu_copies_do_not_race():
+@pytest.mark.parametrize("kind", ["channel", "scalar"])
+def test_gpu_copies_do_not_race(kind):
     from jax._src.pallas.mosaic_gpu.interpret import interpret_pallas_call, params
 
-    given = draw(time=260, strength="middling", **GPU)
+    given = draw(time=260, kind=kind, strength="middling", **GPU)
     arrays, _, d_out, d_final = here(given)
     interpret_pallas_call.reset_gpu_interpret_mode_state()
     watched = {"interpret": params.InterpretGPUParams(detect_races=True)}
@@ -141,7 +142,8 @@ def test_what_does_not_fit_is_named():
 
     assert why(mosaic_tpu) == why(mosaic_tpu, dtype=jnp.float32) == why(mosaic_gpu) == ""
     assert "not float16" in why(mosaic_tpu, dtype=jnp.float16)
-    assert "1024 x 512" in why(mosaic_tpu, key=1024, value=512)
+    for key, value in ((1024, 64), (64, 4096), (512, 1024)):
+        assert f"{key} x {value}" in why(mosaic_tpu, key=key, value=value)
     assert "not float32" in why(mosaic_gpu, dtype=jnp.float32)
     assert "multiples of 64" in why(mosaic_gpu, value=96)
     assert "at most 256" in why(mosaic_gpu, key=512)
@@ -151,7 +153,9 @@ def test_what_does_not_fit_is_named():
         run("mosaic_gpu", 64, *here(given))
 
 
-@pytest.mark.parametrize("case", [one for one in cases.cases() if one.form == "mosaic_tpu"])
+@pytest.mark.parametrize(
+    "case", [one for one in cases.cases() if one.form == "mosaic_tpu"], ids=lambda one: one.name
+)
 def test_cases_of_the_report_are_calls(case):
     found = jax.eval_shape(case.function, *case.arrays)
     shapes = [one.shape for one in case.arrays]
