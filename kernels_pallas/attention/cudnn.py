@@ -64,9 +64,12 @@ def attention(
 
 
 def _installed() -> bool:
-    """Whether jax found the library; where jax does not say, that it will."""
+    """Whether jax finds the library; where jax no longer says so in this way, that it does."""
     try:
         from jax._src.lib import cuda_versions
     except ImportError:
         return True
-    return cuda_versions is not None
+    try:
+        return cuda_versions is not None and bool(cuda_versions.cudnn_get_version())
+    except RuntimeError:
+        return False
