@@ -17,6 +17,7 @@ from jax import lax
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import mosaic_gpu as plgpu
 
+from kernels_pallas import interpreter
 from kernels_pallas.gated_linear_attention.mosaic_gates import NEVER
 
 CHUNK = 64
@@ -176,9 +177,7 @@ def kernel(
     """
     options: dict[str, Any] = {}
     if interpret:
-        from jax._src.pallas.mosaic_gpu.interpret.params import InterpretGPUParams
-
-        options["interpret"] = InterpretGPUParams() if interpret is True else interpret
+        options["interpret"] = interpreter.mosaic_gpu() if interpret is True else interpret
     return plgpu.kernel(
         body,
         out_type=out,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kernels_pallas import gated_linear_attention
+from kernels_pallas import gated_linear_attention, interpreter
 from kernels_pallas.gated_linear_attention import cases, mosaic_gpu, mosaic_tpu
 from tests.kernels_pallas.gla_oracle import STRENGTHS, draw, error, errors, here, recurrence
 
@@ -110,12 +110,12 @@ def test_gpu_several_tiles_of_keys_and_values_and_more_chunks_than_stages():
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["channel", "scalar"])
 def test_gpu_copies_do_not_race(kind):
-    from jax._src.pallas.mosaic_gpu.interpret import interpret_pallas_call, params
+    from jax._src.pallas.mosaic_gpu.interpret import interpret_pallas_call
 
     given = draw(time=260, kind=kind, strength="middling", **GPU)
     arrays, _, d_out, d_final = here(given)
     interpret_pallas_call.reset_gpu_interpret_mode_state()
-    watched = {"interpret": params.InterpretGPUParams(detect_races=True)}
+    watched = {"interpret": interpreter.mosaic_gpu(detect_races=True)}
     watched |= {"scale": 0.1, "chunk_size": 64}
     mosaic_gpu.forward(*arrays, None, **watched)
     mosaic_gpu.backward(*arrays, None, d_out, d_final, **watched)
