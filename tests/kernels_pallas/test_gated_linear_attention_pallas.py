@@ -73,9 +73,9 @@ def test_tpu_over_shapes(time, widths, kind, dtype, strength, segments, chunk_si
     )  # fmt: skip
     found = run("mosaic_tpu", chunk_size, *here(given))
     for name, size in errors(given, found).items():
-        # A gradient of the gates that is zero but for rounding has no scale of its own.
-        if name != "log_decay" or time > 1:
-            assert size <= LIMITS[dtype], f"{name}: {size}"
+        # The gradient of a head's one gate is a sum over all tokens, which may nearly cancel.
+        sums = kind == "head" and name == "log_decay"
+        assert size <= LIMITS[dtype] * (10 if sums else 1), f"{name}: {size}"
 
 
 def test_gpu_forward():
