@@ -17,7 +17,7 @@ from jax import lax
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import mosaic_gpu as plgpu
 
-from kernels_pallas import dispatch, tuning
+from kernels_pallas import dispatch, interpreter, tuning
 from kernels_pallas.gated_recurrence.padding import Padded, padded, tile
 
 GROUP = 8
@@ -189,7 +189,7 @@ def run(
     """
     # Threads share no lane, so the barriers that would stand around each store guard nothing. What
     # guards the copies is the barrier of `commit_smem`; a kernel without it keeps all.
-    options: dict[str, Any] = {"interpret": _interpreter()} if interpret else {}
+    options: dict[str, Any] = {"interpret": interpreter.mosaic_gpu()} if interpret else {}
     return plgpu.kernel(
         partial(kernel, walk=walk),
         out_type=list(outs),
@@ -199,9 +199,3 @@ def run(
         kernel_name=f"gated_recurrence{getattr(kernel, 'func', kernel).__name__}",
         **options,
     )(*inputs)
-
-
-def _interpreter() -> Any:
-    from jax._src.pallas.mosaic_gpu.interpret.params import InterpretGPUParams
-
-    return InterpretGPUParams()

@@ -22,7 +22,7 @@ from jax import lax
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import mosaic_gpu as plgpu
 
-from kernels_pallas import tuning
+from kernels_pallas import interpreter, tuning
 from kernels_pallas.ternary.packing import DEEP, TILE, PackedTernary
 from kernels_pallas.ternary.reference import FLOOR
 
@@ -191,8 +191,4 @@ def _dot(codes: jax.Array, x: jax.Array) -> jax.Array:
 
 
 def _options(interpret: bool) -> dict[str, Any]:
-    if not interpret:
-        return {}
-    from jax._src.pallas.mosaic_gpu.interpret.params import InterpretGPUParams
-
-    return {"interpret": InterpretGPUParams()}
+    return {"interpret": interpreter.mosaic_gpu()} if interpret else {}

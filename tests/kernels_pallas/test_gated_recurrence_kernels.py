@@ -88,7 +88,7 @@ def test_gpu_copies_do_not_race(monkeypatch, pieces):
 
     monkeypatch.setitem(SMALL["mosaic_gpu"], "programs", pieces)
     watched = params.InterpretGPUParams(detect_races=True)
-    monkeypatch.setattr(mosaic_gpu_walk, "_interpreter", lambda: watched)
+    monkeypatch.setattr(mosaic_gpu_walk.interpreter, "mosaic_gpu", lambda: watched)
     interpret_pallas_call.reset_gpu_interpret_mode_state()
     assert_close(inputs((1, 48, 128)), **interpreted("mosaic_gpu"))
     assert not interpret_pallas_call.get_races().races_found
