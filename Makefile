@@ -7,6 +7,8 @@ IN = $(PYTHON) workbench/launch/environment.py
 FAST = -m "not slow and not browser and not parity and not bench"
 SLOW = -m "slow and not browser and not parity and not bench"
 DRIVEN = -m browser
+# Files go to two to four processes; the tests of one file stay together, with what they share.
+PARALLEL = --numprocesses=logical --maxprocesses=4 --dist=loadfile
 CHECKS = ruff format types floors figures
 # With REPORTS=FOLDER each suite that a skip must not empty leaves a JUnit report of its own there.
 report = $(if $(REPORTS),--junitxml=$(REPORTS)/$(1).xml)
@@ -32,13 +34,14 @@ lab:
 	@$(IN) lab -m workbench lab
 
 test:
-	@$(IN) test -m pytest $(FAST) $(PYTEST_ARGS)
+	@$(IN) test -m pytest $(FAST) $(PARALLEL) $(PYTEST_ARGS)
 
 test-slow:
-	@$(IN) test -m pytest $(SLOW) $(PYTEST_ARGS)
+	@$(IN) test -m pytest $(SLOW) $(PARALLEL) $(PYTEST_ARGS)
 
 test-full:
-	@$(IN) test -m pytest -m "not browser and not parity" $(PYTEST_ARGS)
+	@$(IN) test -m pytest -m "not browser and not parity and not bench" $(PARALLEL) $(PYTEST_ARGS)
+	@$(IN) test -m pytest -m bench $(PYTEST_ARGS)
 
 # Two suites, each in a process of its own.
 test-browser: test-browser-panels test-browser-lab

@@ -1,5 +1,7 @@
 """Sampling methods: knobs to plans, what is said before anything runs, and code that comes back."""
 
+from dataclasses import replace
+
 import pytest
 
 from workbench.diffusion import planned, step_lists
@@ -85,7 +87,7 @@ def test_a_plan_that_cannot_work_is_an_error_before_anything_runs(tiny, method, 
     subject = tiny
     if isinstance(method, FewerSteps):  # more than the model was trained on
         trained = tiny.scheduler.model_copy(update={"num_train_timesteps": 100})
-        subject = type(tiny)(**{**tiny.__dict__, "scheduler": trained})
+        subject = replace(tiny, scheduler=trained)
         message = "Steps must be between 1 and 100. You gave 200"
     assert problems(method, subject) == [("error", field, message)]
     with pytest.raises(MethodError) as caught:
