@@ -12,17 +12,14 @@ has no torch.
 from __future__ import annotations
 
 import functools
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
-from record import ROOT, Benchmark, Figure
+from record import THREADS, Benchmark, Figure, elsewhere
 
-PARITY = ROOT / ".venv-parity" / "bin" / "python"
 NO_TORCH = "skipped: torch's side, for torch is not here (make test-parity)"
 LARGEST_ERROR = 1e-4
 FORMS = ("view", "heads first", "view, one thread", "heads first, one thread")
@@ -84,11 +81,12 @@ CASES = (
 
 def main() -> int:
     """Every case."""
-    if find_spec("torch") is None and PARITY.exists() and Path(sys.executable) != PARITY:
-        return subprocess.run([str(PARITY), __file__, *sys.argv[1:]], check=False).returncode
+    if (status := elsewhere(__file__)) is not None:
+        return status
     more = [
         ("--repeats", {"type": int, "default": 9}),
         ("--only", {"choices": [case.name for case in CASES]}),
+        THREADS,
     ]
     bench, options = Benchmark.from_command(__file__, "Attention on a CPU beside torch", more=more)
     if find_spec("torch") is None:

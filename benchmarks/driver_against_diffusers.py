@@ -13,7 +13,6 @@ this Python has no torch.
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -23,9 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from plan_speedup import DIGITS, SMALL, TINY, Case, pipeline
-from record import FOLDER, ROOT, Benchmark, Figure
+from record import FOLDER, ROOT, Benchmark, Figure, elsewhere
 
-PARITY = ROOT / ".venv-parity" / "bin" / "python"
 NO_TORCH = "skipped: diffusers' side, for torch and diffusers are not here (make test-parity)"
 REPEATS = {"digits": 9, "small": 5, "tiny": 2}
 FORMS = (
@@ -43,8 +41,8 @@ MEMORY_STEPS = 3
 
 def main() -> int:
     """Both shapes: time by turns, what they end with, memory in fresh processes."""
-    if find_spec("torch") is None and PARITY.exists() and Path(sys.executable) != PARITY:
-        return subprocess.run([str(PARITY), __file__, *sys.argv[1:]], check=False).returncode
+    if (status := elsewhere(__file__)) is not None:
+        return status
     more = [
         ("--repeats", {"type": int}),
         ("--only", {"choices": ("digits", "small")}),

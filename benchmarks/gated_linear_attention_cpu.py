@@ -5,7 +5,7 @@ the same with sub-blocks, a loop over chunks), each with several chunk lengths, 
 on one, plain and compiled, differentiated by autograd. The fastest counts, chosen for each
 direction apart. Beside them the recurrence step by step, as reference codes have it.
 
-python benchmarks/gated_linear_attention_cpu.py [--tiny] [--repeats N]
+python benchmarks/gated_linear_attention_cpu.py [--tiny] [--repeats N] [--threads one]
 
 A plain matrix product runs in the same rounds. Where it reaches less than 80 % of the rate that
 this machine has shown before, other work has disturbed the run: it is invalid and not recorded.
@@ -15,17 +15,14 @@ has no torch.
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from record import ROOT, Benchmark, Figure
+from record import THREADS, Benchmark, Figure, elsewhere
 
-PARITY = ROOT / ".venv-parity" / "bin" / "python"
 NO_TORCH = "skipped: torch's side, for torch is not here (make test-parity)"
 VALID = 0.8
 """Of the recorded rate of a plain product: below it, something else was running."""
@@ -56,10 +53,10 @@ TINY = Case(1, 2, 256, 16, 16, 128)
 
 def main() -> int:
     """Chooses the peer's forms, times both directions, compares what they give."""
-    if find_spec("torch") is None and PARITY.exists() and Path(sys.executable) != PARITY:
-        return subprocess.run([str(PARITY), __file__, *sys.argv[1:]], check=False).returncode
+    if (status := elsewhere(__file__)) is not None:
+        return status
     bench, options = Benchmark.from_command(
-        __file__, "Gated linear attention on CPU", more=[("--repeats", {"type": int})]
+        __file__, "Gated linear attention on CPU", more=[("--repeats", {"type": int}), THREADS]
     )
     case = TINY if bench.tiny else FULL
     repeats = options.repeats or (2 if bench.tiny else 25)

@@ -15,17 +15,14 @@ from __future__ import annotations
 
 import math
 import statistics
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from record import ROOT, Benchmark, Figure
+from record import Benchmark, Figure, elsewhere
 
-PARITY = ROOT / ".venv-parity" / "bin" / "python"
 NO_TORCH = "skipped: torch's loop, for torch is not here (make test-parity)"
 WIDTHS = (1024, 16)
 LENGTHS = (256, 1024, 4096, 16384, 65536)
@@ -43,8 +40,8 @@ Thunks = dict[str, Callable[[], Any]]
 
 def main() -> int:
     """Each width and length: a trial of all forms, then the op among the fastest; slopes."""
-    if find_spec("torch") is None and PARITY.exists() and Path(sys.executable) != PARITY:
-        return subprocess.run([str(PARITY), __file__, *sys.argv[1:]], check=False).returncode
+    if (status := elsewhere(__file__)) is not None:
+        return status
     bench, options = Benchmark.from_command(
         __file__, "Gated recurrence on CPU", more=[("--repeats", {"type": int})]
     )

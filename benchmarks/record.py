@@ -16,7 +16,8 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -79,6 +80,8 @@ class Benchmark:
         title: what it measures, in one line.
         tiny: whether this is the short form for CI, whose figures mean nothing.
         out: folder for the record; None writes none.
+        threads: "one" where both sides have one core; it stands in each figure's name and in
+            the record's file.
     """
 
     script: str
@@ -88,6 +91,7 @@ class Benchmark:
     figures: list[Figure] = field(default_factory=list)
     raw: dict[str, Any] = field(default_factory=dict)
     load_before: float | None = field(default_factory=load_average)
+    threads: str = ""
 
     @classmethod
     def from_command(
@@ -117,7 +121,11 @@ class Benchmark:
             parser.add_argument(name, **keywords)
         options = parser.parse_args(arguments)
         out = options.out if options.out or options.tiny else RESULTS
-        return cls(script, title, tiny=options.tiny, out=out), options
+        threads = getattr(options, "threads", "")
+        if threads == "one" and hasattr(os, "sched_setaffinity"):
+            # jax counts the cores it may use when it is first imported: that comes later.
+            os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+        return cls(script, title, tiny=options.tiny, out=out, threads=threads), options
 
     @property
     def name(self) -> str:
@@ -126,7 +134,8 @@ class Benchmark:
 
     def add(self, *figures: Figure) -> None:
         """Adds figures for the README."""
-        self.figures += figures
+        word = ", one thread" if self.threads == "one" else ""
+        self.figures += [replace(figure, name=figure.name + word) for figure in figures]
 
     def add_timings(self, timings: dict[str, Timing]) -> None:
         """Adds the raw repeats of timings."""
@@ -160,11 +169,25 @@ class Benchmark:
             return None
         record = record or self.record()
         self.out.mkdir(parents=True, exist_ok=True)
-        file = self.out / f"{self.name}.json"
+        word = "_one_thread" if self.threads == "one" else ""
+        file = self.out / f"{self.name}{word}.json"
         part = file.with_suffix(".part")
         part.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         part.replace(file)
         return file
+
+
+THREADS = ("--threads", {"choices": ("all", "one"), "default": "all", "help": "of both sides"})
+"""An option of benchmarks beside a peer: every core for both, or one."""
+
+PARITY = ROOT / ".venv-parity" / "bin" / "python"
+
+
+def elsewhere(script: str) -> int | None:
+    """Runs a script again where torch is, if it is not here: its exit status, or None to go on."""
+    if find_spec("torch") is not None or not PARITY.exists() or Path(sys.executable) == PARITY:
+        return None
+    return subprocess.run([str(PARITY), script, *sys.argv[1:]], check=False).returncode
 
 
 def cells(figure: Figure) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ As in decoding, every product reads another matrix: each side goes through copie
 that no cache holds. The peer is a dense product in its fastest form here: float32 in JAX or torch,
 bfloat16 or int8 in torch. The floor is the time that reading the packed bytes takes.
 
-python benchmarks/ternary_matmul_cpu.py [--tiny] [--repeats N] [--only SHAPE] [--threads all]
+python benchmarks/ternary_matmul_cpu.py [--tiny] [--repeats N] [--only SHAPE] [--threads one]
 
 Needs torch beside jax: `make test-parity` makes `.venv-parity`, which runs this where this Python
 has no torch.
@@ -12,17 +12,13 @@ has no torch.
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from collections.abc import Callable
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
-from record import ROOT, Benchmark, Figure
+from record import THREADS, Benchmark, Figure, elsewhere
 
-PARITY = ROOT / ".venv-parity" / "bin" / "python"
 NO_TORCH = "skipped: torch's forms, for torch is not here (make test-parity)"
 SHAPES = ((1024, 1024), (2048, 2048), (4096, 4096), (2816, 1024))
 BATCHES = (1, 8)
@@ -36,20 +32,16 @@ Thunk = Callable[[], Any]
 
 def main() -> int:
     """Every shape with one row and with eight."""
-    if find_spec("torch") is None and PARITY.exists() and Path(sys.executable) != PARITY:
-        return subprocess.run([str(PARITY), __file__, *sys.argv[1:]], check=False).returncode
+    if (status := elsewhere(__file__)) is not None:
+        return status
     names = ["x".join(map(str, shape)) for shape in SHAPES]
     more = [
         ("--repeats", {"type": int, "default": 9}),
         ("--only", {"choices": names}),
-        ("--threads", {"choices": ("one", "all"), "default": "one"}),
+        THREADS,
     ]
     title = "Ternary products on a CPU beside dense ones"
     bench, options = Benchmark.from_command(__file__, title, more=more)
-    if options.threads == "one" and hasattr(os, "sched_setaffinity"):
-        # Both sides on one core: jax counts the cores it may use when it is first imported.
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    bench.raw["threads"] = options.threads
     if find_spec("torch") is None:
         print(NO_TORCH)
     streamed = 1 << 20 if bench.tiny else STREAMED

@@ -13,24 +13,36 @@ SMALL = 1 << 16
 """Concrete arrays of up to this many elements have their values looked at without being asked."""
 
 
-def floating(op: str, **arrays: jax.Array) -> None:
-    """Every array is of a floating type.
+def arrays(op: str, **given: Any) -> None:
+    """Every argument is an array.
 
     Raises:
         TypeError: naming the first that is not.
     """
-    for name, array in arrays.items():
+    for name, value in given.items():
+        if not (hasattr(value, "dtype") and hasattr(value, "shape")):
+            raise TypeError(f"{op}: {name} is of type {type(value).__name__}; needed an array")
+
+
+def floating(op: str, **given: jax.Array) -> None:
+    """Every argument is an array of a floating type.
+
+    Raises:
+        TypeError: naming the first that is not.
+    """
+    arrays(op, **given)
+    for name, array in given.items():
         if not jnp.issubdtype(array.dtype, jnp.floating):
             raise TypeError(f"{op}: {name} has dtype {array.dtype}; needed a floating type")
 
 
-def alike(op: str, **arrays: jax.Array) -> None:
+def alike(op: str, **given: jax.Array) -> None:
     """Every array has the dtype of the first.
 
     Raises:
         TypeError: naming the first that differs.
     """
-    (first, wanted), *others = arrays.items()
+    (first, wanted), *others = given.items()
     for name, array in others:
         if array.dtype != wanted.dtype:
             raise TypeError(
@@ -51,8 +63,10 @@ def shapes(op: str, known: Mapping[str, int] | None = None, **given: tuple[Any, 
         given: array and pattern by the argument's name.
 
     Raises:
+        TypeError: naming the first that is no array.
         ValueError: naming the first array whose shape does not fit, or that is empty.
     """
+    arrays(op, **{name: array for name, (array, _) in given.items()})
     sizes = dict(known or {})
     for name, (array, pattern) in given.items():
         letters = pattern.split()
@@ -88,6 +102,8 @@ def option(op: str, name: str, value: Any, allowed: Sequence[Any]) -> None:
     Raises:
         ValueError: naming the argument.
     """
+    if isinstance(value, jax.core.Tracer):
+        raise ValueError(f"{op}: {name} is traced; it must be known, one of {list(allowed)}")
     if value not in allowed:
         raise ValueError(f"{op}: {name}={value!r}; choose one of {list(allowed)}")
 
@@ -110,5 +126,8 @@ def values(op: str, message: str, array: jax.Array, test: Any, validate: bool) -
     if isinstance(array, jax.core.Tracer):
         if validate:
             checkify.check(jnp.all(test(array)), f"{op}: {message}")
-    elif (validate or array.size <= SMALL) and not bool(jnp.all(test(array))):
-        raise ValueError(f"{op}: {message}")
+    elif validate or array.size <= SMALL:
+        with jax.ensure_compile_time_eval():  # a known array stays known inside a trace
+            right = bool(jnp.all(test(jnp.asarray(array))))
+        if not right:
+            raise ValueError(f"{op}: {message}")

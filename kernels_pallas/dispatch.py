@@ -16,12 +16,14 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
 import jax
+from jax.experimental.xla_metadata import set_xla_metadata
 
 IMPLEMENTATIONS = ("auto", "reference", "xla", "pallas")
 PALLAS = {"tpu": "mosaic_tpu", "gpu": "mosaic_gpu"}
@@ -32,7 +34,10 @@ LIBRARIES = {"cudnn": "gpu"}
 
 _LOWERED = {"mosaic_tpu": "tpu", "mosaic_gpu": "cuda", "cudnn": "cuda"}
 _HOPPER = (9, 0)
-_CAPABILITIES = {"GH200": (9, 0), "H100": (9, 0), "H200": (9, 0), "L40": (8, 9), "A100": (8, 0)}
+_CAPABILITIES = {
+    "GB200": (10, 0), "B200": (10, 0), "GH200": (9, 0), "H100": (9, 0), "H200": (9, 0),
+    "L40": (8, 9), "A100": (8, 0),
+}  # fmt: skip
 """Of devices known by name alone, when code is compiled for one that is not here."""
 
 
@@ -107,7 +112,7 @@ class Op:
 
         Args:
             implementation: one of `IMPLEMENTATIONS`, or a form by its own name.
-            interpret: whether a Pallas form may run in the interpreter, on any device.
+            interpret: whether a Pallas form runs in the interpreter, on any device.
             target: the device; what is traced for when None.
             unfit: why a form cannot take these inputs, empty where it can.
 
@@ -120,8 +125,10 @@ class Op:
                 f"{self.name}: implementation={implementation!r} does not exist;"
                 f" choose one of {list(allowed)}"
             )
-        device = target or _asked.get() or current_target()
+        device = target or current_target()
         reason = unfit or (lambda form: "")
+        if interpret and implementation == "auto":
+            implementation = "pallas"
         if implementation == "auto":
             form, why = self._auto(device, reason)
         elif implementation in ("reference", "xla"):
@@ -191,7 +198,13 @@ def run(form: str, forms: Mapping[str, Callable], *arrays: Any, fixed: bool = Fa
 
 
 def current_target() -> Target:
-    """The device that code is traced for: an abstract mesh's, the default one, or the first."""
+    """The device that code is traced for, or that `first_choice` asks about.
+
+    An abstract mesh's, where there is one, else the default device, else the first.
+    """
+    asked = _asked.get()
+    if asked is not None:
+        return asked
     abstract = getattr(jax.sharding.get_abstract_mesh(), "abstract_device", None)
     if abstract is not None:
         return target_named(abstract.platform or "cpu", abstract.device_kind)
@@ -238,6 +251,9 @@ def chosen(function: Callable, *args: Any, device: Any = None, **kwargs: Any) ->
         function: anything that calls ops of this library, an op itself included.
         args, kwargs: arrays or `jax.ShapeDtypeStruct`; everything else is passed as it is.
         device: a device, or its platform's name; what is traced for when None.
+
+    Raises:
+        ValueError: if the function calls no op.
     """
     arrays = [leaf for leaf in jax.tree.leaves((args, kwargs)) if hasattr(leaf, "dtype")]
 
@@ -249,8 +265,10 @@ def chosen(function: Callable, *args: Any, device: Any = None, **kwargs: Any) ->
         return inspect.unwrap(function)(*put[0], **put[1])
 
     place = jax.default_device(device) if device is not None else contextlib.nullcontext()
-    with place, choices() as found:
+    with place, choices() as found, _anew():
         jax.eval_shape(traced, arrays)
+    if not found:
+        raise ValueError(_NO_OP)
     return tuple(found)
 
 
@@ -268,12 +286,22 @@ def first_choice(function: Callable, *arrays: Any, target: Target) -> Choice:
     """
     token = _asked.set(target)
     try:
-        jax.eval_shape(function, *arrays)
+        with _anew():
+            jax.eval_shape(function, *arrays)
     except _Answered as answer:
         return answer.choice
     finally:
         _asked.reset(token)
-    raise ValueError("the function calls no op of kernels_pallas, so there is nothing to choose")
+    raise ValueError(_NO_OP)
+
+
+_NO_OP = "the function calls no op of kernels_pallas, so there is nothing to choose"
+_questions = itertools.count()
+
+
+def _anew() -> contextlib.AbstractContextManager[Any]:
+    """Has functions traced again that were traced before: metadata is part of a trace's key."""
+    return set_xla_metadata(kernels_pallas_question=str(next(_questions)))
 
 
 class _Answered(Exception):

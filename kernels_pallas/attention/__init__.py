@@ -82,7 +82,7 @@ def attention(
         "mosaic_tpu": functools.partial(mosaic_tpu.attention, **settings, interpret=interpret),
         "cudnn": functools.partial(cudnn.attention, **settings),
     }
-    fixed = implementation != "auto"
+    fixed = implementation != "auto" or interpret
     out: jax.Array = dispatch.run(form, forms, q, k, v, bias, segments, fixed=fixed)
     return out
 
@@ -98,6 +98,7 @@ def _check(
 ) -> Segments | None:
     """Refuses what does not fit; the segments as a pair."""
     op = "attention"
+    checks.option(op, "causal", causal, (True, False))
     checks.floating(op, q=q, k=k, v=v)
     checks.alike(op, q=q, k=k, v=v)
     sizes = checks.shapes(op, q=(q, "B T H D"), k=(k, "B S K D"), v=(v, "B S K E"))
@@ -105,7 +106,7 @@ def _check(
     checks.divides(op, "query heads", heads, "kv heads", sizes["K"])
     if causal and keys < queries:
         raise ValueError(f"{op}: causal with {queries} queries needs as many keys, got {keys}")
-    if window is not None and (isinstance(window, bool) or int(window) != window or window < 1):
+    if window is not None and (type(window) is not int or window < 1):
         raise ValueError(f"{op}: window={window!r}; needed a whole number of keys from 1 on")
     if bias is not None:
         checks.floating(op, bias=bias)
@@ -127,6 +128,7 @@ def _check(
         raise ValueError(f"{op}: segment_ids has {len(segment_ids)} arrays; needed one or two")
     of_queries, of_keys = segment_ids
     for name, ids in (("of the queries", of_queries), ("of the keys", of_keys)):
+        checks.arrays(op, **{f"segment_ids {name}": ids})
         if not jnp.issubdtype(ids.dtype, jnp.integer):
             raise TypeError(
                 f"{op}: segment_ids {name} have dtype {ids.dtype}; needed whole numbers"

@@ -77,7 +77,7 @@ def gated_linear_attention(
         ValueError: shapes that do not fit, options that do not exist, a form that cannot run
             here, or positive or NaN gates where they are known.
 
-    Cost: B H T (C (K + V) + 2 K V) MACs forward with chunks of C tokens, about 2.5 times that
+    Cost: B H T (C (2 K + V) + 2 K V) MACs forward with chunks of C tokens, about 2.5 times that
     backward; the inputs and outputs once in bytes. `cost` has the formulas.
     """
     checks.option(inputs.OP_NAME, "chunk_size", chunk_size, inputs.CHUNK_SIZES)

@@ -44,7 +44,8 @@ def check(
     checks.alike(op, q=q, k=k, v=v)
     sizes = checks.shapes(op, q=(q, step + "H K"), k=(k, step + "G K"), v=(v, step + "G V"))
     checks.divides(op, "query heads (q)", sizes["H"], "heads of k and v", sizes["G"])
-    if state is not None:
+    if state is not None or not time:
+        checks.arrays(op, **{state_name: state})
         wanted = accumulator(q.dtype)
         if state.dtype != wanted:
             raise TypeError(f"{op}: {state_name} has dtype {state.dtype}; needed {wanted}")
@@ -62,7 +63,9 @@ def _check_log_decay(op: str, log_decay: Any, sizes: dict[str, int], step: str) 
     fitting = [one for one in patterns if len(one.split()) == log_decay.ndim]
     if not fitting:
         allowed = " or ".join(f"[{', '.join(one.split())}]" for one in patterns)
-        raise ValueError(f"{op}: log_decay has shape {log_decay.shape}; needed {allowed}")
+        raise ValueError(
+            f"{op}: log_decay has shape {log_decay.shape}; needed {allowed}, H as of q or of k"
+        )
     # A head of k and v may bring its own gate, shared like k and v by its query heads.
     grouped = dict(sizes, H=sizes["G"])
     axis = log_decay.ndim - 1 if fitting[0].endswith("H") else log_decay.ndim - 2
@@ -82,6 +85,7 @@ def segments(segment_ids: Any, sizes: dict[str, int]) -> jax.Array:
     Raises:
         TypeError, ValueError: where `segment_ids` are not whole numbers [B, T].
     """
+    checks.arrays(OP_NAME, segment_ids=segment_ids)
     if not jnp.issubdtype(segment_ids.dtype, jnp.integer):
         raise TypeError(
             f"{OP_NAME}: segment_ids has dtype {segment_ids.dtype}; needed whole numbers"

@@ -17,6 +17,7 @@ def gated_linear_attention_step(
     state: jax.Array,
     *,
     scale: float | None = None,
+    validate: bool = False,
 ) -> tuple[jax.Array, jax.Array]:
     """S = Diag(exp log_decay) S + k v^T; o = scale S^T q (Yang et al. 2023, eq. 3).
 
@@ -28,6 +29,7 @@ def gated_linear_attention_step(
             heads may also be the G of `k`.
         state: [B, H, K, V] in float32 (float64 where q is), as this or the whole op returned it.
         scale: multiplies q; K^-0.5 when None.
+        validate: as for the whole op.
 
     Returns:
         (o [B, H, V] in the dtype of `q`, the new state).
@@ -40,7 +42,7 @@ def gated_linear_attention_step(
     """
     op = "gated_linear_attention_step"
     sizes = inputs.check(
-        op, q, k, v, log_decay, state, time=False, state_name="state", validate=False
+        op, q, k, v, log_decay, state, time=False, state_name="state", validate=validate
     )
     heads, wide = sizes["H"], accumulator(q.dtype)
     scale = sizes["K"] ** -0.5 if scale is None else scale

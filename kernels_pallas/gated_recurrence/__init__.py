@@ -65,6 +65,7 @@ def gated_recurrence(
     Cost: B T D multiply-accumulates forward and two for each of these backward; three arrays of
     B T D elements moved forward and five backward. The gradient keeps decay and h, no more.
     """
+    checks.option(OP.name, "reverse", reverse, (True, False))
     _check(decay, x, initial)
     shape, features = x.shape, x.shape[2:]
     carried = jnp.float64 if _wide(decay, x, initial) else jnp.float32

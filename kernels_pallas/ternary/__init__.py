@@ -18,6 +18,7 @@ from kernels_pallas.ternary import reference, xla
 from kernels_pallas.ternary.packing import (
     Base3Ternary,
     PackedTernary,
+    check_packed,
     pack_ternary,
     unpack_ternary,
 )
@@ -314,11 +315,8 @@ def _check_norm(op: str, x: jax.Array, weight: jax.Array, name: str, eps: float)
 
 
 def _check_matmul(op: str, x: jax.Array, packed: PackedTernary) -> None:
-    if not isinstance(packed, PackedTernary):
-        raise TypeError(
-            f"{op}: packed is a {type(packed).__name__}; needed what pack_ternary returns"
-            " (base-3 storage is unpacked and packed anew first)"
-        )
+    check_packed(op, packed)
+    checks.arrays(op, x=x)
     if x.dtype != jnp.int8:
         raise TypeError(f"{op}: x has dtype {x.dtype}; needed int8")
     checks.shapes(op, {"K": packed.rows}, x=(x, "M K"))

@@ -107,7 +107,8 @@ def pack_ternary(
         TypeError: if w is not int8.
         ValueError: if w is not a matrix, or a known w holds other values.
 
-    Cost: reads K N bytes, writes ceil(K/128) ceil(N/128) 4096.
+    Cost: reads K N bytes; writes ceil(K/128) ceil(N/128) 4096, in layout "columns" for K up to
+        whole tiles of 256.
     """
     checks.option("pack_ternary", "layout", layout, LAYOUTS)
     checks.option("pack_ternary", "storage", storage, STORAGE)
@@ -129,11 +130,32 @@ def unpack_ternary(packed: PackedTernary | Base3Ternary) -> jax.Array:
         digits = packed.digits[:, None, :] // _powers() % jnp.uint8(3)
         flat = digits.reshape(-1, packed.columns)[: packed.rows]
         return flat.astype(jnp.int8) - jnp.int8(1)
+    check_packed("unpack_ternary", packed)
+    return unpack_filled(packed)[: packed.rows, : packed.columns]
+
+
+def check_packed(op: str, packed: PackedTernary) -> None:
+    """`packed` is one matrix at two bits a weight.
+
+    Raises:
+        TypeError: if it is another thing (base-3 storage is unpacked and packed anew first).
+        ValueError: if it is a stack of matrices, or its codes are not what its sizes say.
+    """
     if not isinstance(packed, PackedTernary):
         raise TypeError(
-            f"unpack_ternary: packed is a {type(packed).__name__}; needed what pack_ternary returns"
+            f"{op}: packed is a {type(packed).__name__}; needed what pack_ternary returns"
+            " (base-3 storage is unpacked and packed anew first)"
         )
-    return unpack_filled(packed)[: packed.rows, : packed.columns]
+    checks.option(op, "packed.layout", packed.layout, LAYOUTS)
+    deep = TILE if packed.layout == "rows" else DEEP
+    tile = (BYTES, TILE) if packed.layout == "rows" else (TILE, DEEP // 4)
+    needed = (packed.filled // deep, -(-packed.columns // TILE), *tile)
+    codes = packed.codes
+    if tuple(codes.shape) != needed or codes.dtype != jnp.uint8:
+        raise ValueError(
+            f"{op}: packed.codes is {codes.dtype}{list(codes.shape)}; needed uint8{list(needed)}"
+            " (of a stack of matrices take one, by an index or inside a scan)"
+        )
 
 
 def unpack_filled(packed: PackedTernary) -> jax.Array:
@@ -152,7 +174,9 @@ def _packed(w: jax.Array, layout: str) -> PackedTernary:
     deep = TILE if layout == "rows" else DEEP
     codes = jnp.pad(w, ((0, -rows % deep), (0, -columns % TILE))) + jnp.int8(1)
     k, n = codes.shape
-    tiles = codes.astype(jnp.uint8).reshape(k // deep, 4, deep // 4, n // TILE, TILE)
+    # Masked, so that a traced value other than -1, 0, 1 spoils no weight but its own.
+    codes = codes.astype(jnp.uint8) & jnp.uint8(3)
+    tiles = codes.reshape(k // deep, 4, deep // 4, n // TILE, TILE)
     joined = jnp.sum(jnp.left_shift(tiles, _shifts(5)), axis=1, dtype=jnp.uint8)
     order = (0, 2, 1, 3) if layout == "rows" else (0, 2, 3, 1)
     return PackedTernary(joined.transpose(order), rows, columns, layout)

@@ -5,7 +5,6 @@ import pytest
 from tests.browser.panel_in_lab import healthy, slider, until_state
 from tests.browser.test_lab_notebooks import CUT, OVERFLOWING
 
-
 ROOF = "[data-slot=roof] svg.marks .mark-symbol path"
 
 

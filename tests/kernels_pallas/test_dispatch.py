@@ -4,6 +4,7 @@ import json
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from jax.experimental import checkify
 
@@ -173,3 +174,43 @@ def test_block_sizes_go_by_the_longest_name(monkeypatch, tmp_path):
 def test_a_cost_tells_xla_two_flop_a_mac():
     estimate = Cost(macs=10, bytes_moved=7, transcendentals=3).estimate()
     assert (estimate.flops, estimate.bytes_accessed, estimate.transcendentals) == (20, 7, 3)
+
+
+def test_known_values_stay_known_inside_a_trace():
+    def positive(x):
+        checks.values("op", "x must be positive", x, lambda v: v > 0, False)
+        return x
+
+    good, plain, bad = jnp.ones(3), np.ones(3, np.float32), jnp.array([-1.0])
+    jax.jit(lambda y: y + positive(good)[0] + positive(plain)[0])(1.0)
+    jax.lax.scan(lambda c, _: (c + positive(good)[0], None), 0.0, None, length=2)
+    with pytest.raises(ValueError, match="op: x must be positive"):
+        jax.jit(lambda y: y + positive(bad)[0])(1.0)
+
+
+def test_what_is_no_array_or_is_traced_is_named():
+    x = jnp.ones((1, 4, 1, 8))
+    with pytest.raises(TypeError, match="attention: k is of type list; needed an array"):
+        attention(x, [1.0], x)
+    with pytest.raises(TypeError, match="attention: bias is of type float; needed an array"):
+        attention(x, x, x, bias=0.5)
+    with pytest.raises(ValueError, match="attention: causal='no'; choose one of"):
+        attention(x, x, x, causal="no")
+    with pytest.raises(ValueError, match="attention: causal is traced"):
+        jax.jit(lambda x, causal: attention(x, x, x, causal=causal))(x, True)
+
+
+def test_interpreting_is_asked_for_by_itself():
+    assert BOTH.choose("auto", target=CPU, interpret=True) == "mosaic_tpu"
+    assert BOTH.choose("auto", target=HOPPER, interpret=True) == "mosaic_gpu"
+
+
+def test_a_function_traced_before_is_asked_anew():
+    q = jnp.ones((1, 8, 2, 4))
+    inner = jax.jit(lambda x: attention(x, x, x))
+    inner(q)
+    assert len(dispatch.chosen(lambda x: inner(x) * 2, q)) == 1
+    assert len(dispatch.chosen(inner, q)) == 1
+    with pytest.raises(ValueError, match="calls no op"):
+        dispatch.chosen(lambda x: x, q)
+    assert dispatch.first_choice(lambda x: inner(x) * 2, q, target=TPU).target == TPU

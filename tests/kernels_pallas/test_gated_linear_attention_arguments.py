@@ -219,3 +219,28 @@ def test_cost_counts_bytes_once():
         shaped((2, 3, 16)), shaped((2, 3, 16, 24)),
     )  # fmt: skip
     assert step.macs == counted.total
+
+
+def test_gates_that_are_constants_of_a_traced_function():
+    q = jnp.ones((1, 6, 2, 4))
+    gate = jnp.full((2,), -0.1)
+    wanted, state = gated_linear_attention(q, q, q, gate)
+    found, _ = jax.jit(lambda x: gated_linear_attention(x, x, x, gate))(q)
+    np.testing.assert_allclose(found, wanted, rtol=1e-6)
+
+    def step(state, x):
+        out, state = gated_linear_attention_step(x, x, x, gate, state)
+        return state, out
+
+    last, _ = jax.lax.scan(step, jnp.zeros((1, 2, 4, 4)), jnp.moveaxis(q, 1, 0))
+    np.testing.assert_allclose(last, state, rtol=1e-5)
+
+
+def test_a_step_tests_traced_gates_where_it_is_asked():
+    q, state = jnp.ones((1, 2, 4)), jnp.zeros((1, 2, 4, 4))
+
+    def step(gate):
+        return gated_linear_attention_step(q, q, q, gate, state, validate=True)[0]
+
+    error, _ = checkify.checkify(jax.jit(step))(jnp.ones((2,)))
+    assert "log_decay has positive or NaN values" in error.get()

@@ -1,5 +1,7 @@
 """Packing and exact products of every form, and what they refuse."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -265,3 +267,23 @@ def test_cases_trace():
     assert {case.form for case in found} == {"mosaic_tpu", "mosaic_gpu"}
     assert {case.direction for case in found} == {"forward", "backward", "decode", "prefill"}
     assert {case.model for case in found} == {"370M", "1.3B"}
+
+
+def test_a_stack_of_matrices_is_not_one():
+    w = jnp.asarray(np.random.default_rng(0).integers(-1, 2, (3, 40, 8)), jnp.int8)
+    stack = jax.vmap(pack_ternary)(w)
+    x, scale = jnp.ones((2, 40), jnp.int8), jnp.ones((2, 1), jnp.float32)
+    for call in (lambda p: ternary_matmul(x, scale, p), unpack_ternary):
+        with pytest.raises(ValueError, match="of a stack of matrices take one"):
+            call(stack)
+    one = jax.tree.map(lambda codes: codes[1], stack)
+    np.testing.assert_array_equal(unpack_ternary(one), w[1])
+    wrong = dataclasses.replace(one, layout="zig")
+    with pytest.raises(ValueError, match="packed.layout='zig'; choose one of"):
+        unpack_ternary(wrong)
+
+
+def test_a_traced_value_that_is_not_ternary_spoils_itself_alone():
+    w = jnp.zeros((128, 1), jnp.int8).at[0, 0].set(3)
+    back = unpack_ternary(jax.jit(pack_ternary)(w))
+    assert (np.asarray(back)[1:] == 0).all()

@@ -133,7 +133,8 @@ def _leaders(live: Sequence[Row]) -> list[Row]:
 
 def _labels(live: Sequence[Row], roofs: Sequence[Row], x: Axis, y: Axis, height: int) -> list[Row]:
     """Devices at the end of their roof, work beside its measured point or its place on the roof."""
-    named = {row["trial"]: row for row in live if row["predicted"]}
+    lines = {row["name"] for row in roofs}  # a point that names its roof again says nothing
+    named = {row["trial"]: row for row in live if row["predicted"] and row["label"] not in lines}
     named |= {row["trial"]: row for row in live if not row["predicted"]}
     found: list[Row] = []
     for low, high, width in placement.WIDTHS:

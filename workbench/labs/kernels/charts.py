@@ -47,16 +47,16 @@ def roof(work: Work, found: Sequence[Place], device: str) -> Chart:
 
 
 def _row(work: Work, place: Place, how: str, seconds: float, predicted: bool) -> dict[str, Any]:
-    rate = 2 * work.cost.macs / seconds
+    rate = place.rate(seconds)
     said = f"{place.name}, {how}: {numbers.seconds(seconds)}"
     return {
         "trial_id": place.key,
         "method": work.name,
         "label": place.name if predicted else f"{place.name}, {how}",
-        "intensity": work.intensity,
+        "intensity": place.intensity,
         "rate": rate / TERA,
         "predicted": predicted,
-        "told": f"{said} · {numbers.number(work.intensity)} flop/B",
+        "told": f"{said} · {numbers.number(place.intensity)} flop/B",
     }
 
 

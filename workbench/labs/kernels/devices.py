@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from workbench.labs.kernels.forms import HERE, forms
 from workbench.labs.kernels.work import Work
 from workbench.measure.cost import Cost
 from workbench.measure.roofline import PEAKS, Peaks, Roofline, roofline
 from workbench.measure.timing import Timing
 
 SHOWN = ("h200", "tpu-v6e", "tpu-v5e")
-HERE = "here"
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,8 @@ class Place:
 
     Args:
         key: of the form's choice.
+        form: the form of the op that `implementation="auto"` takes there.
+        cost: of the work in that form.
         peaks: its rates.
         dtype: whose peak is taken; another than the work's where the table has no figure for it.
         best: the least time, by the roofline.
@@ -27,6 +29,8 @@ class Place:
     """
 
     key: str
+    form: str
+    cost: Cost
     peaks: Peaks
     dtype: str
     best: Roofline
@@ -37,6 +41,16 @@ class Place:
         """The device's name, short."""
         short = self.peaks.name.removeprefix("NVIDIA ").removesuffix(" SXM")
         return "This machine" if self.key == HERE else short
+
+    @property
+    def intensity(self) -> float:
+        """Arithmetic intensity of the work there [flop/B]."""
+        return self.best.intensity
+
+    def rate(self, seconds: float) -> float:
+        """Arithmetic rate of a call that takes so long [flop/s]."""
+        assert self.cost.macs is not None, "the op's formulas count it"
+        return 2 * self.cost.macs / seconds
 
 
 def places(work: Work, here: Peaks | None, timed: Mapping[str, Timing]) -> list[Place]:
@@ -49,14 +63,15 @@ def places(work: Work, here: Peaks | None, timed: Mapping[str, Timing]) -> list[
     peaks: dict[str, Peaks] = {key: PEAKS[key] for key in SHOWN}
     if here is not None:
         peaks[HERE] = here
-    return [_place(work, key, known, timed) for key, known in peaks.items()]
+    named = forms(work, list(peaks))
+    return [_place(work, key, named[key], known, timed) for key, known in peaks.items()]
 
 
-def _place(work: Work, key: str, peaks: Peaks, timed: Mapping[str, Timing]) -> Place:
-    dtype = _bounding(work.arithmetic, peaks)
-    cost = Cost(macs=work.cost.macs, bytes_moved=work.cost.bytes_moved, basis="modelled")
+def _place(work: Work, key: str, form: str, peaks: Peaks, timed: Mapping[str, Timing]) -> Place:
+    dtype, formula = _bounding(work.arithmetic, peaks), work.cost(form)
+    cost = Cost(macs=formula.macs, bytes_moved=formula.bytes_moved, basis="modelled")
     best = roofline(cost, peaks, dtype)
-    return Place(key, peaks, dtype, best, timed if key == HERE else {})
+    return Place(key, form, cost, peaks, dtype, best, timed if key == HERE else {})
 
 
 def _bounding(dtype: str, peaks: Peaks) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from workbench.labs.kernels.devices import Place
 from workbench.labs.kernels.work import Work
+
+HERE = "here"
 
 # Platform and kind, as jax names them.
 _KINDS = {
@@ -15,7 +16,7 @@ _KINDS = {
 }
 
 
-def forms(work: Work, found: Sequence[Place]) -> dict[str, str]:
+def forms(work: Work, keys: Sequence[str]) -> dict[str, str]:
     """The form that `implementation="auto"` takes, by device key."""
     import jax
 
@@ -23,9 +24,9 @@ def forms(work: Work, found: Sequence[Place]) -> dict[str, str]:
 
     arrays = jax.eval_shape(work.draw)
     names = {}
-    for place in found:
-        named = _KINDS.get(place.key)
+    for key in keys:
+        named = _KINDS.get(key)
         target = dispatch.target_named(*named) if named else dispatch.current_target()
         chosen = dispatch.first_choice(work.call("auto"), *arrays, target=target)
-        names[place.key] = chosen.form
+        names[key] = chosen.form
     return names

@@ -14,45 +14,44 @@ from workbench.panels.picture import Cell, Column, TableContent
 TITLE = "How long would it take?"
 
 
-def times(work: Work, found: Sequence[Place], forms: Mapping[str, str]) -> TableContent:
-    """A row for each device at best, and one for each form that was timed here.
-
-    Args:
-        forms: the form that `implementation="auto"` takes, by device key.
-    """
+def times(work: Work, found: Sequence[Place]) -> TableContent:
+    """A row for each device at best, and one for each form that was timed here."""
     rows: list[list[Cell | str]] = []
     keys = []
     for place in found:
         best = place.best
         rows.append([
             Cell(place.name, method=SLOTS[work.name]),
-            forms.get(place.key, "–"),
+            place.form,
             Cell(numbers.seconds(best.seconds), basis="predicted"),
             _bound(place),
-            Cell(numbers.number(_rate(work, best.seconds)), basis="predicted"),
+            Cell(numbers.number(place.rate(best.seconds) / 1e9), basis="predicted"),
             "–",
         ])  # fmt: skip
         keys.append(place.key)
         for form, timing in place.timed.items():
             spread = f"{numbers.seconds(timing.low)}–{numbers.seconds(timing.high)}"
             share = best.seconds / timing.median
+            note = "from cache" if share > 1 else ""
             rows.append([
                 Cell(f"{place.name}, timed", method=SLOTS[work.name]),
                 form,
                 Cell(numbers.seconds(timing.median), note=spread, strong=True),
                 "",
-                Cell(numbers.number(_rate(work, timing.median)), strong=True),
-                Cell(numbers.percent(share), share=min(share, 1.0), method=SLOTS[work.name]),
+                Cell(numbers.number(place.rate(timing.median) / 1e9), strong=True),
+                Cell(numbers.percent(share), SLOTS[work.name], share=min(share, 1.0), note=note),
             ])  # fmt: skip
             keys.append(HERE)
     heads = (
         Column("Device"), Column("Form"), Column("Time", number=True), Column("Bound by"),
         Column("Gflop/s", number=True), Column("Of the roof", number=True),
     )  # fmt: skip
-    moved, arithmetic = numbers.memory(work.cost.bytes_moved), numbers.count(2 * work.cost.macs)
+    cost = work.cost("xla")
+    moved, arithmetic = numbers.memory(cost.bytes_moved), numbers.count(2 * cost.macs)
     about = (
-        f"{work.setting}: {arithmetic} flop and {moved} by the op’s formulas. "
-        "Form: what “auto” runs there. Hollow: the roofline’s bound, which no program beats."
+        f"{work.setting}: {arithmetic} flop and {moved} in the form of XLA, by the op’s formulas. "
+        "Form: what “auto” runs there. Hollow: the bound of its arithmetic, and of its arrays "
+        "moved once between main memory and the device; what fits in a cache can be faster."
     )
     return TableContent(heads, rows, TITLE, about, keys=keys)
 
@@ -60,10 +59,6 @@ def times(work: Work, found: Sequence[Place], forms: Mapping[str, str]) -> Table
 def _bound(place: Place) -> str:
     words = {"compute": f"arithmetic ({place.dtype})", "memory": "memory", "launch": "launch"}
     return words[place.best.bound]
-
-
-def _rate(work: Work, seconds: float) -> float:
-    return 2 * work.cost.macs / seconds / 1e9
 
 
 def compiled(report: Mapping[str, Any], op: str) -> TableContent:

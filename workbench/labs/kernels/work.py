@@ -23,7 +23,7 @@ class Work:
     Args:
         op: name in `kernels_pallas`.
         setting: its shape in words.
-        cost: of one call, by the op's own formulas.
+        cost: from a form's name to the cost of one call in it, by the op's own formulas.
         arithmetic: dtype whose peak rate bounds it.
         draw: makes its arguments, random and on the device.
         call: from a form's name to the function of those arguments, gradients included where
@@ -33,7 +33,7 @@ class Work:
 
     op: str
     setting: str
-    cost: Cost
+    cost: Callable[[str], Cost]
     arithmetic: str
     draw: Callable[[], Sequence[jax.Array]]
     call: Callable[[str], Function]
@@ -43,11 +43,6 @@ class Work:
     def name(self) -> str:
         """The op's name on the screen."""
         return OPS[self.op]
-
-    @property
-    def intensity(self) -> float:
-        """Arithmetic intensity [flop/B]."""
-        return 2 * self.cost.macs / self.cost.bytes_moved
 
 
 def work(knobs: Kernel) -> Work:
@@ -77,10 +72,10 @@ def _gated_linear_attention(knobs: Kernel) -> Work:
 
     return Work(
         op=knobs.op,
-        setting=f"{batch} × {tokens} tokens, {heads} heads, {knobs.key_width} × "
-        f"{knobs.value_width} states",
-        cost=_total(
-            knobs, cost, q_shape, knobs.value_width, scheme=_scheme(knobs), size=_size(knobs)
+        setting=f"{batch} × {tokens} tokens, heads: {heads}, states "
+        f"{knobs.key_width} × {knobs.value_width}",
+        cost=lambda form: _total(
+            knobs, cost, q_shape, knobs.value_width, size=_size(knobs), **_chunks(knobs, form)
         ),
         arithmetic=knobs.dtype,
         draw=draw,
@@ -88,11 +83,21 @@ def _gated_linear_attention(knobs: Kernel) -> Work:
     )
 
 
-def _scheme(knobs: Kernel) -> str:
-    """The op's cost goes by what is computed; for gates like GLA's, automatic is one level."""
+def _chunks(knobs: Kernel, form: str) -> dict[str, Any]:
+    """Scheme and tokens of a chunk, by which the op's cost goes: kernels have one scheme for every
+    gate; XLA takes the cheapest that is exact, or the one asked for."""
+    from kernels_pallas.gated_linear_attention.chunks import CHUNK
+
+    kernel = form.startswith("mosaic")
     if knobs.gate != "channel":
-        return {"scalar": "masked", "none": "none"}[knobs.gate]
-    return "two_level" if knobs.intra == "two_level" else "one_level"
+        scheme = {"scalar": "masked", "none": "none"}[knobs.gate]
+    elif kernel:
+        scheme = "levels"
+    elif knobs.intra == "auto":
+        scheme = "one_level" if CHUNK * knobs.strength < 80 else "halving"
+    else:
+        scheme = knobs.intra
+    return {"scheme": scheme, "chunk": 64 if kernel else CHUNK}
 
 
 def _gated_recurrence(knobs: Kernel) -> Work:
@@ -114,7 +119,7 @@ def _gated_recurrence(knobs: Kernel) -> Work:
     return Work(
         op=knobs.op,
         setting=f"{knobs.batch} × {knobs.tokens} tokens, {knobs.width} channels",
-        cost=_total(knobs, cost, shape, decay_size=size, size=size),
+        cost=lambda form: _total(knobs, cost, shape, decay_size=size, size=size),
         arithmetic="float32",
         draw=draw,
         call=call,
@@ -140,7 +145,7 @@ def _ternary_matmul(knobs: Kernel) -> Work:
     return Work(
         op=knobs.op,
         setting=f"{knobs.rows} × {knobs.inputs} by {knobs.inputs} × {knobs.outputs}",
-        cost=cost.ternary_matmul(knobs.rows, knobs.inputs, knobs.outputs),
+        cost=lambda form: cost.ternary_matmul(knobs.rows, knobs.inputs, knobs.outputs),
         arithmetic="int8",
         draw=draw,
         call=call,
@@ -169,7 +174,7 @@ def _attention(knobs: Kernel) -> Work:
     return Work(
         op=knobs.op,
         setting=f"{knobs.batch} × {knobs.tokens} tokens, {knobs.heads} heads of {knobs.key_width}",
-        cost=forward if knobs.direction == "forward" else _sum(forward, back),
+        cost=lambda form: forward if knobs.direction == "forward" else _sum(forward, back),
         arithmetic=knobs.dtype,
         draw=lambda: _normal(knobs.dtype, q_shape, q_shape, v_shape),
         call=call,
