@@ -94,7 +94,7 @@ def _chunks(knobs: Kernel, form: str) -> dict[str, Any]:
     elif kernel:
         scheme = "levels"
     elif knobs.intra == "auto":
-        scheme = "one_level" if CHUNK * knobs.strength < 80 else "halving"
+        scheme = "one_level" if CHUNK * knobs.strength < 80 else "exact"
     else:
         scheme = knobs.intra
     return {"scheme": scheme, "chunk": 64 if kernel else CHUNK}
