@@ -1,6 +1,8 @@
-"""Writes the README's table of figures from the records in benchmarks/results.
+"""Writes the tables of figures from the records in benchmarks/results.
 
-python benchmarks/readme_table.py            # rewrites the part between the markers
+Those with a target or a published value stand in the README, all of them in docs/figures.md.
+
+python benchmarks/readme_table.py            # rewrites the part between the markers, and the page
 python benchmarks/readme_table.py --check    # fails where it is not what the records say
 """
 
@@ -20,21 +22,38 @@ END = "<!-- end of figures -->"
 FIELDS = tuple(Figure.__dataclass_fields__)
 
 
-def figures(results: Path) -> str:
-    """The table of all records that are not of the tiny form."""
-    rows, notes = [], []
+PAGE = Path("docs") / "figures.md"
+ABOUT = """# Figures
+
+Every figure of every benchmark, written by `python benchmarks/readme_table.py` from the records in
+`benchmarks/results`, which hold the raw repeats. A target that was not met says so."""
+
+
+def figures(results: Path, every: bool = False) -> str:
+    """The table of all records that are not of the tiny form.
+
+    Args:
+        every: figures with neither a target nor a published value, too.
+    """
+    rows, notes, left_out = [], [], 0
     for file in sorted(results.glob("*.json")):
         record = json.loads(file.read_text(encoding="utf-8"))
         if record["tiny"]:
             continue
         for entry in record["figures"]:
             figure = Figure(**{name: entry[name] for name in FIELDS})
+            if not every and figure.met is None and not figure.published:
+                left_out += 1
+                continue
             rows.append((*cells(figure), f"`{record['benchmark']}`"))
         notes.append(note(record))
     if not rows:
         return ""
     header = ("Figure", "Value", "Spread", "Target", "Published", "Benchmark")
-    return table(header, rows) + "\n\n" + "\n".join(notes)
+    parts = [table(header, rows)]
+    if left_out:
+        parts.append(f"{left_out} more, of what stands beside these, are in [{PAGE}]({PAGE}).")
+    return "\n\n".join([*parts, "\n".join(notes)])
 
 
 def note(record: dict[str, Any]) -> str:
@@ -72,14 +91,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, default=RESULTS)
     options = parser.parse_args(arguments)
     text = options.readme.read_text(encoding="utf-8")
-    wanted = filled(text, figures(options.results))
-    if wanted == text:
+    page = options.readme.parent / PAGE
+    held = {options.readme: text, page: page.read_text(encoding="utf-8") if page.exists() else ""}
+    wanted = {
+        options.readme: filled(text, figures(options.results)),
+        page: f"{ABOUT}\n\n{figures(options.results, every=True)}\n",
+    }
+    if wanted == held:
         return 0
     if options.check:
-        print("The README's figures are not those of benchmarks/results.", file=sys.stderr)
+        print("The figures are not those of benchmarks/results.", file=sys.stderr)
         print("Run: python benchmarks/readme_table.py", file=sys.stderr)
         return 1
-    options.readme.write_text(wanted, encoding="utf-8")
+    page.parent.mkdir(exist_ok=True)
+    for file, content in wanted.items():
+        file.write_text(content, encoding="utf-8")
     return 0
 
 

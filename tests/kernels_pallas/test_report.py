@@ -212,3 +212,8 @@ def test_a_process_that_dies_is_a_failure(monkeypatch):
 def test_children_are_told_where_to_dump():
     told = compiling.environment(Path("there"))
     assert told["MOSAIC_GPU_DUMP_TO"] == "there" and told["JAX_PLATFORMS"] == "cpu"
+
+
+def test_the_report_that_ships_has_every_case_and_no_violation(capsys):
+    shipped = Path(__file__).resolve().parents[2] / "data" / "kernels"
+    assert report.main(["--check", "--out", str(shipped)]) == 0, capsys.readouterr().err

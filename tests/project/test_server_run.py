@@ -20,7 +20,7 @@ REPORT = """<testsuites><testsuite>
 
 STAGES = [
     "system", "environment", "ruff", "format", "types", "floors", "figures", "test", "slow",
-    "browser", "parity", "bench-smoke",
+    "browser", "parity", "bench-smoke", "kernels",
 ]  # fmt: skip
 
 
