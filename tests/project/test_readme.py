@@ -51,7 +51,7 @@ def test_a_method_and_images_of_ones_own_and_a_model_made_of_them(run):
             pixels = draw.integers(0, 255, (40, 40, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(folder / f"{number}.png")
     tiny.write(Path("my-model"))
-    method, images, model = REST
+    method, images, model, _ = REST
     assert method.count("\ndiffusion.open(") == 1 and model.startswith("diffusion.open(")
     method = method.replace("\ndiffusion.open(", "\nmine = diffusion.open(")
     made = run("readme_own", f"{method}\n{images}\nother = {model}")
@@ -61,3 +61,9 @@ def test_a_method_and_images_of_ones_own_and_a_model_made_of_them(run):
     assert made.other.view.pipeline.name == "my-model"
     made.mine.close()
     made.other.close()
+
+
+def test_a_kernel_by_itself(run):
+    made = run("readme_kernels", REST[-1].replace("\nchosen(", "\nchoices = chosen("))
+    assert made.out.shape == made.v.shape and made.state.shape == (1, 4, 128, 128)
+    assert [choice.op for choice in made.choices] == ["gated_linear_attention"]
