@@ -43,8 +43,8 @@ def times(work: Work, found: Sequence[Place]) -> TableContent:
             ])  # fmt: skip
             keys.append(HERE)
     heads = (
-        Column("Device"), Column("Form"), Column("Time", number=True), Column("Bound by"),
-        Column("Gflop/s", number=True), Column("Of the roof", number=True),
+        Column("Device"), Column("Form"), Column("Time", number=True), Column("Bound by", optional=True),
+        Column("Gflop/s", number=True, optional=True), Column("Of the roof", number=True),
     )  # fmt: skip
     cost = work.cost("xla")
     moved, arithmetic = numbers.memory(cost.bytes_moved), numbers.count(2 * cost.macs)
@@ -82,9 +82,9 @@ def compiled(report: Mapping[str, Any], op: str) -> TableContent:
             f"{one['seconds']:.1f} s",
         ])  # fmt: skip
     heads = (
-        Column("Kernel"), Column("Device"), Column("Registers", number=True),
+        Column("Kernel", wrap=True), Column("Device"), Column("Registers", number=True, optional=True),
         Column("Spills", number=True), Column("On-chip memory", number=True),
-        Column("Matrix unit"), Column("Compiled in", number=True, optional=True),
+        Column("Matrix unit", optional=True), Column("Compiled in", number=True, optional=True),
     )  # fmt: skip
     by = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
     about = f"Compiled, not run, by the devices’ own compilers: {by}."
