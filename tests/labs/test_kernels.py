@@ -148,6 +148,16 @@ def test_attention_on_an_absent_gpu_is_cudnns():
                      "here": "xla"}  # fmt: skip
 
 
+def test_the_report_is_of_the_device_looked_at(view):
+    def devices(**changes):
+        rows = view.predict(values(**changes)).contents["compiled"].rows
+        return {row[1] for row in rows}
+
+    assert devices(device="h200") == {"H200"} and devices(device="tpu-v6e") == {"TPU v6e"}
+    assert devices(device="here") == {"H200", "TPU v5e", "TPU v6e"}
+    assert devices(op="attention", device="h200") == {"TPU v5e", "TPU v6e"}
+
+
 def test_a_click_looks_at_a_device(view):
     assert view.load("tpu-v5e") == {GROUP: {"device": "tpu-v5e"}}
     assert view.load("nowhere") is None

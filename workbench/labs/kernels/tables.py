@@ -43,8 +43,9 @@ def times(work: Work, found: Sequence[Place]) -> TableContent:
             ])  # fmt: skip
             keys.append(HERE)
     heads = (
-        Column("Device"), Column("Form"), Column("Time", number=True), Column("Bound by", optional=True),
-        Column("Gflop/s", number=True, optional=True), Column("Of the roof", number=True),
+        Column("Device"), Column("Form"), Column("Time", number=True),
+        Column("Bound by", optional=True), Column("Gflop/s", number=True, optional=True),
+        Column("Of the roof", number=True),
     )  # fmt: skip
     cost = work.cost("xla")
     moved, arithmetic = numbers.memory(cost.bytes_moved), numbers.count(2 * cost.macs)
@@ -61,16 +62,17 @@ def _bound(place: Place) -> str:
     return words[place.best.bound]
 
 
-def compiled(report: Mapping[str, Any], op: str) -> TableContent:
-    """What the compilers of the devices made of the op's kernels.
+def compiled(report: Mapping[str, Any], op: str, device: str) -> TableContent:
+    """What a device's compiler made of the op's kernels; every device's where it has none.
 
     Args:
         report: what `python -m kernels_pallas.report` wrote.
+        device: the device's key in the form.
     """
     rows: list[list[Cell | str]] = []
-    for one in report["results"]:
-        if one["op"] != op:
-            continue
+    of_op = [one for one in report["results"] if one["op"] == op]
+    there = [one for one in of_op if one["device"].lower().replace(" ", "-") == device]
+    for one in there or of_op:
         kernels = one["kernels"]
         rows.append([
             f"{one['direction']} {one['model']}",
@@ -82,8 +84,9 @@ def compiled(report: Mapping[str, Any], op: str) -> TableContent:
             f"{one['seconds']:.1f} s",
         ])  # fmt: skip
     heads = (
-        Column("Kernel", wrap=True), Column("Device"), Column("Registers", number=True, optional=True),
-        Column("Spills", number=True), Column("On-chip memory", number=True),
+        Column("Kernel", wrap=True), Column("Device"),
+        Column("Registers", number=True, optional=True), Column("Spills", number=True),
+        Column("On-chip memory", number=True),
         Column("Matrix unit", optional=True), Column("Compiled in", number=True, optional=True),
     )  # fmt: skip
     by = ", ".join(f"{name} {version}" for name, version in report["versions"].items())

@@ -138,7 +138,7 @@ class KernelView(View):
             "roof": ChartContent.of(charts.roof(asked, found, knobs.device)),
             "accuracy": self._accuracy(knobs),
             "times": tables.times(asked, found),
-            "compiled": tables.compiled(_report(), asked.op),
+            "compiled": tables.compiled(_report(), asked.op, knobs.device),
         }
         return Picture(
             contents,
