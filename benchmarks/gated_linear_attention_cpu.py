@@ -179,7 +179,6 @@ def heads_lead(array: np.ndarray) -> Any:
 
 def all_chunks(chunk: int) -> Callable[..., Any]:
     """One level, every chunk in one batched product; a loop for the states alone."""
-    import torch
 
     def form(q, k, v, g):
         q, k, v, g = (one.unflatten(1, (-1, chunk)) for one in (q, k, v, g))
@@ -190,22 +189,24 @@ def all_chunks(chunk: int) -> Callable[..., Any]:
         states = entering((key * last).transpose(-1, -2) @ v, last.transpose(-1, -2))
         return (inner + read @ states).flatten(1, 2)
 
-    def entering(written, carry):
-        state, states = torch.zeros_like(written[:, 0]), []
-        for at in range(written.shape[1]):
-            states.append(state)
-            state = torch.addcmul(written[:, at], state, carry[:, at])
-        return torch.stack(states, 1)
-
-    form.entering = entering  # type: ignore[attr-defined]
     return form
+
+
+def entering(written: Any, carry: Any) -> Any:
+    """The state that enters each chunk [n, N, K, V], from what each writes and carries on."""
+    import torch
+
+    state, states = torch.zeros_like(written[:, 0]), []
+    for at in range(written.shape[1]):
+        states.append(state)
+        state = torch.addcmul(written[:, at], state, carry[:, at])
+    return torch.stack(states, 1)
 
 
 def sub_blocks(chunk: int, size: int) -> Callable[..., Any]:
     """Two levels: sub-blocks around their own start, those before around the queries' start."""
     import torch
 
-    entering = all_chunks(chunk).entering  # type: ignore[attr-defined]
     count = chunk // size
 
     def form(q, k, v, g):

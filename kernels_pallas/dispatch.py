@@ -208,7 +208,8 @@ def current_target() -> Target:
     abstract = getattr(jax.sharding.get_abstract_mesh(), "abstract_device", None)
     if abstract is not None:
         return target_named(abstract.platform or "cpu", abstract.device_kind)
-    return target_of(jax.config.jax_default_device or jax.devices()[0])  # type: ignore[attr-defined]
+    default = getattr(jax.config, "jax_default_device", None)
+    return target_of(default or jax.devices()[0])
 
 
 def target_of(device: Any) -> Target:

@@ -8,6 +8,7 @@ it in its own words, all else is the same code.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -81,7 +82,7 @@ class Unit(NamedTuple):
         """The sum of products a b in float32; each factor an `Operand`, a value or a tile."""
         factors = [tuple(_operand(one) for one in pair) for pair in pairs]
         if self.interpret:
-            return sum(_dot(a, b) for a, b in factors)  # type: ignore[return-value]
+            return functools.reduce(jnp.add, (_dot(a, b) for a, b in factors))
         (a, b), *_ = factors
         shape = (a.matrix.shape[int(a.transposed)], b.matrix.shape[int(not b.transposed)])
 

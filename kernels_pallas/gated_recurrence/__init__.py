@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -104,13 +105,9 @@ _recurrence.defvjp(_saved, _gradients)
 
 def _forms(how: _How, direction: str) -> dict[str, Callable]:
     forms: dict[str, Callable] = {"xla": partial(getattr(xla, direction), reverse=how.reverse)}
-    if how.form == "mosaic_tpu":
-        from kernels_pallas.gated_recurrence import mosaic_tpu as kernels
-    elif how.form == "mosaic_gpu":
-        from kernels_pallas.gated_recurrence import mosaic_gpu as kernels  # type: ignore[no-redef]
-    else:
+    if how.form not in OP.pallas:
         return forms
-    run = getattr(kernels, direction)
+    run = getattr(importlib.import_module(f"{__name__}.{how.form}"), direction)
     return {**forms, how.form: partial(run, reverse=how.reverse, interpret=how.interpret)}
 
 

@@ -82,7 +82,7 @@ def _few_rows(x: jax.Array, packed: PackedTernary) -> jax.Array:
 
     # A loop that runs once, which XLA cannot know. What it hands over is in memory as it is;
     # without it XLA puts these products into the loop of the sum over tiles below, which is then
-    # not one of 16-bit vectors any more (17 times slower).
+    # not one of 16-bit vectors any more.
     once = jnp.minimum(jnp.abs(x[0, 0].astype(jnp.int32)) + 1, 1)
     parts = [jnp.zeros((tiles, blocks, 1, TILE), jnp.int16)] * m
     parts = lax.fori_loop(np.int32(0), once, all_rows, parts)
