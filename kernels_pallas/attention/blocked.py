@@ -26,6 +26,7 @@ from kernels_pallas.attention.layout import (
 )
 from kernels_pallas.attention.reference import Segments
 from kernels_pallas.attention.tiles import Stripe, Tiles, first_key, stripes
+from kernels_pallas.dtypes import accumulator
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(5,))
@@ -222,6 +223,6 @@ def unfolded(array: jax.Array, share: int) -> jax.Array:
 
 def product(axes: str, a: jax.Array, b: jax.Array) -> jax.Array:
     """A product summed in float32, or float64 where it came."""
-    wide = jnp.float64 if a.dtype == jnp.float64 else jnp.float32
+    wide = accumulator(a.dtype)
     full = "highest" if a.dtype == jnp.float32 else None  # accelerators round float32 otherwise
     return jnp.einsum(axes, a, b, preferred_element_type=wide, precision=full)

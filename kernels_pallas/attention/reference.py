@@ -5,6 +5,8 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from kernels_pallas.dtypes import accumulator
+
 Segments = tuple[jax.Array, jax.Array]
 """Segment of every query [B, T] and of every key [B, S]."""
 
@@ -21,7 +23,7 @@ def attention(
     scale: float,
 ) -> jax.Array:
     """softmax(q k^T * scale + bias) v, every score in memory; float64 stays float64."""
-    wide = jnp.float64 if q.dtype == jnp.float64 else jnp.float32
+    wide = accumulator(q.dtype)
     share = q.shape[2] // k.shape[2]
     queries, keys, values = q.astype(wide), k.astype(wide), v.astype(wide)
     keys, values = jnp.repeat(keys, share, axis=2), jnp.repeat(values, share, axis=2)

@@ -16,9 +16,9 @@ import jax
 import jax.numpy as jnp
 
 from kernels_pallas import checks, dispatch
+from kernels_pallas.dtypes import accumulator
 from kernels_pallas.gated_linear_attention import inputs
 from kernels_pallas.gated_linear_attention.step import gated_linear_attention_step
-from kernels_pallas.gated_linear_attention.sums import accumulator
 
 __all__ = ["OP", "gated_linear_attention", "gated_linear_attention_step"]
 

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from kernels_pallas.gated_linear_attention.sums import Product, accumulator, lower, product_for
+from kernels_pallas.dtypes import accumulator
+from kernels_pallas.gated_linear_attention.sums import Product, lower, product_for
 
 CHUNK = 32
 """The most tokens of a chunk; the fastest of 16, 32 and 64 on CPUs with AVX2 and AVX-512."""

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from kernels_pallas import checks
-from kernels_pallas.gated_linear_attention.sums import accumulator
+from kernels_pallas.dtypes import accumulator
 
 OP_NAME = "gated_linear_attention"
 CHUNK_SIZES = (16, 32, 64, 128)

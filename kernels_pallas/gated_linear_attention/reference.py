@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from kernels_pallas.gated_linear_attention.sums import accumulator
+from kernels_pallas.dtypes import accumulator
 
 
 def forward(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from kernels_pallas.dtypes import accumulator
 from kernels_pallas.gated_linear_attention import inputs
-from kernels_pallas.gated_linear_attention.sums import accumulator
 
 
 def gated_linear_attention_step(

@@ -28,11 +28,6 @@ def exact_sums(spec: str, ones: jax.Array, gates: jax.Array) -> jax.Array:
     return jnp.einsum(f"n{spec}", repeated, gates, precision=jax.lax.Precision.HIGHEST)
 
 
-def accumulator(dtype: jax.typing.DTypeLike) -> jnp.dtype:
-    """The dtype of states and sums for inputs of a dtype: float32, or float64 for float64."""
-    return jnp.dtype("float64" if jnp.dtype(dtype) == "float64" else "float32")
-
-
 def lower(size: int, diagonal: int, dtype: jax.typing.DTypeLike) -> jax.Array:
     """Ones on and below a diagonal of a square matrix: 0 the main one, -1 that below."""
     return jnp.tril(jnp.ones((size, size), dtype), diagonal)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from kernels_pallas.costs import Cost
@@ -17,7 +18,7 @@ def forward(shape: Sequence[int], *, decay_size: int = 4, size: int = 4, passes:
         passes: 2 where time is cut in pieces: then decay and x are read twice, with two
             multiply-accumulates an element more. The states at the cuts are left out.
     """
-    elements = _product(shape)
+    elements = math.prod(shape)
     reads = passes * (decay_size + size)
     return Cost(
         macs=(1 if passes == 1 else 3) * elements,
@@ -33,16 +34,9 @@ def backward(shape: Sequence[int], *, decay_size: int = 4, size: int = 4, passes
     Args:
         shape, decay_size, size, passes: as for `forward`.
     """
-    elements = _product(shape)
+    elements = math.prod(shape)
     reads = passes * (decay_size + size) + size
     return Cost(
         macs=(2 if passes == 1 else 4) * elements,
         bytes_moved=elements * (reads + decay_size + size) + 8 * (elements // shape[1]),
     )
-
-
-def _product(shape: Sequence[int]) -> int:
-    count = 1
-    for size in shape:
-        count *= size
-    return count

@@ -5,20 +5,16 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from kernels_pallas.dtypes import accumulator
 from kernels_pallas.ternary.packing import PackedTernary, unpack_ternary
 
 FLOOR = 1e-5
 """Least scale of a row of activations or of a weight: rows of zeros divide by it."""
 
 
-def wide(dtype: jnp.dtype) -> jnp.dtype:
-    """The float type that sums are taken in."""
-    return jnp.dtype(jnp.float64 if dtype == jnp.float64 else jnp.float32)
-
-
 def rms_norm(x: jax.Array, weight: jax.Array, eps: float) -> jax.Array:
     """x / sqrt(mean(x^2) + eps) * weight. A mean that overflows gives NaN, not zero."""
-    kind = wide(x.dtype)
+    kind = accumulator(x.dtype)
     x, weight = x.astype(kind), weight.astype(kind)
     mean = jnp.mean(jnp.square(x), axis=-1, keepdims=True)
     rms = jnp.sqrt(mean + jnp.asarray(eps, kind))
@@ -43,7 +39,7 @@ def ternary_matmul_int32(x: jax.Array, packed: PackedTernary) -> jax.Array:
 
 def quantize_weight(weight: jax.Array) -> tuple[jax.Array, jax.Array]:
     """scale = max(mean|W|, 1e-5); clip(round(W / scale), -1, 1) as int8, and the scale."""
-    w = weight.astype(wide(weight.dtype))
+    w = weight.astype(accumulator(weight.dtype))
     scale = jnp.maximum(jnp.mean(jnp.abs(w)), jnp.asarray(FLOOR, w.dtype))
     rounded = jnp.clip(jnp.round(w * (jnp.asarray(1, w.dtype) / scale)), -1, 1)
     known = jnp.where(jnp.isnan(scale), jnp.zeros_like(rounded), rounded)

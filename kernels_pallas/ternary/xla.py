@@ -17,13 +17,14 @@ import numpy as np
 from jax import lax
 
 from kernels_pallas import tuning
+from kernels_pallas.dtypes import accumulator
 from kernels_pallas.ternary.packing import BYTES, TILE, PackedTernary, unpack_filled
-from kernels_pallas.ternary.reference import FLOOR, wide
+from kernels_pallas.ternary.reference import FLOOR
 
 
 def rms_norm_quantize(x: jax.Array, weight: jax.Array, eps: float) -> tuple[jax.Array, jax.Array]:
     """Arguments as in `kernels_pallas.rms_norm_quantize`; statistics in float32 at least."""
-    kind = wide(x.dtype)
+    kind = accumulator(x.dtype)
     y, _ = norm_and_root(x.astype(kind), weight.astype(kind), eps)
     return quantize(y)
 
