@@ -60,12 +60,16 @@ def until_state(lab: LabPage, *kinds: str, timeout: float = 240) -> str:
     """Wait for one of these states; gives it."""
     healthy(lab)
     lab.output(".wb-status").first.wait_for()
-    script = "(kinds) => kinds.includes(document.querySelector('.wb-status').dataset.state)"
+    script = """(kinds) => {
+      const now = document.querySelector('.wb-status').dataset.state;
+      return kinds.includes(now) && now;
+    }"""
+    milliseconds = 1000 * timeout
     try:
-        lab.page.wait_for_function(script, arg=list(kinds), timeout=1000 * timeout, polling=50)
+        seen = lab.page.wait_for_function(script, arg=list(kinds), timeout=milliseconds, polling=50)
     except Exception as error:
         raise AssertionError(f"{state(lab)}, not {kinds}: {words(lab)}") from error
-    return state(lab)
+    return str(seen.json_value())
 
 
 def until_changed(lab: LabPage, before: list[str], timeout: float = 30) -> list[str]:
