@@ -220,7 +220,7 @@ def pipeline(case: Case) -> Pipeline:
         name=case.name,
         config=config,
         weights=flat_weights(new_unet(config)),
-        tokens=ClassTokens.create(recipe.CLASSES, tokens, width, jax.random.key(0)),
+        conditioning=ClassTokens.create(recipe.CLASSES, tokens, width, jax.random.key(0)),
         scheduler=recipe.SCHEDULER,
         weights_hash=f"random {case.name}",
         steps=steps,

@@ -64,7 +64,7 @@ def tiny_pipeline(unet: UNet2DCondition, steps: int = 10, guidance: float = 2.0)
         name="tiny",
         config=unet.config,
         weights=flat_weights(unet),
-        tokens=ClassTokens(jnp.asarray(table)),
+        conditioning=ClassTokens(jnp.asarray(table)),
         scheduler=DDIM(),
         weights_hash="tiny",
         steps=steps,

@@ -1,10 +1,14 @@
-"""Class tokens: a learned table that stands where a text encoder stands elsewhere."""
+"""What is drawn: the form every conditioning gives, and class tokens, a learned table.
+
+Class tokens stand where a text encoder stands elsewhere.
+"""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +24,33 @@ from workbench.checkpoints import (
 )
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
+
+
+class Conditioned(NamedTuple):
+    """What is asked for, a row per picture; the fields are those of `pipeline.Inputs`."""
+
+    context: Float[Array, "B T D"]
+    blank: Float[Array, "B T D"]
+    labels: Int[np.ndarray, " B"]
+    added: Any = None
+    blank_added: Any = None
+
+
+class Conditioning(Protocol):
+    """Classes or texts as what attention reads."""
+
+    @property
+    def length(self) -> int:
+        """Tokens of each class or text."""
+
+    @property
+    def width(self) -> int:
+        """Width of a token: the UNet's `cross_attention_dim`."""
+
+    def for_seeds(
+        self, seeds: tuple[int, ...], labels: tuple[int, ...] | None = None
+    ) -> Conditioned:
+        """What each seed's picture shows; without labels, classes take turns by seed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +96,19 @@ class ClassTokens:
                 f"labels: {int(bad[0])} is not a class; these are 0 to {self.classes - 1}"
             )
         return self.table[jnp.asarray(labels)]
+
+    def for_seeds(
+        self, seeds: tuple[int, ...], labels: tuple[int, ...] | None = None
+    ) -> Conditioned:
+        """The tokens for each seed; without labels, classes take turns by seed.
+
+        Raises:
+            ValueError: a label that is no class.
+        """
+        turns = [seed % self.classes for seed in seeds] if labels is None else labels
+        chosen = np.array(turns, dtype=np.int32)
+        blank = jnp.broadcast_to(self.blank, (len(seeds), *self.blank.shape))
+        return Conditioned(self(chosen), blank, chosen)
 
     @classmethod
     def create(cls, classes: int, length: int, width: int, key: Array) -> ClassTokens:

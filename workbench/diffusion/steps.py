@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -51,12 +51,14 @@ class Conditions(NamedTuple):
         guidance: g in e_u + g (e_c - e_u), or None for a single pass.
         first_noise: x_T, for prior noise injection.
         keys: random keys for samplers that draw noise, or None for those that do not.
+        added: pooled text and sizes in the context's order, where the UNet takes them.
     """
 
     context: Float[Array, "P T D"]
     guidance: Float[Array, ""] | None
     first_noise: Float[Array, "B H W C"]
     keys: Array | None
+    added: Any = None
 
 
 def run_rows(pipeline: Pipeline, schedule: Schedule) -> Rows:
@@ -72,9 +74,13 @@ def run_conditions(pipeline: Pipeline, inputs: Inputs, noisy: bool) -> Condition
     """What stays fixed over a run; `noisy` where the sampler draws noise on the way."""
     keys = inputs.keys if noisy else None
     if pipeline.passes == 1:
-        return Conditions(inputs.context, None, inputs.noise, keys)
-    context = jnp.concatenate([inputs.blank, inputs.context])
-    return Conditions(context, jnp.float32(pipeline.guidance), inputs.noise, keys)
+        return Conditions(inputs.context, None, inputs.noise, keys, inputs.added)
+    context, added = jax.tree.map(
+        lambda *both: jnp.concatenate(both),
+        (inputs.blank, inputs.blank_added),
+        (inputs.context, inputs.added),
+    )
+    return Conditions(context, jnp.float32(pipeline.guidance), inputs.noise, keys, added)
 
 
 def keep_pace(made: Sequence[Array]) -> None:

@@ -1,0 +1,36 @@
+"""A name for the weights in a folder, from their content."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+
+CHUNK = 1 << 22
+
+
+def hash_of_weights(place: Path) -> str:
+    """Sixteen digits that name every weight in a model's folder, or in its one file.
+
+    Cost: one reading of the files; done again only where a file's size or date changed.
+    """
+    if place.is_file():
+        files = {place.name: place}
+    else:
+        files = {f.relative_to(place).as_posix(): f for f in place.glob("*/*.safetensors")}
+    stamps = []
+    for name, file in sorted(files.items()):
+        about = file.stat()
+        stamps.append((name, str(file), about.st_size, about.st_mtime_ns))
+    return _hash(tuple(stamps))
+
+
+@lru_cache(maxsize=64)
+def _hash(stamps: tuple[tuple[str, str, int, int], ...]) -> str:
+    digest = hashlib.sha256()
+    for name, file, _, _ in stamps:
+        digest.update(name.encode())
+        with Path(file).open("rb") as content:
+            while chunk := content.read(CHUNK):
+                digest.update(chunk)
+    return digest.hexdigest()[:16]
