@@ -228,7 +228,7 @@ def test_progress_rises_to_its_end(tiny):
 
 def sizes(pipeline):
     work = driver.programs(pipeline.config)
-    names = ("encode", "decode", "full", "shallow")
+    names = ("encode", "decode", "full", "reuse")
     return {name: getattr(work, name)._cache_size() for name in names}
 
 
@@ -261,4 +261,4 @@ def test_moving_a_slider_compiles_nothing(tiny, caplog):
 def test_the_encoder_compiles_once_for_all_group_sizes(tiny):
     alone = replace(tiny, config=tiny.config.model_copy(update={"norm_eps": 2e-5}))
     run(alone, Plan.from_full_steps((0,), 15, "decode", largest_group=8), seeds=(0, 1))
-    assert sizes(alone) == {"encode": 1, "decode": 4, "full": 0, "shallow": 0}
+    assert sizes(alone) == {"encode": 1, "decode": 4, "full": 0, "reuse": 0}

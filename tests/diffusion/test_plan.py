@@ -4,26 +4,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workbench.diffusion.plan import Plan, PlanError, split_run
+from workbench.diffusion.plan import ACTIONS, Plan, PlanError, split_run
 
 STEP_0 = "Step 0 must run in full: there is nothing to reuse yet"
 
-actions = st.sampled_from(["decode", "shallow"]).flatmap(
-    lambda reuse: st.lists(st.sampled_from(["full", reuse]), max_size=60)
-)
+actions = st.lists(st.sampled_from(ACTIONS), max_size=60)
 
 
 @settings(deadline=None)
 @given(actions, st.integers(1, 20))
 def test_batches_run_every_step_once_and_in_order(later, largest):
-    plan = Plan(("full", *later), largest_group=largest)
+    plan = Plan(("full", *later), largest_group=largest, inherited=("mid",))
     batches = plan.batches
     assert [step for run in batches for step in run] == list(range(plan.steps))
     for run in batches:
         assert len(run) & (len(run) - 1) == 0 and len(run) <= largest
         assert all(plan.actions[step] == "decode" for step in run[1:])
-        if plan.actions[run[0]] == "shallow":
+        if plan.actions[run[0]] in ("shallow", "inherit"):
             assert len(run) == 1
+        if plan.actions[run[0]] == "full" and len(run) > 1:
+            assert plan.reused_from(run[0]) == {"decode"}
 
 
 @settings(deadline=None)
@@ -65,10 +65,17 @@ def test_after_says_what_follows_a_run():
         (lambda: Plan.from_full_steps((0, 3, 3), 50, "decode"), "A step is listed twice in"),
         (lambda: Plan.full(0), "A plan needs at least one step"),
         (lambda: Plan.full(-3), "A plan needs at least one step"),
-        (lambda: Plan(("full", "skip")), "A step is full, decode or shallow. You gave 'skip'"),
         (
-            lambda: Plan(("full", "decode", "shallow")),
-            "A plan keeps encoder features or a decoder state, not both",
+            lambda: Plan(("full", "skip")),
+            "A step is full, decode, shallow or inherit. You gave 'skip'",
+        ),
+        (
+            lambda: Plan(("full", "inherit")),
+            "Steps that inherit need the names of what they inherit",
+        ),
+        (
+            lambda: Plan(("full", "inherit"), inherited=("mid", "mid")),
+            "A name is listed twice in ('mid', 'mid')",
         ),
         (lambda: Plan(("full",), largest_group=0), "Largest group must be at least 1. You gave 0"),
         (lambda: Plan(("full",), branch=-1), "Branch must be at least 0. You gave -1"),

@@ -7,6 +7,7 @@ steps stays in Python, where it can be watched and stopped.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from typing import Any
 
@@ -19,6 +20,7 @@ from jaxtyping import Array
 from workbench import home
 from workbench.diffusion.costs import abstract_unet
 from workbench.diffusion.pipeline import Inputs, Pipeline
+from workbench.diffusion.plan import Action, Plan
 from workbench.diffusion.steps import (
     Carry,
     Conditions,
@@ -30,11 +32,13 @@ from workbench.diffusion.steps import (
     run_rows,
     updates,
 )
-from workbench.diffusion.unet import Features
 from workbench.diffusion.unet.config import UNetConfig
+from workbench.diffusion.unet.program import OUTPUT
 from workbench.progress import Report, silent
 
 Weights = tuple[Array, ...]
+Kept = dict[str, Any]
+"""Values of a full step by name, as `UNet2DCondition.run` takes them."""
 
 
 def sample(pipeline: Pipeline, inputs: Inputs, report: Report = silent) -> dict[str, np.ndarray]:
@@ -51,22 +55,25 @@ def sample(pipeline: Pipeline, inputs: Inputs, report: Report = silent) -> dict[
     fixed = run_conditions(pipeline, inputs, schedule.needs_noise)
     work, weights, plan = programs(pipeline.config), pipeline.weights, pipeline.plan
     carry = Carry(inputs.noise, jnp.zeros_like(inputs.noise))
-    kept: Any = None
+    reused = reused_names(pipeline.config, plan)
+    kept: Kept = {}
     trail: list[Array] = []
     for run in plan.batches:
         keep_pace(trail)
         report(run[0], plan.steps, "sampling")
-        part, action, following = rows.take(run), plan.actions[run[0]], plan.after(run)
-        if action == "shallow":
-            carry, made = work.shallow(plan.branch, weights, carry, part, fixed, kept)
-        elif action == "full" and following != "decode" and len(run) == 1:
-            branch = plan.branch if following == "shallow" else None
-            carry, made, kept = work.full(branch, weights, carry, part, fixed)
+        part, action = rows.take(run), plan.actions[run[0]]
+        if action in ("shallow", "inherit"):
+            given = {name: kept[name] for name in reused[action]}
+            carry, made = work.reuse(weights, carry, part, fixed, given)
+        elif action == "full" and plan.reused_from(run[-1]) != {"decode"} and len(run) == 1:
+            wanted = kept_names(plan, run[0], reused)
+            carry, made, kept = work.full(wanted, weights, carry, part, fixed)
         else:
             if action == "full":
                 # The key step's row alone: the encoder compiles once, whatever the group's size.
                 kept = work.encode(weights, carry.x, rows.take(run[:1]), fixed)
-            carry, made = work.decode(weights, carry, part, fixed, kept)
+            features = {name: kept[name] for name in reused["decode"]}
+            carry, made = work.decode(weights, carry, part, fixed, features)
         trail.append(made)
     report(plan.steps, plan.steps, "sampling")
     return _finish(trail)
@@ -86,48 +93,74 @@ class Programs:
         self.encode = jax.jit(self._encode)
         self.decode = jax.jit(self._decode)
         self.full = jax.jit(self._full, static_argnums=0)
-        self.shallow = jax.jit(self._shallow, static_argnums=0)
+        self.reuse = jax.jit(self._reuse)
 
     def _full(
-        self, branch: int | None, weights: Weights, carry: Carry, rows: Rows, fixed: Conditions
-    ) -> tuple[Carry, Array, Array | None]:
-        """A whole UNet pass; with a branch, also what shallow steps will reuse."""
-        unet = self.unet(weights)
-        given = (passes(carry.x, fixed), rows.timestep[0], fixed.context)
-        output, kept = (unet(*given), None) if branch is None else unet.full(*given, branch)
-        return *updates(carry, guided(output, fixed)[None], rows, fixed), kept
-
-    def _shallow(
         self,
-        branch: int,
+        wanted: tuple[str, ...],
         weights: Weights,
         carry: Carry,
         rows: Rows,
         fixed: Conditions,
-        kept: Array,
-    ) -> tuple[Carry, Array]:
-        """The outermost layers only, the rest from the last full step."""
-        x = passes(carry.x, fixed)
+    ) -> tuple[Carry, Array, Kept]:
+        """A whole UNet pass, and of it the named values that later steps reuse."""
+        x, t = passes(carry.x, fixed), rows.timestep[0]
         unet = self.unet(weights)
-        output = unet.shallow(x, rows.timestep[0], fixed.context, kept, branch)
+        found = unet.run(x, t, fixed.context, wanted=(OUTPUT, *wanted), added=fixed.added)
+        kept = {name: found[name] for name in wanted}
+        return *updates(carry, guided(found[OUTPUT], fixed)[None], rows, fixed), kept
+
+    def _reuse(
+        self, weights: Weights, carry: Carry, rows: Rows, fixed: Conditions, given: Kept
+    ) -> tuple[Carry, Array]:
+        """What does not depend on the values kept from the last full step alone."""
+        x, t = passes(carry.x, fixed), rows.timestep[0]
+        unet = self.unet(weights)
+        output = unet.run(x, t, fixed.context, given=given, added=fixed.added)[OUTPUT]
         return updates(carry, guided(output, fixed)[None], rows, fixed)
 
-    def _encode(self, weights: Weights, x: Array, rows: Rows, fixed: Conditions) -> Features:
+    def _encode(self, weights: Weights, x: Array, rows: Rows, fixed: Conditions) -> Kept:
         """Encoder and middle block at a key step."""
-        return self.unet(weights).encode(passes(x, fixed), rows.timestep[0], fixed.context)
+        unet = self.unet(weights)
+        given = (passes(x, fixed), rows.timestep[0], fixed.context)
+        return unet.given(unet.encode(*given, added=fixed.added))
 
     def _decode(
-        self, weights: Weights, carry: Carry, rows: Rows, fixed: Conditions, kept: Features
+        self, weights: Weights, carry: Carry, rows: Rows, fixed: Conditions, kept: Kept
     ) -> tuple[Carry, Array]:
         """Decoder passes of K steps as one batch, then their K sampler updates."""
-        steps, passes = rows.timestep.shape[0], fixed.context.shape[0]
-        tile = partial(_tiled, times=steps)
+        steps, passes = rows.timestep.shape[0], kept["mid"].shape[0]
+        tile = partial(jax.tree.map, partial(_tiled, times=steps))
         timesteps = jnp.repeat(rows.timestep, passes)
-        skips, mid = jax.tree.map(tile, kept)
-        output = self.unet(weights).decode(skips, mid, timesteps, tile(fixed.context))
+        given, context, added = tile(kept), tile(fixed.context), tile(fixed.added)
+        unet = self.unet(weights)
+        output = unet.run(None, timesteps, context, given=given, added=added)[OUTPUT]
         grouped = output.reshape(steps, passes, *output.shape[1:])
         outputs = jax.vmap(lambda value: guided(value, fixed))(grouped)
         return updates(carry, outputs, rows, fixed)
+
+
+def reused_names(config: UNetConfig, plan: Plan) -> dict[Action, tuple[str, ...]]:
+    """The values each kind of reusing step takes from the last full one.
+
+    Raises:
+        ValueError: a branch or a name the UNet does not have.
+    """
+    unet = abstract_unet(config)
+    found: dict[Action, tuple[str, ...]] = {}
+    if "decode" in plan.actions:
+        found["decode"] = (*unet.program.skips, "mid")
+    if "shallow" in plan.actions:
+        found["shallow"] = (unet.branch_name(plan.branch),)
+    if "inherit" in plan.actions:
+        found["inherit"] = plan.inherited
+    return found
+
+
+def kept_names(plan: Plan, step: int, reused: Mapping[Action, Sequence[str]]) -> tuple[str, ...]:
+    """What a full step keeps for the steps up to the next one, each name once."""
+    kinds = (action for action in reused if action in plan.reused_from(step))
+    return tuple(dict.fromkeys(name for action in kinds for name in reused[action]))
 
 
 @cache

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-Action = Literal["full", "decode", "shallow"]
+Action = Literal["full", "decode", "shallow", "inherit"]
+ACTIONS: tuple[Action, ...] = get_args(Action)
 
 
 class PlanError(ValueError):
     """A plan that no sampler can run."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Plan:
     """One action per step.
 
@@ -31,27 +32,41 @@ class Plan:
         branch: depth of shallow steps, counted from the outermost skip connection (0).
         largest_group: decoder passes batched into one call at most, for decode steps.
         injection: share of the first noise added before each step of the last half.
+        inherited: names of blocks, layers or units (`UNet2DCondition.run`) that inherit steps take
+            from the last full step; a unit's value is its residual, the path around it stays live.
     """
 
     actions: tuple[Action, ...]
     branch: int = 0
     largest_group: int = 1
     injection: float = 0.0
+    inherited: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.actions:
             raise PlanError("A plan needs at least one step")
         if self.actions[0] != "full":
             raise PlanError("Step 0 must run in full: there is nothing to reuse yet")
-        unknown = set(self.actions) - {"full", "decode", "shallow"}
+        unknown = set(self.actions) - set(ACTIONS)
         if unknown:
-            raise PlanError(f"A step is full, decode or shallow. You gave {unknown.pop()!r}")
-        if {"decode", "shallow"} <= set(self.actions):
-            raise PlanError("A plan keeps encoder features or a decoder state, not both")
+            raise PlanError(
+                f"A step is full, decode, shallow or inherit. You gave {unknown.pop()!r}"
+            )
+        if "inherit" in self.actions and not self.inherited:
+            raise PlanError("Steps that inherit need the names of what they inherit")
+        if len(set(self.inherited)) != len(self.inherited):
+            raise PlanError(f"A name is listed twice in {self.inherited}")
         if self.largest_group < 1:
             raise PlanError(f"Largest group must be at least 1. You gave {self.largest_group}")
         if self.branch < 0:
             raise PlanError(f"Branch must be at least 0. You gave {self.branch}")
+
+    def __repr__(self) -> str:
+        # Fingerprints of finished runs hold this text: what came later stands in it where used.
+        fields = f"actions={self.actions!r}, branch={self.branch!r}, "
+        fields += f"largest_group={self.largest_group!r}, injection={self.injection!r}"
+        more = f", inherited={self.inherited!r}" if self.inherited else ""
+        return f"Plan({fields}{more})"
 
     @property
     def steps(self) -> int:
@@ -84,15 +99,29 @@ class Plan:
         """What the step after a run does; None at the end."""
         return self.actions[run[-1] + 1] if run[-1] + 1 < self.steps else None
 
+    def reused_from(self, step: int) -> frozenset[Action]:
+        """How the steps between a full step and the next one reuse it."""
+        kinds: set[Action] = set()
+        for action in self.actions[step + 1 :]:
+            if action == "full":
+                break
+            kinds.add(action)
+        return frozenset(kinds)
+
     def _spans(self) -> list[tuple[int, ...]]:
-        """Each full step with the decode steps after it; shallow steps stand alone."""
+        """Decode steps in a row, with the full step before them where nothing else reuses it."""
         spans: list[list[int]] = []
         for index, action in enumerate(self.actions):
-            if action == "decode":
+            if action == "decode" and self._takes_decode(index - 1):
                 spans[-1].append(index)
             else:
                 spans.append([index])
         return [tuple(span) for span in spans]
+
+    def _takes_decode(self, step: int) -> bool:
+        """Whether a decode step joins the batch of the step before it."""
+        action = self.actions[step]
+        return action == "decode" or (action == "full" and self.reused_from(step) == {"decode"})
 
     @classmethod
     def full(cls, steps: int) -> Plan:
