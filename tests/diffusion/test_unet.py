@@ -250,7 +250,8 @@ def test_bfloat16_computes_and_answers_float32() -> None:
         ({"attention_head_dim": [8, 8]}, "attention_head_dim=.* one per block is 4"),
         ({"attention_head_dim": 7}, "7 heads do not divide 320"),
         ({"layers_per_block": 0}, "layers_per_block=0 must be positive"),
-        ({"addition_embed_type": "text_time"}, "addition_embed_type='text_time'"),
+        ({"addition_embed_type": "text_time"}, "needs an even addition_time_embed_dim"),
+        ({"addition_time_embed_dim": 256}, "goes with addition_embed_type=.text_time"),
         ({"block_out_channels": []}, "block_out_channels is empty"),
     ],
 )

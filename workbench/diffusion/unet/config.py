@@ -1,10 +1,11 @@
 """The shape of a UNet, in the field names of a diffusers `config.json`."""
 
-import difflib
 from collections.abc import Mapping
 from typing import Any, Final, Literal, Self
 
 import pydantic
+
+from workbench.diffusion.file_fields import accepted
 
 CROSS_DOWN: Final = "CrossAttnDownBlock2D"
 PLAIN_DOWN: Final = "DownBlock2D"
@@ -12,11 +13,12 @@ CROSS_UP: Final = "CrossAttnUpBlock2D"
 PLAIN_UP: Final = "UpBlock2D"
 CROSS_MID: Final = "UNetMidBlock2DCrossAttn"
 
+SIZES: Final = 6
+"""Numbers in SDXL's time ids."""
+
 # Fields of the family that this model has in one value only. A file may hold them at that value.
 FIXED: dict[str, tuple[Any, ...]] = {
     "act_fn": ("silu", "swish"),
-    "addition_embed_type": (None,),
-    "addition_time_embed_dim": (None,),
     "addition_embed_type_num_heads": (64,),
     "attention_type": ("default",),
     "center_input_sample": (False,),
@@ -34,7 +36,6 @@ FIXED: dict[str, tuple[Any, ...]] = {
     "mid_block_scale_factor": (1,),
     "num_class_embeds": (None,),
     "only_cross_attention": (False,),
-    "projection_class_embeddings_input_dim": (None,),
     "resnet_out_scale_factor": (1.0,),
     "resnet_skip_time_act": (False,),
     "resnet_time_scale_shift": ("default",),
@@ -83,6 +84,12 @@ class UNetConfig(pydantic.BaseModel):
     norm_eps: float = pydantic.Field(1e-5, gt=0)
     freq_shift: int = 0
     flip_sin_to_cos: bool = True
+    addition_embed_type: Literal["text_time"] | None = None
+    """SDXL's form reads a pooled prompt and sizes besides the context."""
+    addition_time_embed_dim: int | None = None
+    """Channels of the sinusoid of each size."""
+    projection_class_embeddings_input_dim: int | None = None
+    """Channels of the pooled prompt and all sinusoids together."""
 
     @pydantic.model_validator(mode="after")
     def _fits(self) -> Self:
@@ -107,10 +114,12 @@ class UNetConfig(pydantic.BaseModel):
                     f"{name}={list(value)} has {len(value)} entries; one per block is {blocks}"
                 )
             values = () if value is None else value if isinstance(value, tuple) else (value,)
-            if any(v < 1 for v in values):
+            least = 0 if name == "transformer_layers_per_block" else 1
+            if any(v < least for v in values):
                 raise ValueError(f"{name}={value} must be positive")
-        levels = zip(self.block_out_channels, self.heads, self._attends, strict=True)
-        for width, heads, attends in levels:
+        self._check_added()
+        levels = zip(self.block_out_channels, self.heads, self.depths, self._attends, strict=True)
+        for width, heads, depth, attends in levels:
             if width < 1 or width % self.norm_num_groups:
                 raise ValueError(
                     f"block_out_channels={list(self.block_out_channels)}: {width} is not a"
@@ -120,9 +129,38 @@ class UNetConfig(pydantic.BaseModel):
                 raise ValueError(
                     f"attention_head_dim: {heads} heads do not divide {width} channels"
                 )
+            if attends and depth < 1:
+                raise ValueError(
+                    f"transformer_layers_per_block={self.transformer_layers_per_block} must be"
+                    " positive where a block attends"
+                )
         if self.block_out_channels[0] % 2:
             raise ValueError(f"block_out_channels[0]={self.block_out_channels[0]} must be even")
         return self
+
+    def _check_added(self) -> None:
+        sizes = self.addition_time_embed_dim, self.projection_class_embeddings_input_dim
+        if self.addition_embed_type is None:
+            for name in ("addition_time_embed_dim", "projection_class_embeddings_input_dim"):
+                if getattr(self, name) is not None:
+                    raise ValueError(
+                        f"{name}={getattr(self, name)} goes with addition_embed_type='text_time';"
+                        " that is None"
+                    )
+        elif None in sizes or self.pooled_width < 1 or (sizes[0] or 0) < 2 or (sizes[0] or 0) % 2:
+            raise ValueError(
+                f"addition_embed_type='text_time' needs an even addition_time_embed_dim and a"
+                f" projection_class_embeddings_input_dim above {SIZES} times that; they are"
+                f" {sizes[0]} and {sizes[1]}"
+            )
+
+    @property
+    def pooled_width(self) -> int:
+        """Channels of the pooled prompt; 0 where the form reads none."""
+        if self.addition_embed_type is None:
+            return 0
+        total = self.projection_class_embeddings_input_dim or 0
+        return total - SIZES * (self.addition_time_embed_dim or 0)
 
     @property
     def heads(self) -> tuple[int, ...]:
@@ -166,22 +204,11 @@ class UNetConfig(pydantic.BaseModel):
         Raises:
             ValueError: a field that is unknown, or a value this model does not have.
         """
-        kept: dict[str, Any] = {}
-        for name, value in fields.items():
-            if name.startswith("_"):
-                continue
-            if name in cls.model_fields:
-                kept[name] = value
-            elif name not in FIXED:
-                near = difflib.get_close_matches(name, [*cls.model_fields, *FIXED], n=1)
-                hint = f"; did you mean {near[0]}?" if near else ""
-                raise ValueError(f"UNet config field {name}={value!r} is not known{hint}")
-            elif value not in FIXED[name]:
-                raise ValueError(
-                    f"UNet config field {name}={value!r} is not supported; supported: "
-                    + " or ".join(repr(v) for v in FIXED[name])
-                )
-        return cls(**kept)
+        kept = accepted("UNet", fields, cls.model_fields, FIXED)
+        if kept.get("upcast_attention", False) is None:
+            del kept["upcast_attention"]  # as SDXL's file has it
+        # What the format means by a field left out, where that differs from the defaults above.
+        return cls(**{"cross_attention_dim": 1280, "sample_size": None, **kept})
 
     def to_file_fields(self) -> dict[str, Any]:
         """The fields of a diffusers `config.json`, heads under the name that format reads."""

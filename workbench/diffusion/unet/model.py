@@ -1,6 +1,6 @@
 """The conditional UNet of latent diffusion, as pure parts."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -9,7 +9,18 @@ from flax import nnx
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from workbench.diffusion.unet.added import (
+    AddedConditions,
+    AddedEmbedding,
+    Residuals,
+)
 from workbench.diffusion.unet.blocks import DownBlock, MidBlock, UpBlock
+from workbench.diffusion.unet.checks import (
+    batch_size,
+    check_added,
+    check_inputs,
+    check_residuals,
+)
 from workbench.diffusion.unet.config import UNetConfig
 from workbench.diffusion.unet.layers import Conv, GroupNorm, TimeEmbedding
 from workbench.diffusion.unet.program import OUTPUT, Node, Program, program
@@ -50,6 +61,10 @@ class UNet2DCondition(nnx.Module):
             flip_sin_to_cos=config.flip_sin_to_cos,
             **kind,
         )
+        if config.projection_class_embeddings_input_dim is not None:
+            self.add_embedding = AddedEmbedding(
+                config.projection_class_embeddings_input_dim, 4 * widths[0], **kind
+            )
         self.down_blocks = nnx.List(DownBlock(config, i, **kind) for i in blocks)
         if config.mid_block_type is not None:
             self.mid_block = MidBlock(config, **kind)
@@ -64,6 +79,9 @@ class UNet2DCondition(nnx.Module):
         x: Float[Array, "B H W C"],
         t: ArrayLike,
         context: Float[Array, "B T D"] | None = None,
+        *,
+        added: AddedConditions | None = None,
+        residuals: Residuals | None = None,
     ) -> Float[Array, "B H W O"]:
         """The prediction, float32.
 
@@ -71,22 +89,31 @@ class UNet2DCondition(nnx.Module):
             x: noisy image or latent; height and width multiples of `config.stride`.
             t: timestep, () for all or (B,) one each.
             context: what attention reads; None only where no block has attention.
+            added: SDXL's pooled prompt and sizes; None for a form that reads none.
+            residuals: a ControlNet's, added to the skips and to the mid block's output.
 
         Raises:
             ValueError: shapes that do not fit the configuration.
         """
-        return self.run(x, t, context)[OUTPUT]
+        return self.run(x, t, context, added=added, residuals=residuals)[OUTPUT]
 
     def encode(
         self,
         x: Float[Array, "B H W C"],
         t: ArrayLike,
         context: Float[Array, "B T D"] | None = None,
+        *,
+        added: AddedConditions | None = None,
+        residuals: Residuals | None = None,
     ) -> Features:
-        """Down blocks and mid block: everything the decoder needs besides t and context."""
+        """Down and mid blocks, residuals included: all the decoder needs besides conditions."""
         names = self.program.skips
-        found = self.run(x, t, context, wanted=(*names, "mid"))
-        return Features(tuple(found[name] for name in names), found["mid"])
+        found = self.run(x, t, context, wanted=(*names, "mid"), added=added)
+        features = Features(tuple(found[name] for name in names), found["mid"])
+        if residuals is None:
+            return features
+        check_residuals(residuals, len(self.program.skips))
+        return jax.tree.map(lambda a, b: a + b.astype(a.dtype), features, Features(*residuals))
 
     def decode(
         self,
@@ -94,9 +121,12 @@ class UNet2DCondition(nnx.Module):
         mid: Float[Array, "B h w E"],
         t: ArrayLike,
         context: Float[Array, "B T D"] | None = None,
+        *,
+        added: AddedConditions | None = None,
     ) -> Float[Array, "B H W O"]:
         """Up blocks and output; `decode(*encode(x, t, c), t, c)` is `unet(x, t, c)`."""
-        return self.run(None, t, context, given=self.given(Features(tuple(skips), mid)))[OUTPUT]
+        given = self.given(Features(tuple(skips), mid))
+        return self.run(None, t, context, given=given, added=added)[OUTPUT]
 
     def full(
         self,
@@ -104,10 +134,13 @@ class UNet2DCondition(nnx.Module):
         t: ArrayLike,
         context: Float[Array, "B T D"] | None,
         branch: int,
+        *,
+        added: AddedConditions | None = None,
+        residuals: Residuals | None = None,
     ) -> tuple[Float[Array, "B H W O"], Array]:
         """The prediction and what `shallow` at the same branch takes as `cached`."""
         name = self.branch_name(branch)
-        found = self.run(x, t, context, wanted=(OUTPUT, name))
+        found = self.run(x, t, context, wanted=(OUTPUT, name), added=added, residuals=residuals)
         return found[OUTPUT], found[name]
 
     def shallow(
@@ -117,6 +150,9 @@ class UNet2DCondition(nnx.Module):
         context: Float[Array, "B T D"] | None,
         cached: Float[Array, "B h w E"],
         branch: int,
+        *,
+        added: AddedConditions | None = None,
+        residuals: Residuals | None = None,
     ) -> Float[Array, "B H W O"]:
         """DeepCache's partial pass (Ma et al. 2024, section 3.2): outer layers live, inside cached.
 
@@ -126,8 +162,11 @@ class UNet2DCondition(nnx.Module):
             context: what attention reads.
             cached: hidden state that enters the deepest up layer computed, from `full`.
             branch: 0 computes the outermost layer of each side; each further branch one layer more.
+            added: SDXL's pooled prompt and sizes.
+            residuals: a ControlNet's; those of skips that are not read change nothing.
         """
-        return self.run(x, t, context, given={self.branch_name(branch): cached})[OUTPUT]
+        given = {self.branch_name(branch): cached}
+        return self.run(x, t, context, given=given, added=added, residuals=residuals)[OUTPUT]
 
     def run(
         self,
@@ -137,6 +176,8 @@ class UNet2DCondition(nnx.Module):
         *,
         wanted: Sequence[str] = (OUTPUT,),
         given: Mapping[str, Any] | None = None,
+        added: AddedConditions | None = None,
+        residuals: Residuals | None = None,
     ) -> dict[str, Any]:
         """Named values of one pass, some of them given; only what `wanted` depends on is computed.
 
@@ -147,6 +188,9 @@ class UNet2DCondition(nnx.Module):
             wanted: names of blocks (`block_names`), layers (`layer_names`) or units (`unit_names`).
             given: values by the same names, used in place of computing them. A unit's value is its
                 residual: the path around it stays live.
+            added: SDXL's pooled prompt and sizes.
+            residuals: a ControlNet's. Values by name are without them: the decoder adds them where
+                it reads a skip or the mid block's output.
 
         Returns:
             One value per wanted name. A down block's is the tuple of all it pushes.
@@ -161,15 +205,16 @@ class UNet2DCondition(nnx.Module):
         nodes = steps.live(targets, values)
         taps = Taps(values, targets)
         if nodes:
-            batch = _batch(x, values)
-            self._check(x, context, batch, nodes)
-            temb = self._time(t, batch)
+            batch = batch_size(x, values)
+            check_inputs(self.config, x, context, batch, nodes)
+            temb = self._time(t, batch, added)
+            extra = self._extra(residuals)
             inner = None if context is None else context.astype(self.dtype)
             hidden = {
                 n: jnp.asarray(v).astype(self.dtype) for n, v in values.items() if n != OUTPUT
             }
             for node in nodes:
-                hidden[node.name] = self._compute(node, x, hidden, temb, inner, taps)
+                hidden[node.name] = self._compute(node, x, hidden, extra, temb, inner, taps)
             values = {**values, **hidden}
         found = {**values, **taps.found}
         return {
@@ -237,18 +282,38 @@ class UNet2DCondition(nnx.Module):
             values |= dict(zip(place, value, strict=True))
         return values
 
-    def _time(self, t: ArrayLike, batch: int) -> Array:
-        """SiLU of the time embedding, which every ResNet takes."""
+    def _time(self, t: ArrayLike, batch: int, added: AddedConditions | None) -> Array:
+        """SiLU of the time embedding and what is added to it, which every ResNet takes."""
         t = jnp.asarray(t).astype(jnp.float32)
         if t.shape not in ((), (batch,)):
             raise ValueError(f"t has shape {t.shape}; needed () or ({batch},)")
-        return nnx.silu(self.time_embedding(jnp.broadcast_to(t, (batch,))))
+        temb = self.time_embedding(jnp.broadcast_to(t, (batch,)))
+        config = self.config
+        check_added(added, batch, config.pooled_width)
+        if added is not None:
+            temb = temb + self.add_embedding(
+                added,
+                config.addition_time_embed_dim or 0,
+                freq_shift=config.freq_shift,
+                flip_sin_to_cos=config.flip_sin_to_cos,
+            )
+        return nnx.silu(temb)
+
+    def _extra(self, residuals: Residuals | None) -> dict[str, Array]:
+        """Residuals by the name of the node they are added to."""
+        if residuals is None:
+            return {}
+        check_residuals(residuals, len(self.program.skips))
+        names = (*self.program.skips, self.program.mid)
+        values = (*residuals.skips, residuals.mid)
+        return {n: v.astype(self.dtype) for n, v in zip(names, values, strict=True)}
 
     def _compute(
         self,
         node: Node,
         x: Array | None,
         hidden: Mapping[str, Array],
+        extra: Mapping[str, Array],
         temb: Array,
         context: Array | None,
         taps: Taps,
@@ -270,49 +335,11 @@ class UNet2DCondition(nnx.Module):
                 out = self.mid_block.layer(node.layer, inputs[0], temb, context, taps, node.name)
             case "up_layer":
                 up = self.up_blocks[node.block]
-                both = jnp.concatenate(inputs, axis=-1)
+                read = [hidden[n] + extra[n] if n in extra else hidden[n] for n in node.inputs]
+                both = jnp.concatenate(read, axis=-1)
                 out = up.layer(node.layer, both, temb, context, taps, node.name)
             case "upsample":
                 out = self.up_blocks[node.block].upsamplers[0](inputs[0])
             case "conv_out":
                 out = self.conv_out(nnx.silu(self.conv_norm_out(inputs[0]))).astype(jnp.float32)
         return out
-
-    def _check(
-        self, x: Array | None, context: Array | None, batch: int, nodes: Iterable[Node]
-    ) -> None:
-        config = self.config
-        if any(node.kind == "conv_in" for node in nodes):
-            if x is None:
-                raise ValueError(
-                    "x is None, but the encoder's first layer must run for what is wanted"
-                )
-            if x.ndim != 4 or x.shape[-1] != config.in_channels:
-                raise ValueError(f"x has shape {x.shape}; needed [B, H, W, {config.in_channels}]")
-            if x.shape[1] % config.stride or x.shape[2] % config.stride:
-                raise ValueError(
-                    f"x has shape {x.shape}; height and width must be multiples of {config.stride}"
-                )
-        if not any(".transformer." in unit for node in nodes for unit in node.units):
-            return
-        needed = f"[{batch}, T, {config.cross_attention_dim}]"
-        if context is None:
-            raise ValueError(f"context is None; this UNet attends to one of shape {needed}")
-        if (
-            context.ndim != 3
-            or context.shape[0] != batch
-            or context.shape[2] != config.cross_attention_dim
-        ):
-            raise ValueError(f"context has shape {context.shape}; needed {needed}")
-
-
-def _batch(x: Array | None, values: Mapping[str, Any]) -> int:
-    """Number of images: of x, else of what is given."""
-    if x is not None:
-        return x.shape[0]
-    sizes = {jax.numpy.shape(v)[0] for v in values.values()}
-    if len(sizes) != 1:
-        raise ValueError(
-            f"x is None, so the values given must agree on the batch; they have {sorted(sizes)}"
-        )
-    return sizes.pop()

@@ -47,6 +47,11 @@ class Program:
     """Nodes that push a skip, in order of pushing."""
     up_layers: tuple[str, ...]
 
+    @property
+    def mid(self) -> str:
+        """The node whose value is the mid block's."""
+        return self.blocks["mid"][-1]
+
     @functools.cached_property
     def owner(self) -> dict[str, str]:
         """Node of every node and unit."""
