@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int
@@ -24,12 +23,30 @@ from workbench.diffusion.costs import UNetShape
 from workbench.diffusion.folder_hash import hash_of_weights
 from workbench.diffusion.plan import Plan
 from workbench.diffusion.prompts import TextConditioning
-from workbench.diffusion.schedulers import DDIM, DDPM, DPMSolverPlusPlus, Scheduler, load_scheduler
+from workbench.diffusion.schedulers import (
+    DDIM,
+    DDPM,
+    LCM,
+    PNDM,
+    DPMSolverPlusPlus,
+    Euler,
+    EulerAncestral,
+    Scheduler,
+    load_scheduler,
+)
 from workbench.diffusion.unet import UNet2DCondition
 from workbench.diffusion.unet.config import UNetConfig
 from workbench.progress import Report, silent
 
-SAMPLERS: dict[str, type[Scheduler]] = {"ddim": DDIM, "ddpm": DDPM, "dpm++": DPMSolverPlusPlus}
+SAMPLERS: dict[str, type[Scheduler]] = {
+    "ddim": DDIM,
+    "ddpm": DDPM,
+    "dpm++": DPMSolverPlusPlus,
+    "pndm": PNDM,
+    "euler": Euler,
+    "euler-ancestral": EulerAncestral,
+    "lcm": LCM,
+}
 
 
 class Inputs(NamedTuple):
