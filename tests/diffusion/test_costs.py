@@ -6,7 +6,7 @@ import pytest
 
 from workbench.diffusion import costs, step_lists
 from workbench.diffusion.arithmetic import UnitCosts
-from workbench.diffusion.plan import Plan
+from workbench.diffusion.plan import Plan, PlanError
 from workbench.diffusion.stable_diffusion import STABLE_DIFFUSION_15
 from workbench.diffusion.unet import UNetConfig
 
@@ -25,7 +25,7 @@ def test_a_whole_pass_in_both_conventions(pieces):
 
 
 def test_what_is_kept_of_stable_diffusion_is_what_is_counted(pieces):
-    assert pieces == STABLE_DIFFUSION_15
+    assert replace(pieces, nodes=()) == STABLE_DIFFUSION_15
 
 
 def test_the_decoder_and_what_it_is_fed(pieces):
@@ -66,6 +66,53 @@ def test_the_papers_list_saves_what_the_paper_prints(pieces):
     assert 100 * change == pytest.approx(-26.7, abs=0.05)
     grouped = replace(plan, largest_group=1)
     assert pieces.run(grouped) == pieces.run(plan)
+
+
+def test_layers_add_up_to_the_pass(pieces):
+    """What is left is the time embedding, 320 × 1280 + 1280 × 1280, and its 22 projections."""
+    rest = pieces.full.macs - sum(node.cost.macs for node in pieces.nodes)
+    assert rest == 320 * 1280 + 1280 * 1280
+    layer = next(node for node in pieces.nodes if node.name == "up.3.layer.2")
+    inside = sum(cost.macs for cost, _ in layer.units.values())
+    shortcut, projections = 640 * 320 * 4096, 2 * 320 * 320 * 4096
+    assert layer.cost.macs - inside == shortcut + projections
+
+
+def test_inheriting_what_another_plan_keeps_costs_the_same(pieces):
+    unet = costs.abstract_unet(SHAPE.config)
+    assert pieces.inherit((*unet.program.skips, "mid")) == pieces.decode
+    for branch in range(unet.branches):
+        assert pieces.inherit((unet.branch_name(branch),)) == pieces.shallow[branch]
+    assert pieces.inherited_bytes((*unet.program.skips, "mid")) == pieces.feature_bytes
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("up.2",),
+        ("down.1", "mid"),
+        ("mid.layer.0.resnet",),
+        ("up.3.layer.1.transformer.0.self_attention", "down.0.layer.0.resnet"),
+    ],
+)
+def test_inheriting_is_what_the_program_leaves_out(pieces, names):
+    counted = costs._count(SHAPE, ("conv_out",), names, reads_x=True)
+    assert pieces.inherit(names) == counted
+    assert pieces.inherit(names).macs < pieces.full.macs
+
+
+def test_a_name_there_is_not_names_near_ones(pieces):
+    with pytest.raises(PlanError, match=r"nothing called 'up.7' to inherit; near: up"):
+        pieces.inherit(("up.7",))
+    with pytest.raises(PlanError, match=r"blocks are conv_in, down.0, .*, conv_out"):
+        pieces.inherit(("encoder",))
+
+
+def test_text_is_projected_once(pieces):
+    """77 tokens of 768 to keys and values of 5 × 320, 5 × 640 and 6 × 1280 channels."""
+    saved = costs.text_projections(SHAPE)
+    assert saved.macs == saved.no_bmm == 77 * 768 * 2 * 5 * (320 + 640) + 77 * 768 * 2 * 6 * 1280
+    assert saved.macs / pieces.full.macs == pytest.approx(0.0037, abs=5e-5)
 
 
 def test_a_record_gives_the_same_costs_back(pieces):

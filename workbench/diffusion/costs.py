@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from workbench.diffusion.arithmetic import PartCost, UnitCosts
+from workbench.diffusion.arithmetic import NodeCost, PartCost, UnitCosts
 from workbench.diffusion.unet.config import UNetConfig
 from workbench.diffusion.unet.model import UNet2DCondition
 from workbench.diffusion.unet.program import OUTPUT
@@ -119,6 +119,57 @@ def block_costs(shape: UNetShape) -> dict[str, float]:
 
 
 @cache
+def node_costs(shape: UNetShape) -> tuple[NodeCost, ...]:
+    """Every layer and every residual branch in it, counted in one trace by their scopes."""
+    unet, x, context = _abstract(shape)
+    graph, weights = nnx.split(unet)
+
+    def run(weights: Any, x: Any, t: Any, context: Any) -> Any:
+        return nnx.merge(graph, weights).run(x, t, context)
+
+    found = count(run, weights, x, Abstract((), jnp.float32), context, weights=0)
+
+    def inside(name: str) -> PartCost:
+        sides = (found.by_scope, found.no_bmm_by_scope)
+        macs, no_bmm = (
+            float(sum(n for path, n in side.items() if name in path.split("/"))) for side in sides
+        )
+        return PartCost(macs, no_bmm)
+
+    blocks = {name: block for block, names in unet.program.blocks.items() for name in names}
+    nodes = unet.program.nodes
+    shapes = _node_shapes(shape, tuple(n for node in nodes for n in (node.name, *node.units)))
+    return tuple(
+        NodeCost(
+            node.name,
+            blocks.get(node.name, node.name),
+            node.inputs,
+            inside(node.name),
+            _bytes(shapes[node.name]),
+            {unit: (inside(unit), _bytes(shapes[unit])) for unit in node.units},
+        )
+        for node in nodes
+    )
+
+
+@cache
+def text_projections(shape: UNetShape) -> PartCost:
+    """Keys and values of the context in every cross-attention, for one sample.
+
+    Published counts, and those of this module, hold them in every pass. A run that computes them
+    once (`Pipeline.reuse_text`) saves this much at each pass but the first.
+    """
+    unet, _, context = _abstract(shape)
+    graph, weights = nnx.split(unet)
+
+    def run(weights: Any, context: Any) -> Any:
+        return nnx.merge(graph, weights).text_keys_values(context)
+
+    found = count(run, weights, context, weights=0)
+    return PartCost(float(found.total), float(found.no_bmm))
+
+
+@cache
 def feature_bytes(shape: UNetShape) -> int:
     """Bytes of all encoder features and the middle block's output, for one sample."""
     names = (*abstract_unet(shape.config).program.skips, "mid")
@@ -142,6 +193,7 @@ def unit_costs(shape: UNetShape) -> UnitCosts:
         feature_bytes(shape),
         tuple(_bytes(_node_shapes(shape, (name,))[name]) for name in kept),
         max(_bytes(value) for value in _node_shapes(shape, unet.program.up_layers).values()),
+        node_costs(shape),
     )
 
 

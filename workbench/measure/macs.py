@@ -39,6 +39,7 @@ class MacCount:
             "pallas_call" → count. The parts sum to ``total``; all but "attention_product" sum to
             ``no_bmm``.
         by_scope: ``jax.named_scope`` path (of the innermost scope) → count; "" is outside of any.
+        no_bmm_by_scope: the same without products of two activations.
         uncounted: primitives with heavy arithmetic that is no multiply-accumulate count of ours
             (FFT, factorisations, foreign calls), present in the function and left out.
     """
@@ -47,6 +48,7 @@ class MacCount:
     no_bmm: int
     by_primitive: dict[str, int] = field(default_factory=dict)
     by_scope: dict[str, int] = field(default_factory=dict)
+    no_bmm_by_scope: dict[str, int] = field(default_factory=dict)
     uncounted: tuple[str, ...] = ()
 
     def scope(self, path: str) -> int:
@@ -124,15 +126,19 @@ class _Tally:
     def finish(self) -> MacCount:
         by_kind: dict[str, int] = {}
         by_scope: dict[str, int] = {}
+        no_bmm_by_scope: dict[str, int] = {}
         for (kind, scope), macs in self.parts.items():
             by_kind[kind] = by_kind.get(kind, 0) + macs
             by_scope[scope] = by_scope.get(scope, 0) + macs
+            if kind != ATTENTION_SCOPE:
+                no_bmm_by_scope[scope] = no_bmm_by_scope.get(scope, 0) + macs
         total = self.total
         return MacCount(
             total=total,
             no_bmm=total - by_kind.get(ATTENTION_SCOPE, 0),
             by_primitive=by_kind,
             by_scope=by_scope,
+            no_bmm_by_scope=no_bmm_by_scope,
             uncounted=tuple(sorted(self.uncounted)),
         )
 

@@ -9,7 +9,7 @@ from workbench.diffusion.unet.config import CROSS_DOWN, CROSS_MID, CROSS_UP, UNe
 from workbench.diffusion.unet.layers import Downsample, Upsample
 from workbench.diffusion.unet.resnet import ResnetBlock
 from workbench.diffusion.unet.taps import Taps
-from workbench.diffusion.unet.transformer import Transformer2D
+from workbench.diffusion.unet.transformer import Context, KeysValues, Transformer2D
 
 
 class Block(nnx.Module):
@@ -23,7 +23,7 @@ class Block(nnx.Module):
         index: int,
         x: Float[Array, "B H W C"],
         temb: Float[Array, "B E"],
-        context: Float[Array, "B S K"] | None,
+        context: Context | None,
         taps: Taps,
         name: str,
     ) -> Float[Array, "B H W D"]:
@@ -32,6 +32,14 @@ class Block(nnx.Module):
         if index < len(self.attentions):
             h = self.attentions[index](h, context, taps, name)
         return h
+
+    def keys_values(self, context: Float[Array, "B S K"], name: str) -> dict[str, KeysValues]:
+        """Of every transformer block, by its name in the block called `name`."""
+        return {
+            f"{name}.layer.{layer}.transformer.{depth}": block.attn2.keys_values(context)
+            for layer, attention in enumerate(self.attentions)
+            for depth, block in enumerate(attention.transformer_blocks)
+        }
 
 
 class DownBlock(Block):
@@ -43,7 +51,7 @@ class DownBlock(Block):
         layers = config.layers[index]
         cross = config.down_block_types[index] == CROSS_DOWN
         self.resnets = nnx.List(
-            ResnetBlock(config, before if layer == 0 else width, width, dtype=dtype, rngs=rngs)
+            _resnet(config, before if layer == 0 else width, width, dtype=dtype, rngs=rngs)
             for layer in range(layers)
         )
         self.attentions = nnx.List(
@@ -63,8 +71,7 @@ class MidBlock(Block):
         width = config.block_out_channels[-1]
         cross = config.mid_block_type == CROSS_MID
         self.resnets = nnx.List(
-            ResnetBlock(config, width, width, dtype=dtype, rngs=rngs)
-            for _ in range(2 if cross else 1)
+            _resnet(config, width, width, dtype=dtype, rngs=rngs) for _ in range(2 if cross else 1)
         )
         self.attentions = nnx.List(
             Transformer2D(
@@ -89,8 +96,7 @@ class UpBlock(Block):
             return hidden + (opposite if layer == layers - 1 else width)
 
         self.resnets = nnx.List(
-            ResnetBlock(config, inputs(layer), width, dtype=dtype, rngs=rngs)
-            for layer in range(layers)
+            _resnet(config, inputs(layer), width, dtype=dtype, rngs=rngs) for layer in range(layers)
         )
         heads, depth = config.heads[::-1][index], config.depths[::-1][index]
         self.attentions = nnx.List(
@@ -99,3 +105,17 @@ class UpBlock(Block):
         )
         last = index == len(widths) - 1
         self.upsamplers = nnx.List([] if last else [Upsample(width, dtype=dtype, rngs=rngs)])
+
+
+def _resnet(
+    config: UNetConfig, inputs: int, outputs: int, *, dtype: Any, rngs: nnx.Rngs
+) -> ResnetBlock:
+    return ResnetBlock(
+        inputs,
+        outputs,
+        groups=config.norm_num_groups,
+        eps=config.norm_eps,
+        time_width=4 * config.block_out_channels[0],
+        dtype=dtype,
+        rngs=rngs,
+    )

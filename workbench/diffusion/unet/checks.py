@@ -9,10 +9,11 @@ from jaxtyping import Array
 from workbench.diffusion.unet.added import AddedConditions, Residuals
 from workbench.diffusion.unet.config import SIZES, UNetConfig
 from workbench.diffusion.unet.program import Node
+from workbench.diffusion.unet.transformer import Context, KeysValues
 
 
 def check_inputs(
-    config: UNetConfig, x: Array | None, context: Array | None, batch: int, nodes: Iterable[Node]
+    config: UNetConfig, x: Array | None, context: Context | None, batch: int, nodes: Iterable[Node]
 ) -> None:
     """Holds image and context against what `nodes` read.
 
@@ -34,12 +35,27 @@ def check_inputs(
     needed = f"[{batch}, T, {config.cross_attention_dim}]"
     if context is None:
         raise ValueError(f"context is None; this UNet attends to one of shape {needed}")
-    if (
+    if isinstance(context, Mapping):
+        _check_keys_values(context, batch, nodes)
+    elif (
         context.ndim != 3
         or context.shape[0] != batch
         or context.shape[2] != config.cross_attention_dim
     ):
         raise ValueError(f"context has shape {context.shape}; needed {needed}")
+
+
+def _check_keys_values(
+    context: Mapping[str, KeysValues], batch: int, nodes: Iterable[Node]
+) -> None:
+    units = (unit for node in nodes for unit in node.units)
+    blocks = [u.rpartition(".")[0] for u in units if u.endswith(".cross_attention")]
+    missing = [block for block in blocks if block not in context]
+    if missing:
+        raise ValueError(f"keys and values of the context lack {missing[0]!r}")
+    sizes = {context[block][0].shape[0] for block in blocks}
+    if sizes != {batch}:
+        raise ValueError(f"keys and values are for {sorted(sizes)} pictures; there are {batch}")
 
 
 def check_added(added: AddedConditions | None, batch: int, pooled_width: int) -> None:

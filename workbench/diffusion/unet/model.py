@@ -14,7 +14,7 @@ from workbench.diffusion.unet.added import (
     AddedEmbedding,
     Residuals,
 )
-from workbench.diffusion.unet.blocks import DownBlock, MidBlock, UpBlock
+from workbench.diffusion.unet.blocks import Block, DownBlock, MidBlock, UpBlock
 from workbench.diffusion.unet.checks import (
     batch_size,
     check_added,
@@ -25,6 +25,7 @@ from workbench.diffusion.unet.config import UNetConfig
 from workbench.diffusion.unet.layers import Conv, GroupNorm, TimeEmbedding
 from workbench.diffusion.unet.program import OUTPUT, Node, Program, program
 from workbench.diffusion.unet.taps import Taps
+from workbench.diffusion.unet.transformer import Context, KeysValues
 
 
 class Features(NamedTuple):
@@ -172,7 +173,7 @@ class UNet2DCondition(nnx.Module):
         self,
         x: Float[Array, "B H W C"] | None,
         t: ArrayLike,
-        context: Float[Array, "B T D"] | None = None,
+        context: Context | None = None,
         *,
         wanted: Sequence[str] = (OUTPUT,),
         given: Mapping[str, Any] | None = None,
@@ -184,7 +185,7 @@ class UNet2DCondition(nnx.Module):
         Args:
             x: noisy image or latent; None where everything that reads it is given.
             t: timestep.
-            context: what attention reads.
+            context: what attention reads, or the `text_keys_values` of it.
             wanted: names of blocks (`block_names`), layers (`layer_names`) or units (`unit_names`).
             given: values by the same names, used in place of computing them. A unit's value is its
                 residual: the path around it stays live.
@@ -209,18 +210,34 @@ class UNet2DCondition(nnx.Module):
             check_inputs(self.config, x, context, batch, nodes)
             temb = self._time(t, batch, added)
             extra = self._extra(residuals)
-            inner = None if context is None else context.astype(self.dtype)
+            inner = jax.tree.map(lambda value: value.astype(self.dtype), context)
             hidden = {
                 n: jnp.asarray(v).astype(self.dtype) for n, v in values.items() if n != OUTPUT
             }
             for node in nodes:
-                hidden[node.name] = self._compute(node, x, hidden, extra, temb, inner, taps)
+                # The scope tells profilers and `costs.node_costs` where an operation stands.
+                with jax.named_scope(node.name):
+                    hidden[node.name] = self._compute(node, x, hidden, extra, temb, inner, taps)
             values = {**values, **hidden}
         found = {**values, **taps.found}
         return {
             name: found[p] if isinstance(p, str) else tuple(found[n] for n in p)
             for name, p in places.items()
         }
+
+    def text_keys_values(self, context: Float[Array, "B T D"]) -> dict[str, KeysValues]:
+        """Every cross-attention's keys and values, which `run` takes in place of the context.
+
+        They do not depend on the image or the step: computed once, they serve a whole run.
+        """
+        context = context.astype(self.dtype)
+        blocks: dict[str, Block] = {f"down.{i}": b for i, b in enumerate(self.down_blocks)}
+        blocks |= {"mid": self.mid_block} if self.config.mid_block_type is not None else {}
+        blocks |= {f"up.{i}": b for i, b in enumerate(self.up_blocks)}
+        found: dict[str, KeysValues] = {}
+        for name, block in blocks.items():
+            found |= block.keys_values(context, name)
+        return found
 
     def given(self, features: Features) -> dict[str, Array]:
         """The encoder's result under the names `run` takes."""
@@ -315,7 +332,7 @@ class UNet2DCondition(nnx.Module):
         hidden: Mapping[str, Array],
         extra: Mapping[str, Array],
         temb: Array,
-        context: Array | None,
+        context: Context | None,
         taps: Taps,
     ) -> Array:
         """The value of one node."""

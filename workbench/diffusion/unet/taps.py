@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax
 from jaxtyping import Array
 
 
@@ -19,7 +20,15 @@ class Taps:
 
     def __call__(self, name: str, compute: Callable[[], Array]) -> Array:
         """The value called `name`: the one given, else `compute()`; kept in `found` if wanted."""
-        value = self.given[name] if name in self.given else compute()
+        if name in self.given:
+            value = self.given[name]
+        else:
+            with jax.named_scope(name):
+                value = compute()
         if name in self.wanted:
             self.found[name] = value
         return value
+
+
+NO_TAPS = Taps({}, frozenset())
+"""Nothing given, nothing wanted."""

@@ -1,5 +1,6 @@
 """The transformer unit: attention within the image and to the context, gated feed-forward."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -14,28 +15,50 @@ from workbench.diffusion.unet.taps import Taps
 UNITS = ("self_attention", "cross_attention", "feed_forward")
 """Units of one transformer block, in execution order."""
 
+KeysValues = tuple[Float[Array, "B S _ _"], Float[Array, "B S _ _"]]
+"""Keys and values by head."""
+Context = Float[Array, "B S K"] | Mapping[str, KeysValues]
+"""What attention reads, or its keys and values by the name of the transformer block."""
+
 
 class Attention(nnx.Module):
     """Multi-head attention: queries from the image, keys and values from `source`."""
 
-    def __init__(self, width: int, source_width: int, heads: int, *, dtype: Any, rngs: nnx.Rngs):
-        self.to_q = dense(width, width, bias=False, dtype=dtype, rngs=rngs)
-        self.to_k = dense(source_width, width, bias=False, dtype=dtype, rngs=rngs)
-        self.to_v = dense(source_width, width, bias=False, dtype=dtype, rngs=rngs)
+    def __init__(
+        self,
+        width: int,
+        source_width: int,
+        heads: int,
+        *,
+        bias: bool = False,
+        dtype: Any,
+        rngs: nnx.Rngs,
+    ):
+        self.to_q = dense(width, width, bias=bias, dtype=dtype, rngs=rngs)
+        self.to_k = dense(source_width, width, bias=bias, dtype=dtype, rngs=rngs)
+        self.to_v = dense(source_width, width, bias=bias, dtype=dtype, rngs=rngs)
         self.to_out = nnx.List([dense(width, width, dtype=dtype, rngs=rngs)])
         self.heads = heads
 
     def __call__(
-        self, x: Float[Array, "B T C"], source: Float[Array, "B S D"]
+        self, x: Float[Array, "B T C"], source: Float[Array, "B S D"] | KeysValues
     ) -> Float[Array, "B T C"]:
-        """softmax(q k^T / sqrt(d)) v, then the output projection."""
-        batch, _, width = x.shape
+        """softmax(q k^T / sqrt(d)) v, then the output projection.
 
-        def split(a: Array) -> Array:
-            return a.reshape(batch, a.shape[1], self.heads, width // self.heads)
-
-        out = attention(split(self.to_q(x)), split(self.to_k(source)), split(self.to_v(source)))
+        Args:
+            x: what asks.
+            source: what is attended to, or the `keys_values` of it.
+        """
+        keys, values = source if isinstance(source, tuple) else self.keys_values(source)
+        out = attention(self._split(self.to_q(x)), keys, values)
         return self.to_out[0](out.reshape(x.shape))
+
+    def keys_values(self, source: Float[Array, "B S D"]) -> KeysValues:
+        """Keys and values [B, S, heads, C / heads]: of a text the same at every step."""
+        return self._split(self.to_k(source)), self._split(self.to_v(source))
+
+    def _split(self, a: Array) -> Array:
+        return a.reshape(*a.shape[:2], self.heads, a.shape[2] // self.heads)
 
 
 class GatedDense(nnx.Module):
@@ -85,16 +108,17 @@ class TransformerBlock(nnx.Module):
         self.ff = FeedForward(width, dtype=dtype, rngs=rngs)
 
     def __call__(
-        self, x: Float[Array, "B T C"], context: Float[Array, "B S D"], taps: Taps, name: str
+        self, x: Float[Array, "B T C"], context: Context, taps: Taps, name: str
     ) -> Float[Array, "B T C"]:
         """Residuals are the units `<name>.self_attention`, `.cross_attention`, `.feed_forward`."""
+        source = context[name] if isinstance(context, Mapping) else context
 
         def self_attention() -> Array:
             h = self.norm1(x)
             return self.attn1(h, h)
 
         x = x + taps(f"{name}.self_attention", self_attention)
-        x = x + taps(f"{name}.cross_attention", lambda: self.attn2(self.norm2(x), context))
+        x = x + taps(f"{name}.cross_attention", lambda: self.attn2(self.norm2(x), source))
         return x + taps(f"{name}.feed_forward", lambda: self.ff(self.norm3(x)))
 
 
@@ -126,7 +150,7 @@ class Transformer2D(nnx.Module):
             self.proj_out = Conv(channels, channels, 1, dtype=dtype, rngs=rngs)
 
     def __call__(
-        self, x: Float[Array, "B H W C"], context: Float[Array, "B S D"], taps: Taps, name: str
+        self, x: Float[Array, "B H W C"], context: Context, taps: Taps, name: str
     ) -> Float[Array, "B H W C"]:
         """x + proj_out(blocks(proj_in(norm(x)))); block d is `<name>.transformer.<d>`."""
         batch, height, width, channels = x.shape
