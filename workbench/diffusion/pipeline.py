@@ -85,6 +85,8 @@ class Pipeline:
         folder: where it was read from; empty for one made in memory.
         first_scheduler: the sampler before any other was chosen, whose settings come back with it.
         vae: turns latents into pictures (`AutoencoderKL`); None where pixels are sampled.
+        reuse_text: whether attention's keys and values of the context are computed once a run and
+            not at every step; the pictures are the same (`costs.text_projections` is saved).
         size: height and width of what is sampled, where they are not the config's `sample_size`.
         prompts: what `inputs` reads where it is given none; they take turns by seed.
         negative: the prompt guidance moves away from, where `inputs` is given none.
@@ -102,6 +104,7 @@ class Pipeline:
     folder: str = ""
     first_scheduler: Scheduler | None = None
     vae: Any = None
+    reuse_text: bool = True
     size: tuple[int, int] | None = None
     prompts: tuple[str, ...] = ()
     negative: str = ""
@@ -169,7 +172,7 @@ class Pipeline:
     @property
     def pixels_per_sample(self) -> int:
         """Pixels along each side of one sampled value: 8 for Stable Diffusion, 1 without a VAE."""
-        return 1 if self.vae is None else 2 ** (len(self.vae.config.block_out_channels) - 1)
+        return 1 if self.vae is None else int(self.vae.config.stride)
 
     @property
     def picture_size(self) -> tuple[int, int]:
@@ -206,6 +209,10 @@ class Pipeline:
         if not self.folder or hash_of_weights(Path(self.folder)) != self.weights_hash:
             return ""
         return self.folder if load_scheduler(Path(self.folder) / "scheduler") == first else ""
+
+    def with_text_reuse(self, on: bool) -> Pipeline:
+        """The same pipeline, projecting the context once a run or at every step."""
+        return replace(self, reuse_text=on)
 
     def with_plan(self, plan: Plan) -> Pipeline:
         """The same pipeline under another plan, which sets the number of steps."""
