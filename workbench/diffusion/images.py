@@ -25,8 +25,8 @@ def decode_images(
 ) -> Float[np.ndarray, "B H W 3"]:
     """Pictures of latents as the UNet samples them, in [0, 1], on the host.
 
-    x = (decode(z / s + b) + 1) / 2, clipped, with the VAE's scaling factor s and shift b (Rombach
-    et al. 2022, section 3.1). All at once where the memory is there, else one by one.
+    x = (decode(unscaled(z)) + 1) / 2, clipped (Rombach et al. 2022, section 3.1). All at once
+    where the memory is there, else one by one.
 
     Args:
         vae: `AutoencoderKL`, which computes in float32 here.
@@ -59,7 +59,7 @@ def decode_bytes(config: Any, height: int, width: int) -> int:
         width: of the latent.
     """
     widths = config.block_out_channels
-    scale = 2 ** (len(widths) - 1)
+    scale = config.stride
     widest = widths[min(1, len(widths) - 1)]  # enters the last block at full size
     return HELD * widest * height * width * scale * scale * FLOAT_BYTES
 
@@ -67,9 +67,7 @@ def decode_bytes(config: Any, height: int, width: int) -> int:
 @partial(jax.jit, static_argnums=0)
 def _decode(graph: Any, weights: Any, latents: Array) -> Array:
     vae = nnx.merge(graph, weights)
-    config = vae.config
-    z = latents / config.scaling_factor + (config.shift_factor or 0.0)
-    return jnp.clip((vae.decode(z).astype(jnp.float32) + 1) / 2, 0, 1)
+    return jnp.clip((vae.decode(vae.unscaled(latents)) + 1) / 2, 0, 1)
 
 
 @dataclass(frozen=True, eq=False)
