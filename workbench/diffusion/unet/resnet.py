@@ -5,23 +5,28 @@ from typing import Any
 from flax import nnx
 from jaxtyping import Array, Float
 
-from workbench.diffusion.unet.config import UNetConfig
 from workbench.diffusion.unet.layers import Conv, GroupNorm, dense
-from workbench.diffusion.unet.taps import Taps
+from workbench.diffusion.unet.taps import NO_TAPS, Taps
 
 
 class ResnetBlock(nnx.Module):
     """shortcut(x) + conv(silu(norm(conv(silu(norm(x))) + time)))."""
 
     def __init__(
-        self, config: UNetConfig, inputs: int, outputs: int, *, dtype: Any, rngs: nnx.Rngs
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        groups: int,
+        eps: float,
+        time_width: int | None,
+        dtype: Any,
+        rngs: nnx.Rngs,
     ):
-        groups, eps = config.norm_num_groups, config.norm_eps
         self.norm1 = GroupNorm(inputs, groups, eps=eps, dtype=dtype)
         self.conv1 = Conv(inputs, outputs, 3, dtype=dtype, rngs=rngs)
-        self.time_emb_proj = dense(
-            4 * config.block_out_channels[0], outputs, dtype=dtype, rngs=rngs
-        )
+        if time_width is not None:
+            self.time_emb_proj = dense(time_width, outputs, dtype=dtype, rngs=rngs)
         self.norm2 = GroupNorm(outputs, groups, eps=eps, dtype=dtype)
         self.conv2 = Conv(outputs, outputs, 3, dtype=dtype, rngs=rngs)
         if inputs != outputs:
@@ -29,20 +34,25 @@ class ResnetBlock(nnx.Module):
         self.has_shortcut = inputs != outputs
 
     def __call__(
-        self, x: Float[Array, "B H W C"], temb: Float[Array, "B E"], taps: Taps, name: str
+        self,
+        x: Float[Array, "B H W C"],
+        temb: Float[Array, "B E"] | None = None,
+        taps: Taps = NO_TAPS,
+        name: str = "",
     ) -> Float[Array, "B H W D"]:
         """Its residual is the unit `<name>.resnet`; the shortcut stays live when that is given.
 
         Args:
             x: input.
-            temb: SiLU of the time embedding.
+            temb: SiLU of the time embedding; None in a block that has none.
             taps: values by name.
             name: the layer it stands in.
         """
 
         def residual() -> Array:
             h = self.conv1(nnx.silu(self.norm1(x)))
-            h = h + self.time_emb_proj(temb)[:, None, None, :]
+            if temb is not None:
+                h = h + self.time_emb_proj(temb)[:, None, None, :]
             return self.conv2(nnx.silu(self.norm2(h)))
 
         straight = self.conv_shortcut(x) if self.has_shortcut else x

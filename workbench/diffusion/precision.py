@@ -1,0 +1,119 @@
+"""What weights are stored in, and what is computed in: decided here for every model.
+
+* "float32": stored and computed in float32.
+* "bfloat16": kernels and tables stored in bfloat16, half the bytes.
+* "int8": kernels stored as whole numbers from -127 to 127 with one scale per output channel, about
+  a quarter of the bytes, and turned back into floats where they are used; tables in bfloat16.
+
+Norms, biases and scales stay in float32 always. The last two compute in bfloat16 where the device
+has arithmetic for it, and in float32 on a CPU that has none, where bfloat16 is slower.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float, Int8
+
+PRECISIONS = ("float32", "bfloat16", "int8")
+LARGEST = 127
+
+
+@dataclass(frozen=True)
+class Precision:
+    """One way to hold a model's weights.
+
+    Args:
+        name: "float32", "bfloat16" or "int8".
+        compute: what products and convolutions run in.
+    """
+
+    name: str
+    compute: np.dtype
+
+    @property
+    def sentence(self) -> str:
+        """What is stored and what is computed, for a screen."""
+        if self.name == "float32" or self.compute == jnp.bfloat16:
+            return f"weights in {self.name}, computed in {self.compute}"
+        return f"weights in {self.name}, computed in float32: this CPU has no bfloat16 arithmetic"
+
+
+def precision(dtype: Any) -> Precision:
+    """The precision of a name or a dtype.
+
+    Raises:
+        ValueError: one that weights are not held in here.
+    """
+    if isinstance(dtype, Precision):
+        return dtype
+    try:
+        name = np.dtype(dtype).name
+    except TypeError:
+        name = str(dtype)
+    if name not in PRECISIONS:
+        raise ValueError(f"dtype={name!r} is not supported; use {', '.join(PRECISIONS)}")
+    half = name != "float32" and has_bfloat16()
+    return Precision(name, np.dtype(jnp.bfloat16 if half else jnp.float32))
+
+
+@cache
+def has_bfloat16() -> bool:
+    """Whether the device jax computes on multiplies bfloat16 in hardware."""
+    if jax.default_backend() != "cpu":
+        return True
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split()
+    except OSError:
+        return False
+    return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(flags)
+
+
+class Int8Kernel(nnx.Module):
+    """A kernel as whole numbers with a scale per output channel, its last axis.
+
+    Stands where a kernel's variable would and is read as one: `kernel[...]` gives floats.
+    """
+
+    def __init__(self, values: Any, scale: Any):
+        self.values = nnx.Param(values)
+        self.scale = nnx.Param(scale)
+
+    def __getitem__(self, index: Any) -> Array:
+        """values * scale, float32."""
+        scale = self.scale[...]
+        wide = (1,) * (self.values[...].ndim - 1) + scale.shape
+        whole: Array = self.values[...].astype(jnp.float32) * scale.reshape(wide)
+        return whole[index]
+
+
+def quantized(
+    kernel: Float[np.ndarray, "... C"],
+) -> tuple[Int8[np.ndarray, "... C"], Float[np.ndarray, " C"]]:
+    """Whole numbers q and scales s of max |w - q s| <= s / 2, s = max |w| / 127 per channel."""
+    largest = np.abs(kernel).max(axis=tuple(range(kernel.ndim - 1)))
+    scale = np.where(largest > 0, largest / LARGEST, 1.0).astype(np.float32)
+    return np.rint(kernel / scale).astype(np.int8), scale
+
+
+def with_int8_kernels(model: Any) -> None:
+    """Puts an `Int8Kernel` of the right shapes in place of every kernel of an abstract model."""
+    for _, module in list(nnx.iter_graph(model)):
+        kernel = getattr(module, "kernel", None) if isinstance(module, nnx.Module) else None
+        if isinstance(kernel, nnx.Param):
+            shape = kernel.shape
+            module.kernel = Int8Kernel(
+                jax.ShapeDtypeStruct(shape, jnp.int8),
+                jax.ShapeDtypeStruct(shape[-1:], jnp.float32),
+            )
+
+
+def weight_bytes(model: Any) -> int:
+    """Bytes of all weights of a model, as stored."""
+    leaves = jax.tree.leaves(nnx.state(model, nnx.Param))
+    return sum(int(np.prod(leaf.shape)) * np.dtype(leaf.dtype).itemsize for leaf in leaves)
