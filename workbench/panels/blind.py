@@ -53,6 +53,21 @@ class Sides:
         return {"sides": sides, "verdict": verdict}
 
 
+def answered(
+    sides: Sides,
+    contents: Mapping[str, Content],
+    answers: Mapping[str, Any],
+    message: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The answers of all slots after one choice in the browser."""
+    slot = str(message["slot"])
+    content = contents.get(slot)
+    if not isinstance(content, PairsContent):
+        return dict(answers)
+    given = answers.get(slot, {}).get("sides", [])
+    return {**answers, slot: sides.answer(slot, content, given, str(message["side"]))}
+
+
 def kept(
     answers: Mapping[str, Any], before: Mapping[str, Content], after: Mapping[str, Content]
 ) -> dict[str, Any]:

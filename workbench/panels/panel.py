@@ -14,7 +14,8 @@ import traitlets
 from workbench.panels import assets, blind, fallback, settings, statusline, vega, wire
 from workbench.panels.filing import Clerk, Finished
 from workbench.panels.history import History
-from workbench.panels.picture import PairsContent, Picture
+from workbench.panels.painting import Stroke
+from workbench.panels.picture import Picture
 from workbench.panels.pins import Pins
 from workbench.panels.settings import Plain, accepted, start
 from workbench.panels.stage import Stage
@@ -387,9 +388,12 @@ class Panel(anywidget.AnyWidget):
 
     def _on_answer(self, message: dict[str, Any]) -> None:
         """One blind choice: left, right or same; or "again"."""
-        slot = str(message["slot"])
-        content = self._raw.contents.get(slot)
-        if isinstance(content, PairsContent):
-            given = self.answers.get(slot, {}).get("sides", [])
-            answer = self._sides.answer(slot, content, given, str(message["side"]))
-            self._set("answers", {**self.answers, slot: answer})
+        answered = blind.answered(self._sides, self._raw.contents, self.answers, message)
+        self._set("answers", answered)
+
+    def _on_paint(self, message: dict[str, Any]) -> None:
+        self.load(self.view.paint(Stroke.of(message), self._values) or {})
+
+    def _on_act(self, message: dict[str, Any]) -> None:
+        done = self.view.act(str(message["id"]), self._values)
+        self.send({"type": "acted", "text": done.copied, "said": done.said})

@@ -189,6 +189,49 @@ class PairsContent:
     question: str = "Which picture is better?"
 
 
+@dataclass(frozen=True)
+class PaintContent:
+    """The place of a grid one can paint; its cells come with the hints, under the slot's id."""
+
+    title: str
+    subtitle: str = ""
+
+
+@dataclass(frozen=True)
+class Share:
+    """One part of a whole.
+
+    Args:
+        value: its size, in the unit of all parts.
+        text: the same in words with its unit.
+        free: whether it is what is left over, drawn empty.
+    """
+
+    label: str
+    value: float
+    text: str
+    basis: Basis = "measured"
+    free: bool = False
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A whole, cut into its parts."""
+
+    label: str
+    parts: Sequence[Share]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class SharesContent:
+    """Bars cut into parts, such as memory by what holds it."""
+
+    title: str
+    bars: Sequence[Bar]
+    subtitle: str = ""
+
+
 Content = (
     ChartContent
     | SplitContent
@@ -197,6 +240,8 @@ Content = (
     | TableContent
     | EmptyContent
     | PairsContent
+    | PaintContent
+    | SharesContent
 )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from workbench.panels.painting import Acted, PaintGrid, Stroke
 from workbench.panels.picture import Mark, Picture
 from workbench.progress import Report
 from workbench.study.knobs import Knobs
@@ -51,7 +52,7 @@ class Slot:
     """
 
     id: str
-    kind: Literal["chart", "split", "images", "figures", "table", "pairs"]
+    kind: Literal["chart", "split", "images", "figures", "table", "pairs", "paint", "shares"]
     weight: float = 1.0
     height: int | None = None
     folds: bool = True
@@ -94,12 +95,14 @@ class Hints:
         strips: step strips by name.
         counts: text at the right of a method row.
         prices: seconds a change of a static knob compiles for.
+        grids: what can be painted, by slot.
     """
 
     active: Sequence[str] = ()
     strips: Mapping[str, StepStrip] = field(default_factory=dict)
     counts: Mapping[str, str] = field(default_factory=dict)
     prices: Mapping[str, float] = field(default_factory=dict)
+    grids: Mapping[str, PaintGrid] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -167,6 +170,14 @@ class View(Protocol):
     def choose(self, key: str, values: Values, picture: Picture) -> Picture | None:
         """A picture that shows the clicked thumbnail in the split viewer; None to load instead."""
         return None
+
+    def paint(self, stroke: Stroke, values: Values) -> Mapping[str, Mapping[str, Any]] | None:
+        """Settings after a stroke over a grid of the hints; None where it changes nothing."""
+        return None
+
+    def act(self, action: str, values: Values) -> Acted:
+        """What a grid's button does."""
+        raise ValueError(f"There is no action {action!r}")
 
     def pin_label(self, values: Values) -> str:
         """The one setting a pin is told apart by; the panel finds one when empty."""

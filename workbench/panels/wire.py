@@ -22,6 +22,8 @@ KINDS = {
     content.TableContent: "table",
     content.EmptyContent: "empty",
     content.PairsContent: "pairs",
+    content.PaintContent: "paint",
+    content.SharesContent: "shares",
 }
 
 

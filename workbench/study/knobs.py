@@ -23,7 +23,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 Scale = Literal["linear", "log"]
-KnobType = Literal["int", "float", "bool", "choice", "steps"]
+KnobType = Literal["int", "float", "bool", "choice", "steps", "text"]
 
 
 class KnobError(ValueError):
@@ -81,6 +81,7 @@ def knob(
     paper: Any = None,
     source: str = "",
     choices: dict[Any, str] | None = None,
+    lines: int = 1,
 ) -> Any:
     """Declare one field of a `Knobs` model.
 
@@ -98,6 +99,7 @@ def knob(
         paper: the value the paper uses, marked under the slider.
         source: paper and section the value comes from.
         choices: screen names of a Literal's values.
+        lines: height of a text's box.
     """
     extra = {
         "step": step,
@@ -109,6 +111,7 @@ def knob(
         "paper": paper,
         "source": source,
         "choices": choices,
+        "lines": lines,
     }
     return Field(default, ge=ge, le=le, description=help, json_schema_extra={"knob": extra})
 
@@ -132,6 +135,7 @@ class KnobField:
     paper: Any
     source: str
     choices: tuple[tuple[Any, str], ...]
+    lines: int = 1
 
     def visible(self, values: dict[str, Any]) -> bool:
         """Whether the knob matters, given the other fields' values."""
@@ -171,6 +175,7 @@ def _field(name: str, info: FieldInfo) -> KnobField:
         paper=extra.get("paper"),
         source=extra.get("source", ""),
         choices=tuple((value, names.get(value, str(value))) for value in literals),
+        lines=extra.get("lines", 1),
     )
 
 
@@ -184,11 +189,12 @@ def _knob_type(name: str, annotation: Any) -> KnobType:
         return "choice"
     if origin is tuple:
         return "steps"
-    simple: dict[Any, KnobType] = {bool: "bool", int: "int", float: "float"}
+    simple: dict[Any, KnobType] = {bool: "bool", int: "int", float: "float", str: "text"}
     if annotation in simple:
         return simple[annotation]
     raise TypeError(
-        f"Knob {name!r} has type {annotation}; use int, float, bool, Literal or tuple[int, ...]"
+        f"Knob {name!r} has type {annotation}; "
+        "use int, float, bool, str, Literal or tuple[int, ...]"
     )
 
 
@@ -216,6 +222,8 @@ def _allowed(field: KnobField, problem: Any) -> str:
         return "true or false"
     if field.type == "steps":
         return "a list of step numbers"
+    if field.type == "text":
+        return "text"
     if problem["type"] in ("greater_than_equal", "less_than_equal"):
         return _range(field.ge, field.le)
     noun = "a whole number" if field.type == "int" else "a number"

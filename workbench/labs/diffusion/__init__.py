@@ -11,13 +11,15 @@ from typing import Any
 
 _HOMES = {
     "DEFAULT": "workbench.labs.diffusion.methods",
+    "OwnPlan": "workbench.labs.diffusion.own_plan",
     "blind": "workbench.labs.diffusion.blind_pairs",
     "open": "workbench.labs.diffusion.view",
+    "plan_editor": "workbench.labs.diffusion.plan_editor_view",
     "pipeline": "workbench.labs.diffusion.sampling_study",
     "study": "workbench.labs.diffusion.sampling_study",
 }
 
-__all__ = ["DEFAULT", "blind", "open", "pipeline", "study"]
+__all__ = ["DEFAULT", "OwnPlan", "blind", "open", "pipeline", "plan_editor", "study"]
 
 
 def __getattr__(name: str) -> Any:

@@ -21,6 +21,9 @@ BASELINE = FullSampling
 
 SAMPLING = "sampling"
 
+NEVER: dict[str, tuple[str, ...]] = {"sampler": ()}
+"""Under which a knob is not drawn: no sampler is one of none."""
+
 
 class Sampling(Knobs):
     """What every method shares: the sampler and the pictures asked for."""
@@ -77,6 +80,7 @@ def sampling_knobs(methods: Sequence[MethodClass]) -> type[Sampling]:
         label="Look at",
         help="The method shown beside the full run, in the drift map and on the claim card.",
         choices={name: name for name in names},
+        visible_when={} if len(names) > 1 else NEVER,
     )
     kind = Literal[names]  # type: ignore[valid-type]  # made for pydantic, at run time
     return create_model("Sampling", __base__=Sampling, look=(kind, look))

@@ -11,6 +11,7 @@ from workbench.diffusion.encoder_propagation import EncoderPropagation
 from workbench.diffusion.feature_inheritance import FeatureInheritance
 from workbench.diffusion.full_sampling import FewerSteps, FullSampling
 from workbench.diffusion.plan import Plan
+from workbench.labs.diffusion.own_plan import expanded
 from workbench.labs.diffusion.points import Point
 from workbench.study.method import Method
 
@@ -79,6 +80,9 @@ def setting_words(point: Point, knobs: Mapping[str, Mapping[str, object]], steps
         words = ["centre-dense"] if settings["mode"] == "centre-dense" else []
         words += [f"branch {settings['branch']}"] if settings["branch"] else []
         return ", ".join([every, *words])
+    if "pattern" in settings:
+        full = expanded(str(settings["pattern"]), steps).count("full")
+        return f"{full} of {steps} in full"
     if point.method == FewerSteps.name:
         return f"{settings['steps']} steps"
     return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in settings.items())

@@ -40,7 +40,17 @@ from workbench.labs.diffusion.time_quality import time_quality
 from workbench.labs.diffusion.worth import worth
 from workbench.panels.panel import Panel
 from workbench.panels.picture import Basis, ChartContent, Content, ImagesContent, Picture
-from workbench.panels.view import Hints, KnobGroup, Problem, Slot, StepStrip, Values, View
+from workbench.panels.view import (
+    Export,
+    Hints,
+    KnobGroup,
+    Preset,
+    Problem,
+    Slot,
+    StepStrip,
+    Values,
+    View,
+)
 from workbench.progress import Report
 from workbench.study.comparison import Comparison
 from workbench.study.method import Method
@@ -99,9 +109,9 @@ class DiffusionView(View):
         self.groups: Sequence[KnobGroup] = [
             replace(group, method=self.slots.get(group.label)) for group in groups(self.methods)
         ]
-        self.presets = presets(self.methods)
+        self.presets: Sequence[Preset] = presets(self.methods)
         self.study_line = study_line(self.facts, pipeline)
-        self.layout = (
+        self.layout: Sequence[Sequence[Slot]] = (
             (Slot("time_quality", "chart", 1.45), Slot("split", "split", 1.0)),
             (Slot("verdicts", "table", folds=False),),
             (Slot("grid", "images"),),
@@ -109,7 +119,7 @@ class DiffusionView(View):
             (Slot("error", "chart", 1.45), Slot("spectrum", "chart", 1.0)),
             (Slot("scoreboard", "table"),),
         )
-        self.exports = export.MENU
+        self.exports: Sequence[Export] = export.MENU
         self.measured: dict[str, dict[str, Point]] = {}
         self.live_pictures: dict[str, dict[str, np.ndarray]] = {}
         self.live_knobs: dict[str, dict[str, dict[str, Any]]] = {}

@@ -103,5 +103,6 @@ function makeRow(ctx, group, field) {
   if (field.type === "choice") return choiceRow(ctx, group, field);
   if (field.type === "bool") return checkRow(ctx, group, field);
   if (field.type === "steps") return stepsRow(ctx, group, field);
+  if (field.type === "text") return textRow(ctx, group, field);
   return numberRow(ctx, group, field);
 }

@@ -2,7 +2,7 @@
 
 const WB_KINDS = {
   chart: chartSlot, split: splitSlot, images: imagesSlot, figures: figuresSlot,
-  table: tableSlot, empty: emptySlot, pairs: pairsSlot,
+  table: tableSlot, empty: emptySlot, pairs: pairsSlot, paint: paintSlot, shares: sharesSlot,
 };
 
 const LOST = ["dead", "terminating", "restarting", "autorestarting"];
@@ -106,6 +106,7 @@ function render({ model, el }) {
       ctx.images.sweep(JSON.stringify(known));
     } else if (message.type === "code") ctx.copy(message.text, "Code copied");
     else if (message.type === "settings") ctx.copy(message.text, "Settings copied");
+    else if (message.type === "acted") message.text ? ctx.copy(message.text, message.said) : ctx.note(message.said);
     else if (message.type === "note") ctx.note(message.text, message.level);
     else if (message.type === "file") download(message.name, buffers[0]);
   }
