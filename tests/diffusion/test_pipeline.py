@@ -108,7 +108,10 @@ def test_a_unet_without_a_size_is_refused(folder):
         ({"steps": 1001}, "Steps must be between 1 and 1000. You gave 1001"),
         ({"guidance": -1.0}, "Guidance must be at least 0. You gave -1.0"),
         ({"guidance": float("nan")}, "Guidance must be at least 0. You gave nan"),
-        ({"sampler": "euler"}, "Sampler must be one of ddim, ddpm, dpm++. You gave 'euler'"),
+        (
+            {"sampler": "heun"},
+            "Sampler must be one of ddim, ddpm, dpm++, pndm, euler, euler-ancestral, lcm. You gave 'heun'",
+        ),
     ],
 )
 def test_sampling_out_of_range_is_refused(tiny, settings, message):

@@ -22,6 +22,7 @@ from workbench.diffusion.steps import (
     Carry,
     Conditions,
     Rows,
+    first_carry,
     guided,
     keep_pace,
     passes,
@@ -57,10 +58,10 @@ def drift(pipeline: Pipeline, inputs: Inputs, report: Report = silent) -> Drift:
     """
     schedule = pipeline.scheduler.plan(pipeline.steps)
     rows = run_rows(pipeline, schedule)
-    fixed = run_conditions(pipeline, inputs, schedule.needs_noise)
+    fixed = run_conditions(pipeline, inputs)
     blocks = abstract_unet(pipeline.config).block_names()
     step = _observed(pipeline.config)
-    carry, before = Carry(inputs.noise, jnp.zeros_like(inputs.noise)), None
+    carry, before = first_carry(inputs, schedule), None
     moved: list[Array] = []
     for i in range(pipeline.steps):
         keep_pace(moved)
@@ -89,7 +90,7 @@ def _observed(config: UNetConfig) -> Any:
     ) -> tuple[Carry, list[Array]]:
         unet = nnx.merge(graph, jax.tree.unflatten(treedef, weights))
         found = unet.run(
-            passes(carry.x, fixed), row.timestep[0], fixed.context, wanted=(OUTPUT, *names)
+            passes(carry.x, row, fixed), row.timestep[0], fixed.context, wanted=(OUTPUT, *names)
         )
         carry, _ = updates(carry, guided(found[OUTPUT], fixed)[None], row, fixed)
         last = [found[name] for name in names]

@@ -25,6 +25,7 @@ from workbench.diffusion.steps import (
     Carry,
     Conditions,
     Rows,
+    first_carry,
     guided,
     keep_pace,
     passes,
@@ -52,9 +53,9 @@ def sample(pipeline: Pipeline, inputs: Inputs, report: Report = silent) -> dict[
     """
     schedule = pipeline.scheduler.plan(pipeline.steps)
     rows = run_rows(pipeline, schedule)
-    fixed = run_conditions(pipeline, inputs, schedule.needs_noise)
+    fixed = run_conditions(pipeline, inputs)
     work, weights, plan = programs(pipeline.config), pipeline.weights, pipeline.plan
-    carry = Carry(inputs.noise, jnp.zeros_like(inputs.noise))
+    carry = first_carry(inputs, schedule)
     reused = reused_names(pipeline.config, plan)
     kept: Kept = {}
     trail: list[Array] = []
@@ -104,7 +105,7 @@ class Programs:
         fixed: Conditions,
     ) -> tuple[Carry, Array, Kept]:
         """A whole UNet pass, and of it the named values that later steps reuse."""
-        x, t = passes(carry.x, fixed), rows.timestep[0]
+        x, t = passes(carry.x, rows, fixed), rows.timestep[0]
         unet = self.unet(weights)
         found = unet.run(x, t, fixed.context, wanted=(OUTPUT, *wanted), added=fixed.added)
         kept = {name: found[name] for name in wanted}
@@ -114,7 +115,7 @@ class Programs:
         self, weights: Weights, carry: Carry, rows: Rows, fixed: Conditions, given: Kept
     ) -> tuple[Carry, Array]:
         """What does not depend on the values kept from the last full step alone."""
-        x, t = passes(carry.x, fixed), rows.timestep[0]
+        x, t = passes(carry.x, rows, fixed), rows.timestep[0]
         unet = self.unet(weights)
         output = unet.run(x, t, fixed.context, given=given, added=fixed.added)[OUTPUT]
         return updates(carry, guided(output, fixed)[None], rows, fixed)
@@ -122,7 +123,7 @@ class Programs:
     def _encode(self, weights: Weights, x: Array, rows: Rows, fixed: Conditions) -> Kept:
         """Encoder and middle block at a key step."""
         unet = self.unet(weights)
-        given = (passes(x, fixed), rows.timestep[0], fixed.context)
+        given = (passes(x, rows, fixed), rows.timestep[0], fixed.context)
         return unet.given(unet.encode(*given, added=fixed.added))
 
     def _decode(

@@ -8,21 +8,25 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from workbench.diffusion.pipeline import Inputs, Pipeline
-from workbench.diffusion.schedulers import Schedule
+from workbench.diffusion.schedulers import Row, Schedule, State, model_input
+from workbench.diffusion.schedulers import start as first_state
 from workbench.diffusion.schedulers import step as sampler_step
+from workbench.diffusion.unet.transformer import Context
+
+NOISE = Row._fields.index("noise")
 
 AHEAD = 2
 """Pieces of work handed to the device beyond the last that is known to be finished."""
 
 
 class Carry(NamedTuple):
-    """What a step hands to the next: the sample, and the clean image the sampler predicted."""
+    """What a step hands to the next: the sample, and what the sampler remembers."""
 
     x: Float[Array, "B H W C"]
-    clean: Float[Array, "B H W C"]
+    state: State
 
 
 class Rows(NamedTuple):
@@ -32,11 +36,13 @@ class Rows(NamedTuple):
         timestep: what the UNet is told.
         coefficients: the sampler's numbers.
         injection: share of the first noise added before the sampler's update.
+        draw: which of its random numbers a picture uses for the noise of this step.
     """
 
     timestep: Float[Array | np.ndarray, " K"]
-    coefficients: Float[Array | np.ndarray, "K 10"]
+    coefficients: Float[Array | np.ndarray, "K C"]
     injection: Float[Array | np.ndarray, " K"]
+    draw: Int[Array | np.ndarray, " K"]
 
     def take(self, steps: tuple[int, ...]) -> Rows:
         """The rows of consecutive steps."""
@@ -47,17 +53,18 @@ class Conditions(NamedTuple):
     """What stays fixed over a run.
 
     Args:
-        context: what attention reads; with guidance the blank rows first, then the asked ones.
+        context: what attention reads, or its keys and values; with guidance the blank rows first,
+            then the asked ones.
         guidance: g in e_u + g (e_c - e_u), or None for a single pass.
         first_noise: x_T, for prior noise injection.
-        keys: random keys for samplers that draw noise, or None for those that do not.
+        keys: one random key per picture, for samplers that draw noise.
         added: pooled text and sizes in the context's order, where the UNet takes them.
     """
 
-    context: Float[Array, "P T D"]
+    context: Context
     guidance: Float[Array, ""] | None
     first_noise: Float[Array, "B H W C"]
-    keys: Array | None
+    keys: Array
     added: Any = None
 
 
@@ -65,22 +72,37 @@ def run_rows(pipeline: Pipeline, schedule: Schedule) -> Rows:
     """The whole run's data, as host arrays: slicing them launches nothing on the device."""
     timesteps = np.asarray(schedule.timesteps, np.float32)
     trained = pipeline.scheduler.num_train_timesteps
-    late = timesteps / trained < 0.5
-    injection = np.where(late, pipeline.plan.injection, 0.0).astype(np.float32)
-    return Rows(timesteps, np.asarray(schedule.table), injection)
+    injection = np.where(timesteps / trained < 0.5, pipeline.plan.injection, 0.0)
+    # In a sampler's own scale of the sample, where that is not the model's.
+    injection = (injection / schedule.column("input_scale")).astype(np.float32)
+    draw = timesteps.astype(np.int32)
+    if len(np.unique(draw)) != len(draw):
+        # A timestep asked twice still draws noise of its own each time.
+        draw = trained + np.arange(len(draw), dtype=np.int32)
+    return Rows(timesteps, np.asarray(schedule.table), injection, draw)
 
 
-def run_conditions(pipeline: Pipeline, inputs: Inputs, noisy: bool) -> Conditions:
-    """What stays fixed over a run; `noisy` where the sampler draws noise on the way."""
-    keys = inputs.keys if noisy else None
+def first_carry(inputs: Inputs, schedule: Schedule) -> Carry:
+    """Before the first step: noise of the sampler's own size, nothing remembered."""
+    return _scaled_start(inputs.noise, np.float32(schedule.start_scale))
+
+
+@jax.jit
+def _scaled_start(noise: Float[Array, "B H W C"], scale: Float[Array, ""]) -> Carry:
+    x = scale * noise
+    return Carry(x, first_state(x))
+
+
+def run_conditions(pipeline: Pipeline, inputs: Inputs) -> Conditions:
+    """What stays fixed over a run."""
     if pipeline.passes == 1:
-        return Conditions(inputs.context, None, inputs.noise, keys, inputs.added)
+        return Conditions(inputs.context, None, inputs.noise, inputs.keys, inputs.added)
     context, added = jax.tree.map(
         lambda *both: jnp.concatenate(both),
         (inputs.blank, inputs.blank_added),
         (inputs.context, inputs.added),
     )
-    return Conditions(context, jnp.float32(pipeline.guidance), inputs.noise, keys, added)
+    return Conditions(context, jnp.float32(pipeline.guidance), inputs.noise, inputs.keys, added)
 
 
 def keep_pace(made: Sequence[Array]) -> None:
@@ -94,8 +116,9 @@ def keep_pace(made: Sequence[Array]) -> None:
         jax.block_until_ready(made[-1 - AHEAD])
 
 
-def passes(x: Float[Array, "B H W C"], fixed: Conditions) -> Float[Array, "P H W C"]:
-    """The sample once per UNet pass."""
+def passes(x: Float[Array, "B H W C"], rows: Rows, fixed: Conditions) -> Float[Array, "P H W C"]:
+    """What the model reads at the first of `rows`, once per pass."""
+    x = model_input(jnp.asarray(rows.coefficients)[0], x)
     return x if fixed.guidance is None else jnp.concatenate([x, x])
 
 
@@ -114,13 +137,27 @@ def updates(
 
     def update(carry: Carry, item: tuple[Array, Rows]) -> tuple[Carry, Array]:
         output, row = item
-        x = carry.x + row.injection * fixed.first_noise
-        noise = None
-        if fixed.keys is not None:
-            step = row.timestep.astype(jnp.int32)
-            keys = jax.vmap(lambda key: jax.random.fold_in(key, step))(fixed.keys)
-            noise = jax.vmap(lambda key: jax.random.normal(key, x.shape[1:]))(keys)
-        carry = Carry(*sampler_step(jnp.asarray(row.coefficients), x, output, carry.clean, noise))
+        x, coefficients = carry.x + row.injection * fixed.first_noise, jnp.asarray(row.coefficients)
+        # A branch at run time: one program serves samplers that draw noise and those that do not.
+        noise = jax.lax.cond(
+            coefficients[NOISE] != 0, drawn_noise, no_noise, fixed.keys, row.draw, x
+        )
+        carry = Carry(*sampler_step(coefficients, x, output, carry.state, noise))
         return carry, carry.x
 
     return jax.lax.scan(update, carry, (outputs, rows))
+
+
+def drawn_noise(
+    keys: Array, draw: Int[Array, ""], x: Float[Array, "B H W C"]
+) -> Float[Array, "B H W C"]:
+    """Standard normal noise of one step: each picture's own, whatever company it is drawn in."""
+    keys = jax.vmap(lambda key: jax.random.fold_in(key, draw))(keys)
+    return jax.vmap(lambda key: jax.random.normal(key, x.shape[1:], x.dtype))(keys)
+
+
+def no_noise(
+    keys: Array, draw: Int[Array, ""], x: Float[Array, "B H W C"]
+) -> Float[Array, "B H W C"]:
+    """In place of `drawn_noise` at a step that adds none."""
+    return jnp.zeros_like(x)

@@ -4,11 +4,11 @@ import math
 
 import pydantic
 
-from workbench.diffusion.schedulers.noise import Scheduler
+from workbench.diffusion.schedulers.noise import RescalableScheduler
 from workbench.diffusion.schedulers.schedule import Row, Schedule, table
 
 
-class DDIM(Scheduler):
+class DDIM(RescalableScheduler):
     """Denoising diffusion implicit models: few steps, deterministic unless `eta` is raised."""
 
     clip_sample: bool = True
@@ -41,9 +41,7 @@ class DDIM(Scheduler):
                 Row(
                     **self._predictions(now),
                     clip=self.clip_sample_range if self.clip_sample else math.inf,
-                    x=0.0,
                     x0=math.sqrt(then),
-                    previous=0.0,
                     eps=math.sqrt(max(1 - then - sigma**2, 0.0)),
                     noise=sigma,
                 )

@@ -5,11 +5,11 @@ from typing import Literal
 
 import pydantic
 
-from workbench.diffusion.schedulers.noise import Scheduler
+from workbench.diffusion.schedulers.noise import RescalableScheduler
 from workbench.diffusion.schedulers.schedule import Row, Schedule, table
 
 
-class DDPM(Scheduler):
+class DDPM(RescalableScheduler):
     """Ancestral sampling: every step but the last adds noise."""
 
     clip_sample: bool = True
@@ -35,8 +35,6 @@ class DDPM(Scheduler):
                     clip=self.clip_sample_range if self.clip_sample else math.inf,
                     x=math.sqrt(1 - beta) * (1 - then) / (1 - now),
                     x0=math.sqrt(then) * beta / (1 - now),
-                    previous=0.0,
-                    eps=0.0,
                     noise=math.sqrt(variance) if t > 0 else 0.0,
                 )
             )

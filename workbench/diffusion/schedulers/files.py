@@ -9,7 +9,10 @@ from typing import Any
 from workbench.diffusion.schedulers.ddim import DDIM
 from workbench.diffusion.schedulers.ddpm import DDPM
 from workbench.diffusion.schedulers.dpm_solver import DPMSolverPlusPlus
+from workbench.diffusion.schedulers.euler import Euler, EulerAncestral
+from workbench.diffusion.schedulers.lcm import LCM
 from workbench.diffusion.schedulers.noise import Scheduler
+from workbench.diffusion.schedulers.pndm import PNDM
 
 NAME = "scheduler_config.json"
 
@@ -17,38 +20,47 @@ CLASSES: dict[str, type[Scheduler]] = {
     "DDIMScheduler": DDIM,
     "DDPMScheduler": DDPM,
     "DPMSolverMultistepScheduler": DPMSolverPlusPlus,
+    "EulerAncestralDiscreteScheduler": EulerAncestral,
+    "EulerDiscreteScheduler": Euler,
+    "LCMScheduler": LCM,
+    "PNDMScheduler": PNDM,
 }
 """Class name in the file -> scheduler here."""
 
 # What a well-known scheduler that is not here is nearest to, by mathematics, not by spelling.
 _NEAREST = {
-    "PNDMScheduler": "DDIMScheduler",
-    "LMSDiscreteScheduler": "DDIMScheduler",
-    "EulerDiscreteScheduler": "DDIMScheduler",
-    "EulerAncestralDiscreteScheduler": "DDPMScheduler",
-    "HeunDiscreteScheduler": "DPMSolverMultistepScheduler",
-    "KDPM2DiscreteScheduler": "DPMSolverMultistepScheduler",
-    "DPMSolverSinglestepScheduler": "DPMSolverMultistepScheduler",
-    "UniPCMultistepScheduler": "DPMSolverMultistepScheduler",
+    "CMStochasticIterativeScheduler": "LCMScheduler",
+    "DDIMInverseScheduler": "DDIMScheduler",
+    "DDIMParallelScheduler": "DDIMScheduler",
+    "DDPMParallelScheduler": "DDPMScheduler",
+    "DDPMWuerstchenScheduler": "DDPMScheduler",
     "DEISMultistepScheduler": "DPMSolverMultistepScheduler",
+    "DPMSolverSDEScheduler": "DPMSolverMultistepScheduler",
+    "DPMSolverSinglestepScheduler": "DPMSolverMultistepScheduler",
+    "EDMDPMSolverMultistepScheduler": "DPMSolverMultistepScheduler",
+    "EDMEulerScheduler": "EulerDiscreteScheduler",
+    "FlowMatchEulerDiscreteScheduler": "EulerDiscreteScheduler",
+    "HeunDiscreteScheduler": "DPMSolverMultistepScheduler",
+    "IPNDMScheduler": "PNDMScheduler",
+    "KDPM2AncestralDiscreteScheduler": "EulerAncestralDiscreteScheduler",
+    "KDPM2DiscreteScheduler": "DPMSolverMultistepScheduler",
+    "LMSDiscreteScheduler": "PNDMScheduler",
+    "SASolverScheduler": "DPMSolverMultistepScheduler",
+    "TCDScheduler": "LCMScheduler",
+    "UniPCMultistepScheduler": "DPMSolverMultistepScheduler",
 }
+
+# What a file without the field means, where that is not the default here.
+_ASSUMED: dict[str, dict[str, Any]] = {"PNDMScheduler": {"skip_prk_steps": False}}
 
 # Fields with the values under which ours is the same sampler; None: any, it has no effect.
 _FIXED: dict[str, tuple[Any, ...] | None] = {
-    "rescale_betas_zero_snr": (False,),
     "thresholding": (False,),
     "dynamic_thresholding_ratio": None,
     "sample_max_value": None,
 }
 _FIXED_BY_CLASS: dict[str, dict[str, tuple[Any, ...] | None]] = {
-    "DDIMScheduler": {},
-    "DDPMScheduler": {},
     "DPMSolverMultistepScheduler": {
-        "algorithm_type": ("dpmsolver++",),
-        "use_karras_sigmas": (False, None),
-        "use_exponential_sigmas": (False, None),
-        "use_beta_sigmas": (False, None),
-        "use_lu_lambdas": (False, None),
         "use_flow_sigmas": (False, None),
         "use_dynamic_shifting": (False,),
         "flow_shift": None,
@@ -56,6 +68,9 @@ _FIXED_BY_CLASS: dict[str, dict[str, tuple[Any, ...] | None]] = {
         "variance_type": (None,),
     },
 }
+
+# A file may carry fields of the sampler it was made from; they have no effect on this one.
+_LEFT_OVER = frozenset(field for made in CLASSES.values() for field in made.model_fields)
 
 
 def from_fields(fields: Mapping[str, Any], kind: str | None = None) -> Scheduler:
@@ -78,9 +93,9 @@ def from_fields(fields: Mapping[str, Any], kind: str | None = None) -> Scheduler
             f"scheduler {name or '(no _class_name)'} is not supported; the nearest is {near}"
             f" (pass kind={near!r} to read the file as that one); all: {', '.join(CLASSES)}"
         )
-    made, fixed = CLASSES[name], _FIXED | _FIXED_BY_CLASS[name]
+    made, fixed = CLASSES[name], _FIXED | _FIXED_BY_CLASS.get(name, {})
     foreign = kind is not None and kind != fields.get("_class_name")
-    kept: dict[str, Any] = {}
+    kept: dict[str, Any] = {} if foreign else dict(_ASSUMED.get(name, {}))
     for field, value in fields.items():
         if field.startswith("_"):
             continue
@@ -93,7 +108,7 @@ def from_fields(fields: Mapping[str, Any], kind: str | None = None) -> Scheduler
                     f"{name} field {field}={value!r} is not supported; supported: "
                     + " or ".join(repr(v) for v in allowed)
                 )
-        elif not foreign:
+        elif not foreign and field not in _LEFT_OVER:
             near_fields = difflib.get_close_matches(field, made.model_fields, n=1)
             hint = f"; did you mean {near_fields[0]}?" if near_fields else ""
             raise ValueError(f"{name} field {field}={value!r} is not known{hint}")

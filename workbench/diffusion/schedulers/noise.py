@@ -2,7 +2,8 @@
 
 import functools
 import math
-from typing import Literal, Self
+from collections.abc import Iterator
+from typing import Any, ClassVar, Literal, Self
 
 import jax.numpy as jnp
 import numpy as np
@@ -25,6 +26,12 @@ class Scheduler(pydantic.BaseModel):
     prediction_type: Literal["epsilon", "sample", "v_prediction"] = "epsilon"
     timestep_spacing: Literal["leading", "trailing", "linspace"] = "leading"
     steps_offset: int = pydantic.Field(0, ge=0)
+
+    later: ClassVar[frozenset[str]] = frozenset()
+    """Fields younger than recorded runs, left out of the scheduler's text at their default.
+
+    A pipeline is named by that text, and a name must outlive a new field.
+    """
 
     @pydantic.model_validator(mode="after")
     def _betas_fit(self) -> Self:
@@ -56,6 +63,11 @@ class Scheduler(pydantic.BaseModel):
             self.beta_schedule,
             self.trained_betas,
         )
+
+    @property
+    def sigmas(self) -> Float[np.ndarray, " T"]:
+        """Noise over signal, sqrt((1 - abar) / abar) (Karras et al. 2022, section 2)."""
+        return np.sqrt((1 - self.abar) / self.abar)
 
     def add_noise(
         self, x0: Float[Array, "B ..."], noise: Float[Array, "B ..."], t: Int[Array, " B"]
@@ -93,10 +105,7 @@ class Scheduler(pydantic.BaseModel):
         """Timesteps by `timestep_spacing` (Lin et al. 2024, table 2), falling."""
         total = self.num_train_timesteps
         steps: np.ndarray
-        if not 1 <= n_steps <= total:
-            raise ValueError(
-                f"n_steps={n_steps} must lie between 1 and num_train_timesteps={total}"
-            )
+        self._in_range(n_steps)
         match self.timestep_spacing:
             case "linspace":
                 steps = np.linspace(0, total - 1, n_steps).round()[::-1]
@@ -105,6 +114,13 @@ class Scheduler(pydantic.BaseModel):
             case "trailing":
                 steps = np.round(np.arange(total, 0, -total / n_steps)) - 1
         return self._checked(steps, n_steps)
+
+    def _in_range(self, n_steps: int) -> None:
+        total = self.num_train_timesteps
+        if not 1 <= n_steps <= total:
+            raise ValueError(
+                f"n_steps={n_steps} must lie between 1 and num_train_timesteps={total}"
+            )
 
     def _checked(self, steps: np.ndarray, n_steps: int) -> Int[np.ndarray, " N"]:
         steps = steps.astype(np.int32)
@@ -122,7 +138,17 @@ class Scheduler(pydantic.BaseModel):
         return steps
 
     def _predictions(self, abar: float) -> dict[str, float]:
-        """Columns that turn the output into x0 and eps, at signal share `abar`."""
+        """Columns that turn the output into x0 and eps, at signal share `abar`.
+
+        Raises:
+            ValueError: noise predicted where no signal is left to be told from it.
+        """
+        if self.prediction_type == "epsilon" and abar == 0:
+            raise ValueError(
+                "prediction_type=epsilon says nothing about the image at zero signal; with"
+                " rescale_betas_zero_snr use v_prediction, or a spacing that leaves out the last"
+                " timestep"
+            )
         signal, sigma = math.sqrt(abar), math.sqrt(1 - abar)
         if self.prediction_type == "epsilon":
             values = (1 / signal, -sigma / signal, 0.0, 1.0)
@@ -131,6 +157,34 @@ class Scheduler(pydantic.BaseModel):
         else:
             values = (signal, -sigma, sigma, signal)
         return dict(zip(("x0_x", "x0_output", "eps_x", "eps_output"), values, strict=True))
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        for name, value in super().__repr_args__():
+            if name in self.later and value == type(self).model_fields[name].default:
+                continue
+            yield name, value
+
+
+class RescalableScheduler(Scheduler):
+    """A sampler whose noise may be rescaled to end without any signal."""
+
+    rescale_betas_zero_snr: bool = False
+    """Whether the last timestep is pure noise (Lin et al. 2024, algorithm 1)."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"rescale_betas_zero_snr"})
+    least_abar: ClassVar[float] = 0.0
+    """Signal left at the last timestep after rescaling; above zero where sigma must be finite."""
+
+    @property
+    def abar(self) -> Float[np.ndarray, " T"]:
+        """Share of signal power left, float64; rescaled if so set (Lin et al. 2024, alg. 1)."""
+        abar = super().abar
+        if not self.rescale_betas_zero_snr:
+            return abar
+        signal = np.sqrt(abar)
+        rescaled = ((signal - signal[-1]) * signal[0] / (signal[0] - signal[-1])) ** 2
+        rescaled[-1] = self.least_abar
+        return np.asarray(rescaled)
 
 
 @functools.lru_cache(maxsize=32)
