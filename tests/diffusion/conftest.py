@@ -14,6 +14,7 @@ from workbench.diffusion.pipeline import Pipeline, flat_weights
 from workbench.diffusion.plan import Plan
 from workbench.diffusion.schedulers import DDIM
 from workbench.diffusion.unet import UNet2DCondition, UNetConfig
+from workbench.diffusion.unet.program import OUTPUT
 
 TINY = UNetConfig(
     sample_size=8,
@@ -38,6 +39,8 @@ class Parts:
     decode: Any
     full: Any
     shallow: Any
+    keeping: Any
+    given: Any
 
 
 def random_unet(config: UNetConfig = TINY, seed: int = 3) -> UNet2DCondition:
@@ -99,7 +102,14 @@ def parts(tiny_unet: UNet2DCondition) -> Parts:
 
         return jax.jit(run, static_argnums=static)
 
+    def keeping(x: Any, t: Any, context: Any, names: tuple[str, ...]) -> Any:
+        return nnx.merge(graph, weights).run(x, t, context, wanted=(OUTPUT, *names))
+
+    def given(x: Any, t: Any, context: Any, values: Any) -> Any:
+        return nnx.merge(graph, weights).run(x, t, context, given=values)[OUTPUT]
+
     return Parts(
         jitted("__call__"), jitted("encode"), jitted("decode"),
         jitted("full", (3,)), jitted("shallow", (4,)),
+        jax.jit(keeping, static_argnums=3), jax.jit(given),
     )  # fmt: skip

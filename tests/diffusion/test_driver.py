@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from workbench.diffusion import driver
+from workbench.diffusion.pipeline import SAMPLERS
 from workbench.diffusion.plan import Plan
+from workbench.diffusion.schedulers import Row
 from workbench.diffusion.steps import AHEAD
 from workbench.study import Cancelled
 
@@ -32,17 +34,21 @@ def by_hand(pipeline, inputs, parts, found):
     """
     schedule = pipeline.scheduler.plan(pipeline.steps)
     noise = np.asarray(inputs.noise, np.float64)
-    clean, trail = np.zeros_like(noise), []
+    past, anchor, trail = [0.0, 0.0, 0.0], 0.0, []
     kept: dict = {}
     guidance = pipeline.guidance
     contexts = {"asked": inputs.context} | ({"blank": inputs.blank} if guidance != 1 else {})
     for i, action in enumerate(pipeline.plan.actions):
-        x = found[:, i - 1].astype(np.float64) if i else noise
-        t, row = int(schedule.timesteps[i]), np.asarray(schedule.table[i], np.float64)
-        now, passed = jnp.asarray(x, jnp.float32), {}
+        x = found[:, i - 1].astype(np.float64) if i else schedule.start_scale * noise
+        t, k = float(schedule.timesteps[i]), Row(*np.asarray(schedule.table[i], np.float64))
+        now, passed = jnp.asarray(k.input_scale * x, jnp.float32), {}
         for name, context in contexts.items():
             time = jnp.float32(t)
-            if action == "decode":
+            if {"inherit"} <= set(pipeline.plan.actions):
+                whole, kept[name] = inherited(
+                    pipeline, parts, now, time, context, action, kept[name] if i else {}
+                )
+            elif action == "decode":
                 whole = parts.decode(*kept[name], time, context)
             elif action == "shallow":
                 whole = parts.shallow(now, time, context, kept[name], pipeline.plan.branch)
@@ -57,17 +63,38 @@ def by_hand(pipeline, inputs, parts, found):
         if guidance != 1:
             output = passed["blank"] + guidance * (passed["asked"] - passed["blank"])
         if t / 1000 < 0.5:
-            x = x + pipeline.plan.injection * noise
-        x0_x, x0_o, eps_x, eps_o, clip, k_x, k_x0, k_before, k_eps, k_noise = row
-        x0 = np.clip(x0_x * x + x0_o * output, -clip, clip)
-        eps = eps_x * x + eps_o * output
-        x = k_x * x + k_x0 * x0 + k_before * clean + k_eps * eps
-        if k_noise:
-            keys = [jax.random.fold_in(key, t) for key in inputs.keys]
-            x = x + k_noise * np.stack([jax.random.normal(key, x.shape[1:]) for key in keys])
-        clean = x0
+            x = x + pipeline.plan.injection * noise / k.input_scale
+        x0 = np.clip(k.x0_x * x + k.x0_output * output, -k.clip, k.clip)
+        eps = k.eps_x * x + k.eps_output * output
+        kept_now, before = k.kept_x * x + k.kept_output * output, x
+        x = k.x * x + k.x0 * x0 + k.eps * eps + k.anchor * anchor
+        x = x + k.past_1 * past[0] + k.past_2 * past[1] + k.past_3 * past[2]
+        if k.noise:
+            keys = [jax.random.fold_in(key, int(t)) for key in inputs.keys]
+            x = x + k.noise * np.stack([jax.random.normal(key, x.shape[1:]) for key in keys])
+        if k.push:
+            past = [kept_now, *past[:2]]
+        if k.hold:
+            anchor = before
         trail.append(x)
     return np.stack(trail, axis=1)
+
+
+def inherited(pipeline, parts, x, t, context, action, kept):
+    """One pass of a plan that inherits, and what is kept after it."""
+    skips = ("conv_in", "down.0.layer.0", "down.0.downsample", "down.1.layer.0")
+    names = {
+        "decode": (*skips, "mid"),
+        "shallow": ("up.1.layer.0",),
+        "inherit": pipeline.plan.inherited,
+    }
+    if action == "full":
+        used = dict.fromkeys(
+            n for kind in names for n in names[kind] if kind in pipeline.plan.actions
+        )
+        found = parts.keeping(x, t, context, tuple(used))
+        return found.pop("conv_out"), found
+    return parts.given(x, t, context, {n: kept[n] for n in names[action]}), kept
 
 
 BY_HAND = 5e-6
@@ -84,7 +111,7 @@ def run(pipeline, plan=None, seeds=SEEDS):
     return driver.sample(pipeline, pipeline.inputs(seeds))["latents"]
 
 
-@pytest.mark.parametrize("sampler", ["ddim", "dpm++", "ddpm"])
+@pytest.mark.parametrize("sampler", SAMPLERS)
 def test_full_sampling_is_the_plain_loop(tiny, parts, sampler):
     pipeline = tiny.with_sampling(sampler=sampler)
     inputs = pipeline.inputs(SEEDS)
@@ -92,7 +119,7 @@ def test_full_sampling_is_the_plain_loop(tiny, parts, sampler):
     agree(found, by_hand(pipeline, inputs, parts, found), BY_HAND)
 
 
-@pytest.mark.parametrize("sampler", ["ddim", "dpm++", "ddpm"])
+@pytest.mark.parametrize("sampler", SAMPLERS)
 def test_encoder_propagation_is_the_plain_loop(tiny, parts, sampler):
     pipeline = tiny.with_sampling(sampler=sampler).with_plan(ENCODER)
     inputs = pipeline.inputs(SEEDS)
@@ -101,12 +128,55 @@ def test_encoder_propagation_is_the_plain_loop(tiny, parts, sampler):
 
 
 @pytest.mark.parametrize("branch", [0, 2])
-def test_feature_inheritance_is_the_plain_loop(tiny, parts, branch):
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_feature_inheritance_is_the_plain_loop(tiny, parts, branch, sampler):
     plan = Plan.from_full_steps((0, 3, 4), 10, "shallow", branch=branch)
+    pipeline = tiny.with_sampling(sampler=sampler).with_plan(plan)
+    inputs = pipeline.inputs(SEEDS)
+    found = driver.sample(pipeline, inputs)["latents"]
+    agree(found, by_hand(pipeline, inputs, parts, found), BY_HAND)
+
+
+UNIT = "down.1.layer.0.transformer.0.self_attention"
+
+
+@pytest.mark.parametrize(
+    ("actions", "names"),
+    [
+        ("fiifiiifii", ("down.1", "mid")),
+        ("fiifiiifii", (UNIT, "up.1.layer.0.resnet", "up.0")),
+        ("fsiffdidsi", ("up.0",)),
+        ("fddsifddff", ("mid",)),
+    ],
+)
+def test_inheritance_is_the_plain_loop(tiny, parts, actions, names):
+    """Each kind of reuse takes from the last full step what the loop kept of it."""
+    words = {"f": "full", "i": "inherit", "s": "shallow", "d": "decode"}
+    plan = Plan(tuple(words[a] for a in actions), inherited=names, largest_group=4)
     pipeline = tiny.with_plan(plan)
     inputs = pipeline.inputs(SEEDS)
     found = driver.sample(pipeline, inputs)["latents"]
     agree(found, by_hand(pipeline, inputs, parts, found), BY_HAND)
+
+
+def test_a_block_is_its_last_layer(tiny):
+    block = Plan.from_full_steps((0, 4), 10, "inherit", inherited=("up.0",))
+    layer = replace(block, inherited=("up.0.upsample",))
+    assert np.array_equal(run(tiny, block), run(tiny, layer))
+    branch = Plan.from_full_steps((0, 4), 10, "shallow", branch=1)
+    assert np.array_equal(run(tiny, block), run(tiny, branch))
+
+
+def test_a_name_the_model_lacks_is_said_before_anything_runs(tiny):
+    plan = Plan.from_full_steps((0,), 10, "inherit", inherited=("up.9",))
+    with pytest.raises(ValueError, match="no intermediate called 'up.9'"):
+        run(tiny, plan)
+
+
+@pytest.mark.parametrize("plan", [None, ENCODER], ids=["full", "encoder"])
+def test_projecting_the_text_once_changes_nothing(tiny, plan):
+    assert tiny.reuse_text
+    agree(run(tiny.with_text_reuse(False), plan), run(tiny, plan), 1e-6)
 
 
 def test_without_guidance_there_is_one_pass(unguided, parts):
@@ -130,13 +200,8 @@ def test_injection_adds_the_first_noise_in_the_late_half_only(tiny, parts):
 
 @pytest.mark.parametrize(
     ("sampler", "guided"),
-    [
-        ("ddim", True),
-        ("dpm++", True),
-        ("ddpm", False),
-        pytest.param("ddpm", True, marks=pytest.mark.slow),
-        pytest.param("dpm++", False, marks=pytest.mark.slow),
-    ],
+    [(name, True) for name in SAMPLERS]
+    + [pytest.param(name, False, marks=pytest.mark.slow) for name in SAMPLERS],
 )
 def test_grouped_is_serial(tiny, sampler, guided):
     """Decode steps never see the sample, so a batch of them is exact (Faster Diffusion §3.3)."""
@@ -147,9 +212,9 @@ def test_grouped_is_serial(tiny, sampler, guided):
         agree(run(pipeline, replace(plan, largest_group=largest)), serial)
 
 
-@pytest.mark.parametrize("reuse", ["decode", "shallow"])
+@pytest.mark.parametrize("reuse", ["decode", "shallow", "inherit"])
 def test_nothing_reused_is_full_sampling(tiny, reuse):
-    plan = Plan.from_full_steps(range(10), 10, reuse)
+    plan = Plan.from_full_steps(range(10), 10, reuse, inherited=("mid",))
     assert np.array_equal(run(tiny, plan), run(tiny))
 
 
@@ -246,7 +311,7 @@ def test_moving_a_slider_compiles_nothing(tiny, caplog):
         (tiny, Plan.from_full_steps((0, 2), 7, "decode", largest_group=8, injection=0.01)),
         (tiny, Plan.from_full_steps((0, 2, 3), 11, "shallow")),
         (tiny.with_sampling(guidance=3.5), ENCODER),
-        (tiny.with_sampling(sampler="dpm++"), ENCODER),
+        *((tiny.with_sampling(sampler=sampler), ENCODER) for sampler in SAMPLERS),
         (replace(tiny, scheduler=tiny.scheduler.model_copy(update={"steps_offset": 0})), ENCODER),
         (tiny, Plan.full(23)),
     ]
