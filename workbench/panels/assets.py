@@ -32,6 +32,7 @@ PARTS = (
     "pairs.js",
     "paint.js",
     "shares.js",
+    "gallery.js",
     "status.js",
     "keys.js",
     "main.js",

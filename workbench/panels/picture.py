@@ -232,6 +232,23 @@ class SharesContent:
     subtitle: str = ""
 
 
+@dataclass(frozen=True)
+class GalleryContent:
+    """Pictures at their own size: one large, the others small beside it.
+
+    Args:
+        pictures: the key of each goes to `View.export` as "picture <key>" when it is saved.
+        note: below the large one.
+        saves: whether there is something to save; previews are not.
+    """
+
+    title: str
+    pictures: Sequence[Thumb]
+    subtitle: str = ""
+    note: str = ""
+    saves: bool = True
+
+
 Content = (
     ChartContent
     | SplitContent
@@ -242,6 +259,7 @@ Content = (
     | PairsContent
     | PaintContent
     | SharesContent
+    | GalleryContent
 )
 
 

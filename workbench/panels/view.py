@@ -52,7 +52,9 @@ class Slot:
     """
 
     id: str
-    kind: Literal["chart", "split", "images", "figures", "table", "pairs", "paint", "shares"]
+    kind: Literal[
+        "chart", "split", "images", "figures", "table", "pairs", "paint", "shares", "gallery"
+    ]
     weight: float = 1.0
     height: int | None = None
     folds: bool = True

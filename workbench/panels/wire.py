@@ -24,6 +24,7 @@ KINDS = {
     content.PairsContent: "pairs",
     content.PaintContent: "paint",
     content.SharesContent: "shares",
+    content.GalleryContent: "gallery",
 }
 
 

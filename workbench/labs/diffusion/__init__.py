@@ -14,12 +14,26 @@ _HOMES = {
     "OwnPlan": "workbench.labs.diffusion.own_plan",
     "blind": "workbench.labs.diffusion.blind_pairs",
     "open": "workbench.labs.diffusion.view",
+    "generate": "workbench.labs.diffusion.generation",
+    "settings_in": "workbench.labs.diffusion.picture_files",
+    "text_to_image": "workbench.labs.diffusion.images_view",
     "plan_editor": "workbench.labs.diffusion.plan_editor_view",
     "pipeline": "workbench.labs.diffusion.sampling_study",
     "study": "workbench.labs.diffusion.sampling_study",
 }
 
-__all__ = ["DEFAULT", "OwnPlan", "blind", "open", "pipeline", "plan_editor", "study"]
+__all__ = [
+    "DEFAULT",
+    "OwnPlan",
+    "blind",
+    "generate",
+    "open",
+    "pipeline",
+    "plan_editor",
+    "settings_in",
+    "study",
+    "text_to_image",
+]
 
 
 def __getattr__(name: str) -> Any:

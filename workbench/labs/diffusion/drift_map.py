@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from workbench.diffusion.plan import Plan
+from workbench.diffusion.plan import Action, Plan
 from workbench.figures.charts import Chart, heat
 from workbench.labs.diffusion.facts import ModelFacts
 from workbench.labs.diffusion.scene import Scene
@@ -47,12 +47,13 @@ def drift_map(
 
 def _rows(plan: Plan, facts: ModelFacts, drift: np.ndarray) -> list[dict[str, Any]]:
     source = (np.arange(plan.steps) * drift.shape[1]) // plan.steps
+    skipped = {action: _skipped(plan, action, facts) for action in set(plan.actions)}
     return [
         {
             "step": step,
             "block": _word(block),
             "value": float(drift[place, source[step]]),
-            "reused": block in _skipped(plan, step, facts.reused),
+            "reused": block in skipped[plan.actions[step]],
         }
         for place, block in enumerate(facts.blocks)
         for step in range(plan.steps)
@@ -64,8 +65,10 @@ def _word(block: str) -> str:
     return block.replace(".", " ")
 
 
-def _skipped(plan: Plan, step: int, reused: Mapping[str, Sequence[str]]) -> Sequence[str]:
-    action = plan.actions[step]
+def _skipped(plan: Plan, action: Action, facts: ModelFacts) -> Sequence[str]:
+    """Blocks that no part of runs at a step of this kind."""
     if action == "full":
         return ()
-    return reused["decode"] if action == "decode" else reused[f"shallow {plan.branch}"]
+    if action == "inherit":
+        return facts.costs.idle_blocks(plan.inherited)
+    return facts.reused["decode" if action == "decode" else f"shallow {plan.branch}"]

@@ -29,7 +29,7 @@ function showProblems(row, list) {
 
 function resetButton(ctx, group, field) {
   const named = field.choices.find(([value]) => sameJson(value, field.default));
-  const first = named ? named[1] : boxText(field.default, field);
+  const first = named ? named[1] : boxText(field.default, field) || "empty";
   return h("button", {
     class: "wb-reset", "aria-label": `Reset ${field.label} to ${first}`,
     title: "Reset", tabindex: "-1",
@@ -43,6 +43,7 @@ function numberRow(ctx, group, field) {
   const reset = resetButton(ctx, group, field);
   const box = h("input", {
     class: "wb-box", type: "text", inputmode: "decimal", autocomplete: "off", spellcheck: "false",
+    placeholder: field.default === null ? "own" : null,
     id: line ? null : id, "aria-label": line ? `${field.label}, value` : null,
     "aria-describedby": ctx.help.id,
   });
@@ -59,7 +60,7 @@ function numberRow(ctx, group, field) {
     if (next !== value) ctx.set([[group.id, field.name, next]]);
   }
   box.addEventListener("keydown", (event) => {
-    if (event.key === "Enter") send(boxValue(box.value));
+    if (event.key === "Enter") send(boxValue(box.value, field));
     else if (event.key === "Escape" && box.value !== boxText(value, field)) box.value = boxText(value, field);
     else if (event.key === "ArrowUp" || event.key === "ArrowDown") {
       if (!line || typeof value !== "number") return;
@@ -68,7 +69,7 @@ function numberRow(ctx, group, field) {
     } else return;
     event.stopPropagation();
   });
-  box.addEventListener("change", () => send(boxValue(box.value)));
+  box.addEventListener("change", () => send(boxValue(box.value, field)));
   box.addEventListener("focus", () => box.select());
   return {
     ...row,

@@ -18,8 +18,10 @@ function boxText(value, field) {
   return shown.replace("-", "−");
 }
 
-// A number where the text is one; the text itself where not, for the kernel to name the fault.
-function boxValue(text) {
+// A number where the text is one; the text itself where not, for the kernel to name the fault. An
+// empty box is no number where the knob may go without.
+function boxValue(text, field = {}) {
+  if (text.trim() === "" && field.default === null) return null;
   const plain = text.replace(/[\s\u2009\u202f]/g, "").replace(/−/g, "-").replace(/,/g, ".");
   if (plain === "" || Number.isNaN(Number(plain))) return text.trim();
   return Number(plain);
