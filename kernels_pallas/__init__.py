@@ -5,6 +5,7 @@ forms and `cost`. Reach those with `from kernels_pallas.attention import cost`.
 """
 
 from kernels_pallas.attention import attention
+from kernels_pallas.conv2d import WinogradWeights, conv2d, winograd_weights
 from kernels_pallas.dispatch import chosen
 from kernels_pallas.gated_linear_attention import (
     gated_linear_attention,
@@ -23,9 +24,11 @@ from kernels_pallas.ternary import (
 
 __all__ = [
     "PackedTernary",
+    "WinogradWeights",
     "attention",
     "bit_linear",
     "chosen",
+    "conv2d",
     "gated_linear_attention",
     "gated_linear_attention_step",
     "gated_recurrence",
@@ -34,4 +37,5 @@ __all__ = [
     "ternary_matmul",
     "ternary_matmul_int32",
     "unpack_ternary",
+    "winograd_weights",
 ]

@@ -5,11 +5,12 @@
     mosaic_tpu   Pallas for TPU
     mosaic_gpu   Pallas for NVIDIA GPUs from compute capability 9.0 on
 
-An op may also have a form that calls a vendor's library, under that library's name ("cudnn").
+An op may also have a form that calls a vendor's library, under that library's name ("cudnn"), and
+forms in plain XLA that only a CPU gains by, under names of their own ("im2col").
 
 `implementation="pallas"` stands for the Pallas form of the device; "auto" takes it where there is
-one that fits the inputs, then the library's, else "xla". A GPU older than Hopper therefore runs
-"xla", or the library.
+one that fits the inputs, then the library's or the CPU's own, else "xla". A GPU older than Hopper
+therefore runs "xla", or the library.
 """
 
 from __future__ import annotations
@@ -92,12 +93,14 @@ class Op:
         name: as in `kernels_pallas`.
         pallas: names of its Pallas forms.
         library: name of its form that calls a vendor's library, one of `LIBRARIES`.
+        cpu: names of its forms for CPUs, the best first; they can run anywhere when asked for.
         wgmma: whether its form "mosaic_gpu" runs on Hopper alone.
     """
 
     name: str
     pallas: tuple[str, ...] = ()
     library: str = ""
+    cpu: tuple[str, ...] = ()
     wgmma: bool = False
 
     def choose(
@@ -119,7 +122,7 @@ class Op:
         Raises:
             ValueError: if there is no such implementation, or it cannot run here.
         """
-        allowed = (*IMPLEMENTATIONS, *self.pallas, *filter(None, [self.library]))
+        allowed = (*IMPLEMENTATIONS, *self.pallas, *filter(None, [self.library]), *self.cpu)
         if implementation not in allowed:
             raise ValueError(
                 f"{self.name}: implementation={implementation!r} does not exist;"
@@ -149,15 +152,21 @@ class Op:
         forms = [kernel] if kernel in self.pallas else []
         if LIBRARIES.get(self.library) == device.platform:
             forms.append(self.library)
+        if device.platform == "cpu":
+            forms += self.cpu
         reasons = [reason(form) for form in forms]
         for form, why in zip(forms, reasons, strict=True):
             if not why:
                 return form, f"runs on {device.kind}"
         if not reasons:
             reasons = [f"the op has no {kernel} form" if kernel else ""]
-        return "xla", "; ".join(filter(None, reasons)) or f"no Pallas form runs on {device.kind}"
+        return "xla", "; ".join(
+            filter(None, dict.fromkeys(reasons))
+        ) or f"no Pallas form runs on {device.kind}"
 
     def _named(self, implementation: str, device: Target, interpret: bool) -> str:
+        if implementation in self.cpu:
+            return implementation
         if implementation == self.library:
             if LIBRARIES[self.library] != device.platform:
                 raise ValueError(
@@ -193,7 +202,7 @@ def run(form: str, forms: Mapping[str, Callable], *arrays: Any, fixed: bool = Fa
     if fixed or form in ("reference", "xla"):
         return forms[form](*arrays)
     return jax.lax.platform_dependent(
-        *arrays, default=forms["xla"], **{_LOWERED[form]: forms[form]}
+        *arrays, default=forms["xla"], **{_LOWERED.get(form, "cpu"): forms[form]}
     )
 
 

@@ -1,0 +1,80 @@
+"""The fastest form on a CPU, from measurements kept as data in `tuned.json`.
+
+    {"AVX2": {"measured": [{"taps": 3, "stride": 1, "rows": 8192, "inputs": 320, "outputs": 320,
+                            "seconds": {"xla": 0.17, "im2col": 0.27, "winograd": 0.12}}]}}
+
+A shape takes the form that was fastest at the nearest measured one: nearest in the logarithms of
+output pixels (`rows`), of input and of output channels, at the same taps and stride.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from kernels_pallas.conv2d.window import Window
+
+LEAST_MACS = 8_000_000
+"""Multiply-accumulates below which the plain form runs: there is less to win than the other forms
+take to compile."""
+
+DEVICES = ("AVX-512", "AVX2")
+"""Classes of processors that are told apart, by the widest vectors of each."""
+
+
+def fastest(x_shape: Sequence[int], kernel_shape: Sequence[int], window: Window) -> str:
+    """The form for a shape on this machine's processor: "xla", "im2col" or "winograd".
+
+    Args:
+        x_shape: [B, H, W, C].
+        kernel_shape: [R, S, C, K].
+        window: strides and padding.
+    """
+    batch, *pixels, inputs = x_shape
+    height, width, _, outputs = kernel_shape
+    rows = batch * math.prod(window.outputs(pixels, (height, width)))
+    if (height, width) == (1, 1) and window.strides == (1, 1):
+        return "im2col"  # a product as it is
+    square = height == width and window.strides[0] == window.strides[1]
+    if not square or rows * height * width * inputs * outputs < LEAST_MACS:
+        return "xla"
+    return _nearest(processor(), height, window.strides[0], rows, inputs, outputs)
+
+
+@functools.cache
+def _nearest(device: str, taps: int, stride: int, rows: int, inputs: int, outputs: int) -> str:
+    table = measured()
+    points = table.get(device, table["AVX2"])["measured"]
+    alike = [one for one in points if (one["taps"], one["stride"]) == (taps, stride)]
+    if not alike:
+        return "xla"
+
+    def distance(one: dict[str, Any]) -> float:
+        sizes = ((one["rows"], rows), (one["inputs"], inputs), (one["outputs"], outputs))
+        return sum(math.log2(there / here) ** 2 for there, here in sizes)
+
+    seconds: dict[str, float] = min(alike, key=distance)["seconds"]
+    return min(seconds, key=lambda form: seconds[form])
+
+
+@functools.cache
+def measured() -> dict[str, Any]:
+    """What `tuned.json` holds, by class of processor."""
+    file = resources.files("kernels_pallas") / "conv2d" / "tuned.json"
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return found
+
+
+@functools.cache
+def processor() -> str:
+    """This machine's class: one of `DEVICES`; AVX2's where it cannot be told."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return "AVX2"
+    return "AVX-512" if " avx512f " in flags else "AVX2"
