@@ -15,6 +15,7 @@ import numpy as np
 from workbench.checkpoints import CheckpointError, open_tensors
 from workbench.diffusion.checkpoint.keys import file_shapes, key
 from workbench.diffusion.checkpoint.part import CONFIG, DIFFUSERS_WEIGHTS, Part, file_tensors
+from workbench.diffusion.dit import DiT, DiTConfig
 from workbench.diffusion.text.config import CLIPTextConfig
 from workbench.diffusion.text.encoder import CLIPTextEncoder
 from workbench.diffusion.unet import UNet2DCondition, UNetConfig
@@ -22,6 +23,7 @@ from workbench.diffusion.vae import AutoencoderConfig, AutoencoderKL
 
 __all__ = [
     "CONFIG",
+    "DIT",
     "TEXT_ENCODER",
     "UNET",
     "VAE",
@@ -31,9 +33,11 @@ __all__ = [
     "file_tensors",
     "key",
     "load_config",
+    "load_dit",
     "load_text_encoder",
     "load_unet",
     "load_vae",
+    "save_dit",
     "save_text_encoder",
     "save_unet",
     "save_vae",
@@ -62,6 +66,12 @@ def _text_key(name: str) -> str | None:
     return f"text_model.{name}" if bare else name
 
 
+def _dit_key(name: str) -> str | None:
+    """Some files hold the positions, which are computed here."""
+    return None if name == "pos_embed.pos_embed" else name
+
+
+DIT = Part(DiT, DiTConfig, rename=_dit_key)
 UNET = Part(UNet2DCondition, UNetConfig, "UNet2DConditionModel")
 VAE = Part(AutoencoderKL, AutoencoderConfig, "AutoencoderKL", rename=_vae_key)
 TEXT_ENCODER = Part(CLIPTextEncoder, CLIPTextConfig, weights=TEXT_WEIGHTS, rename=_text_key)
@@ -86,6 +96,12 @@ def load_unet(
     """
     unet: UNet2DCondition = UNET.load(folder, dtype=dtype, variant=variant)
     return unet
+
+
+def load_dit(folder: str | Path, *, dtype: Any = jnp.float32, variant: str | None = None) -> DiT:
+    """Read a diffusion transformer; arguments and errors as in `load_unet`."""
+    dit: DiT = DIT.load(folder, dtype=dtype, variant=variant)
+    return dit
 
 
 def load_vae(
@@ -137,6 +153,17 @@ def save_unet(
         CheckpointError: the disk refused.
     """
     return UNET.save(unet, folder, metadata=metadata, shard_bytes=shard_bytes)
+
+
+def save_dit(
+    dit: DiT,
+    folder: str | Path,
+    *,
+    metadata: Mapping[str, str] | None = None,
+    shard_bytes: int | None = None,
+) -> Path:
+    """Write a diffusion transformer so that diffusers reads it too; all else as in `save_unet`."""
+    return DIT.save(dit, folder, metadata=metadata, shard_bytes=shard_bytes)
 
 
 def save_vae(

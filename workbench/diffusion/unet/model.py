@@ -254,6 +254,11 @@ class UNet2DCondition(nnx.Module):
         return program(self.config)
 
     @property
+    def encoder_outputs(self) -> tuple[str, ...]:
+        """What the decoder reads of the encoder and the middle block, by the names `run` takes."""
+        return (*self.program.skips, "mid")
+
+    @property
     def branches(self) -> int:
         """How many branches `shallow` has; the last caches only the mid block."""
         return len(self.program.up_layers)
