@@ -58,7 +58,12 @@ def file_shapes(model: Any) -> dict[str, Shape]:
 def from_file(path: Path, tensor: np.ndarray) -> np.ndarray:
     """A file's tensor as the parameter holds it, contiguous."""
     axes = _FROM_FILE[tensor.ndim] if path[-1] == "kernel" else tuple(range(tensor.ndim))
-    return np.ascontiguousarray(tensor.transpose(axes))
+    return _contiguous(tensor.transpose(axes))
+
+
+def _contiguous(array: np.ndarray) -> np.ndarray:
+    """In one piece; numpy's own function gives a lone number an axis."""
+    return np.ascontiguousarray(array).reshape(array.shape)
 
 
 class Renamed(Mapping[str, np.ndarray]):
@@ -128,4 +133,4 @@ class Turned:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         whole = self._value[...] if isinstance(self._value, Int8Kernel) else self._value
-        return np.ascontiguousarray(np.asarray(whole, dtype).transpose(self._axes))
+        return _contiguous(np.asarray(whole, dtype).transpose(self._axes))

@@ -1,7 +1,7 @@
 """The shape of a text encoder, in the field names of a transformers `config.json`."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import pydantic
 
@@ -36,19 +36,38 @@ IDLE = (
 )
 
 
-class CLIPTextConfig(pydantic.BaseModel):
-    """Shape of a `CLIPTextEncoder`; defaults are those of Stable Diffusion 1.5."""
+class Tower(pydantic.BaseModel):
+    """Shape of a stack of transformer layers, over a text or an image."""
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
-    vocab_size: int = pydantic.Field(49408, ge=1)
+    causal: ClassVar[bool]
+    """Whether a token sees only the ones before it."""
+
     hidden_size: int = pydantic.Field(768, ge=1)
     intermediate_size: int = pydantic.Field(3072, ge=1)
     num_hidden_layers: int = pydantic.Field(12, ge=1)
     num_attention_heads: int = pydantic.Field(12, ge=1)
-    max_position_embeddings: int = pydantic.Field(77, ge=1)
     hidden_act: Literal["quick_gelu", "gelu"] = "quick_gelu"
     layer_norm_eps: float = pydantic.Field(1e-5, gt=0)
+
+    @pydantic.model_validator(mode="after")
+    def _heads_fit(self) -> Self:
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError(
+                f"num_attention_heads={self.num_attention_heads} does not divide"
+                f" hidden_size={self.hidden_size}"
+            )
+        return self
+
+
+class CLIPTextConfig(Tower):
+    """Shape of a `CLIPTextEncoder`; defaults are those of Stable Diffusion 1.5."""
+
+    causal = True
+
+    vocab_size: int = pydantic.Field(49408, ge=1)
+    max_position_embeddings: int = pydantic.Field(77, ge=1)
     projection_dim: int = pydantic.Field(768, ge=1)
     """Width of the pooled features, where there is a projection."""
     projection: bool = False
@@ -58,15 +77,6 @@ class CLIPTextConfig(pydantic.BaseModel):
     eos_token_id: int = 2
     """Features are pooled at its first place. Old files say 2, which is wrong: there the largest
     token of all is taken for it, as its makers' vocabulary has it."""
-
-    @pydantic.model_validator(mode="after")
-    def _fits(self) -> Self:
-        if self.hidden_size % self.num_attention_heads:
-            raise ValueError(
-                f"num_attention_heads={self.num_attention_heads} does not divide"
-                f" hidden_size={self.hidden_size}"
-            )
-        return self
 
     @property
     def pooled_width(self) -> int:

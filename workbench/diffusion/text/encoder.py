@@ -8,7 +8,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from kernels_pallas.attention import attention
-from workbench.diffusion.text.config import CLIPTextConfig
+from workbench.diffusion.text.config import CLIPTextConfig, Tower
 from workbench.diffusion.unet.layers import LayerNorm, dense
 
 MISLABELLED_END = 2
@@ -43,26 +43,27 @@ class Embeddings(nnx.Module):
 
 
 class SelfAttention(nnx.Module):
-    """Multi-head attention to oneself and the tokens before."""
+    """Multi-head attention; in a text to oneself and the tokens before."""
 
-    def __init__(self, config: CLIPTextConfig, *, dtype: Any, rngs: nnx.Rngs):
+    def __init__(self, config: Tower, *, dtype: Any, rngs: nnx.Rngs):
         width, self.heads = config.hidden_size, config.num_attention_heads
+        self.causal = config.causal
         kind: dict[str, Any] = {"dtype": dtype, "rngs": rngs}
         self.q_proj, self.k_proj = dense(width, width, **kind), dense(width, width, **kind)
         self.v_proj, self.out_proj = dense(width, width, **kind), dense(width, width, **kind)
 
     def __call__(self, x: Float[Array, "B T D"]) -> Float[Array, "B T D"]:
-        """softmax(q k^T / sqrt(d)) v with a causal mask, then the output projection."""
+        """softmax(q k^T / sqrt(d)) v, causal in a text, then the output projection."""
         batch, length, width = x.shape
         by_head = (batch, length, self.heads, width // self.heads)
         q, k, v = (p(x).reshape(by_head) for p in (self.q_proj, self.k_proj, self.v_proj))
-        return self.out_proj(attention(q, k, v, causal=True).reshape(x.shape))
+        return self.out_proj(attention(q, k, v, causal=self.causal).reshape(x.shape))
 
 
 class MLP(nnx.Module):
     """Two dense layers; quick gelu is x sigmoid(1.702 x) (Hendrycks & Gimpel 2016, section 2)."""
 
-    def __init__(self, config: CLIPTextConfig, *, dtype: Any, rngs: nnx.Rngs):
+    def __init__(self, config: Tower, *, dtype: Any, rngs: nnx.Rngs):
         self.fc1 = dense(config.hidden_size, config.intermediate_size, dtype=dtype, rngs=rngs)
         self.fc2 = dense(config.intermediate_size, config.hidden_size, dtype=dtype, rngs=rngs)
         self.quick = config.hidden_act == "quick_gelu"
@@ -77,7 +78,7 @@ class MLP(nnx.Module):
 class EncoderLayer(nnx.Module):
     """x + self-attention, + MLP, each after a layer norm."""
 
-    def __init__(self, config: CLIPTextConfig, *, dtype: Any, rngs: nnx.Rngs):
+    def __init__(self, config: Tower, *, dtype: Any, rngs: nnx.Rngs):
         width, eps = config.hidden_size, config.layer_norm_eps
         self.layer_norm1 = LayerNorm(width, eps=eps, dtype=dtype)
         self.self_attn = SelfAttention(config, dtype=dtype, rngs=rngs)
@@ -93,7 +94,7 @@ class EncoderLayer(nnx.Module):
 class Layers(nnx.Module):
     """The stack of layers."""
 
-    def __init__(self, config: CLIPTextConfig, *, dtype: Any, rngs: nnx.Rngs):
+    def __init__(self, config: Tower, *, dtype: Any, rngs: nnx.Rngs):
         self.layers = nnx.List(
             EncoderLayer(config, dtype=dtype, rngs=rngs) for _ in range(config.num_hidden_layers)
         )
@@ -152,12 +153,15 @@ class CLIPTextEncoder(nnx.Module):
         if tokens.ndim != 2 or not 1 <= tokens.shape[1] <= most:
             raise ValueError(f"tokens have shape {tokens.shape}; needed [B, T], T from 1 to {most}")
         penultimate, last = self.text_model(tokens)
-        pooled = last[jnp.arange(tokens.shape[0]), self._end(tokens)]
+        pooled = last[jnp.arange(tokens.shape[0]), end_of_text(tokens, self.config.eos_token_id)]
         if self.config.projection:
             pooled = self.text_projection(pooled)
         return TextFeatures(*(f.astype(jnp.float32) for f in (last, penultimate, pooled)))
 
-    def _end(self, tokens: Int[Array, "B T"]) -> Int[Array, " B"]:
-        """Place of each text's end token: the first, where padding repeats it."""
-        end = self.config.eos_token_id
-        return jnp.argmax(tokens if end == MISLABELLED_END else tokens == end, axis=1)
+
+def end_of_text(tokens: Int[Array, "B T"], end: int) -> Int[Array, " B"]:
+    """Place of each text's end token: the first, where padding repeats it.
+
+    Where a file mislabels it, the largest token of all is taken for it.
+    """
+    return jnp.argmax(tokens if end == MISLABELLED_END else tokens == end, axis=1)
