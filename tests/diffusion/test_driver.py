@@ -169,7 +169,7 @@ def test_a_block_is_its_last_layer(tiny):
 
 def test_a_name_the_model_lacks_is_said_before_anything_runs(tiny):
     plan = Plan.from_full_steps((0,), 10, "inherit", inherited=("up.9",))
-    with pytest.raises(ValueError, match="no intermediate called 'up.9'"):
+    with pytest.raises(ValueError, match="nothing called 'up.9' to inherit"):
         run(tiny, plan)
 
 

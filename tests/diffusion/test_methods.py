@@ -5,11 +5,14 @@ from dataclasses import replace
 import pytest
 
 from workbench.diffusion import planned, step_lists
+from workbench.diffusion.costs import unit_costs
+from workbench.diffusion.driver import reused_names
 from workbench.diffusion.encoder_propagation import EncoderPropagation
-from workbench.diffusion.feature_inheritance import FeatureInheritance
+from workbench.diffusion.feature_inheritance import BLOCKS, LAYERS, UNITS, FeatureInheritance
 from workbench.diffusion.full_sampling import FewerSteps, FullSampling
 from workbench.diffusion.plan import Plan
 from workbench.diffusion.planned import PlannedSampling
+from workbench.diffusion.stable_diffusion import STABLE_DIFFUSION_15
 from workbench.study import KnobError, MethodError
 
 STEP_0 = "Step 0 must run in full: there is nothing to reuse yet"
@@ -29,6 +32,18 @@ STEP_0 = "Step 0 must run in full: there is nothing to reuse yet"
             (0, 4, 7, 10, 14, 19, 24, 30, 36, 43),
         ),
         (FeatureInheritance(mode="custom", custom_steps=(0, 3)), (0, 3)),
+        (
+            FeatureInheritance(mode="front-dense", interval=10, power=2),
+            (0, 2, 8, 18, 32),
+        ),
+        (
+            FeatureInheritance(mode="back-dense", interval=10, power=2),
+            (0, 18, 32, 42, 48),
+        ),
+        (
+            FeatureInheritance(mode="window", interval=15, first=3, last=2),
+            (0, 1, 2, 3, 18, 33, 48, 49),
+        ),
     ],
     ids=repr,
 )
@@ -43,6 +58,65 @@ def test_knobs_reach_the_plan():
     assert (plan.largest_group, plan.injection) == (3, 0.003)
     assert FeatureInheritance(branch=2).plan(50).branch == 2
     assert FullSampling().plan(20) == Plan.full(20)
+
+
+@pytest.mark.parametrize(
+    ("knobs", "inherited"),
+    [
+        ({"level": "block"}, ("mid", "up.0")),
+        ({"level": "block", "blocks": "encoder"}, ("down.0", "down.1", "mid")),
+        (
+            {"level": "layer", "layers": "first"},
+            ("down.0.layer.0", "down.1.layer.0", "mid.layer.0"),
+        ),
+        ({"level": "unit", "units": "cross_attention"}, tuple(
+            f"{layer}.transformer.0.cross_attention"
+            for layer in ("down.1.layer.0", "mid.layer.0", "up.0.layer.0", "up.0.layer.1")
+        )),
+        ({"level": "named", "names": "up.0.upsample,  mid"}, ("mid", "up.0.upsample")),
+    ],
+)  # fmt: skip
+def test_levels_become_names_of_the_model(tiny, knobs, inherited):
+    method = FeatureInheritance(interval=2, **knobs)
+    plan = method.plan(10)
+    assert set(plan.actions) == {"full", "inherit"} and plan.full_steps == (0, 2, 4, 6, 8)
+    assert reused_names(tiny.config, plan) == {"inherit": inherited}
+    assert problems(method, tiny) == []
+    whole = FullSampling().predict(tiny)
+    cost = method.predict(tiny)
+    pieces = unit_costs(tiny.shape)
+    share = 0.5 * (1 + pieces.inherit(inherited).macs / pieces.full.macs)
+    assert cost.ratio(whole)["macs"] == pytest.approx(share) and share < 1
+    assert cost.cache_bytes == 2 * pieces.inherited_bytes(inherited)
+    assert eval(method.code()) == method
+
+
+def test_every_choice_of_parts_is_in_stable_diffusion():
+    for names in (*BLOCKS.values(), *LAYERS.values(), *UNITS.values()):
+        assert STABLE_DIFFUSION_15.inherit(names).macs < STABLE_DIFFUSION_15.full.macs
+
+
+def test_names_the_model_lacks_are_said_before_anything_runs(tiny):
+    method = FeatureInheritance(level="named", names="mid, up.7")
+    text = "The UNet has nothing called 'up.7' to inherit; near: "
+    ((level, field, message),) = problems(method, tiny)
+    assert (level, field) == ("error", "names") and message.startswith(text)
+    empty = FeatureInheritance(level="named", names=" ,")
+    assert problems(empty, tiny)[0][2] == "Steps that inherit need the names of what they inherit"
+
+
+def test_finished_runs_keep_their_identity():
+    """What the first version wrote for these settings; its records are shipped."""
+    knobs = {
+        "interval": 5, "branch": 0, "mode": "uniform", "centre": 15.0, "power": 1.4,
+        "custom_steps": [0, 5, 10, 15, 20, 25, 30, 35, 40, 45],
+    }  # fmt: skip
+    first = {"method": "Feature inheritance", "version": "1", "knobs": knobs}
+    assert FeatureInheritance().identity() == first
+    assert FeatureInheritance(level="unit").identity()["knobs"] == {**knobs, "level": "unit"}
+    assert repr(Plan(("full", "shallow"))) == (
+        "Plan(actions=('full', 'shallow'), branch=0, largest_group=1, injection=0.0)"
+    )
 
 
 def problems(method, subject):
@@ -96,8 +170,6 @@ def test_a_plan_that_cannot_work_is_an_error_before_anything_runs(tiny, method, 
 
 
 def test_a_group_beyond_memory_names_one_that_fits(tiny, monkeypatch):
-    from workbench.diffusion.costs import unit_costs
-
     method = EncoderPropagation(key_steps="uniform", interval=10, largest_group=8)
     assert problems(method, tiny) == []
     free = unit_costs(tiny.shape).group_bytes(5, tiny.passes, 8)

@@ -88,3 +88,23 @@ def test_uniform_and_triangular_lists():
     assert step_lists.uniform(10, 4) == (0, 4, 8)
     assert step_lists.uniform(10, 20) == (0,)
     assert step_lists.triangular(30) == tuple(n * (n + 3) // 2 for n in range(7))
+
+
+@settings(deadline=None)
+@given(st.integers(1, 120), st.integers(1, 20), st.floats(1, 3))
+def test_dense_lists_rise_from_0_and_have_the_wanted_length(steps, interval, power):
+    front = step_lists.front_dense(steps, interval, power)
+    back = step_lists.back_dense(steps, interval, power)
+    for found in (front, back):
+        assert found[0] == 0 and found[-1] < steps
+        assert list(found) == sorted(set(found)) and len(found) == -(-steps // interval)
+    assert sum(front) <= sum(step_lists.front_dense(steps, interval, 1)) <= sum(back) + steps
+
+
+@settings(deadline=None)
+@given(st.integers(1, 60), st.integers(1, 20), st.integers(1, 30), st.integers(0, 30))
+def test_a_window_is_full_at_its_ends(steps, interval, first, last):
+    found = step_lists.window(steps, interval, first, last)
+    assert set(range(min(first, steps))) <= set(found) >= set(range(max(0, steps - last), steps))
+    between = [step for step in found if first <= step < steps - last]
+    assert between == list(range(first, max(first, steps - last), interval))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Self
 
-from workbench.diffusion.plan import Plan, PlanError
+from workbench.diffusion.plan import Plan, matching
 
 
 @dataclass(frozen=True)
@@ -94,18 +93,17 @@ class UnitCosts:
         return [costs[action] for action in plan.actions]
 
     def inherit(self, names: Iterable[str]) -> PartCost:
-        """Cost of a pass that takes the named values from an earlier one.
+        """Cost of a pass that takes the named values (or patterns) from an earlier one.
 
         Raises:
             PlanError: a name the UNet does not have.
         """
         places = set(self._places(names))
-        needed, skipped = {self.nodes[-1].name}, PartCost(0.0, 0.0)
-        for node in reversed(self.nodes):
-            if node.name in places or node.name not in needed:
+        live, skipped = self._live(places), PartCost(0.0, 0.0)
+        for node in self.nodes:
+            if node.name not in live:
                 skipped = skipped + node.cost
                 continue
-            needed.update(node.inputs)
             for unit in places & node.units.keys():
                 skipped = skipped + node.units[unit][0]
         return self.full - skipped
@@ -119,15 +117,21 @@ class UnitCosts:
     def _places(self, names: Iterable[str]) -> list[str]:
         """The layers and units that names stand for: a down block for all it pushes, another
         block for its last layer."""
-        places: list[str] = []
-        for name in names:
-            if name not in self._known:
-                near = difflib.get_close_matches(name, self._known, n=3)
-                blocks = dict.fromkeys(node.block for node in self.nodes)
-                hint = f"near: {', '.join(near)}" if near else f"blocks are {', '.join(blocks)}"
-                raise PlanError(f"The UNet has nothing called {name!r} to inherit; {hint}")
-            places += self._known[name]
-        return places
+        return [place for name in matching(names, self._known) for place in self._known[name]]
+
+    def idle_blocks(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Blocks of which nothing runs in a pass that takes the named values from before."""
+        live = self._live(set(self._places(names)))
+        busy = {node.block for node in self.nodes if node.name in live}
+        return tuple(dict.fromkeys(n.block for n in self.nodes if n.block not in busy))
+
+    def _live(self, places: set[str]) -> set[str]:
+        needed, live = {self.nodes[-1].name}, set()
+        for node in reversed(self.nodes):
+            if node.name in needed and node.name not in places:
+                live.add(node.name)
+                needed.update(node.inputs)
+        return live
 
     @cached_property
     def _known(self) -> dict[str, tuple[str, ...]]:

@@ -6,7 +6,9 @@ less. A plan holds no arrays and no model, so that changing it compiles nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -34,6 +36,8 @@ class Plan:
         injection: share of the first noise added before each step of the last half.
         inherited: names of blocks, layers or units (`UNet2DCondition.run`) that inherit steps take
             from the last full step; a unit's value is its residual, the path around it stays live.
+            In a name ``*`` stands for one part and ``**`` for any: ``**.self_attention`` is every
+            self-attention of whatever model the plan runs on.
     """
 
     actions: tuple[Action, ...]
@@ -152,6 +156,28 @@ class Plan:
 
         actions = tuple(action(step) for step in range(steps))
         return cls(actions, **more)
+
+
+def matching(names: Iterable[str], known: Iterable[str]) -> tuple[str, ...]:
+    """The names of a model that `names` stand for, in the model's order.
+
+    Raises:
+        PlanError: a name, or a pattern of several, that stands for nothing there.
+    """
+    known = tuple(known)
+    found: set[str] = set()
+    for name in names:
+        parts = (re.escape(part) for part in re.split(r"(\*+)", name))
+        signs = {r"\*\*": ".+", r"\*": r"[^.]+"}
+        pattern = re.compile("".join(signs.get(part, part) for part in parts))
+        fits = [other for other in known if pattern.fullmatch(other)]
+        if not fits:
+            near = difflib.get_close_matches(name, known, n=3)
+            blocks = [other for other in known if re.fullmatch(r"mid|(down|up)\.\d+", other)]
+            hint = f"near: {', '.join(near)}" if near else f"blocks are {', '.join(blocks)}"
+            raise PlanError(f"The UNet has nothing called {name!r} to inherit; {hint}")
+        found.update(fits)
+    return tuple(other for other in known if other in found)
 
 
 def split_run(span: tuple[int, ...], largest: int) -> list[tuple[int, ...]]:

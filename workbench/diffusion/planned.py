@@ -83,10 +83,16 @@ def plan_problems(
         batch: pictures sampled together.
     """
     deepest = len(costs.shallow) - 1
-    if plan.branch > deepest:
+    if "shallow" in plan.actions and deepest < 0:
+        text = "This model has no skip connections, so no step can be shallow"
+        return [Problem("error", field, text)]
+    if "shallow" in plan.actions and plan.branch > deepest:
         text = f"Branch must be between 0 and {deepest} for this UNet. You gave {plan.branch}"
         return [Problem("error", "branch", text)]
-    share = costs.run(plan).macs / costs.run(Plan.full(steps)).macs
+    try:
+        share = costs.run(plan).macs / costs.run(Plan.full(steps)).macs
+    except PlanError as error:
+        return [Problem("error", "names", str(error))]
     found = _memory(plan, costs, passes, batch)
     if plan.is_full and plan.steps == steps:
         text = "Every step runs in full: nothing is reused, so no time is saved"

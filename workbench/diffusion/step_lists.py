@@ -41,6 +41,43 @@ def triangular(steps: int) -> tuple[int, ...]:
     return tuple(i for i in range(steps) if math.isqrt(9 + 8 * i) ** 2 == 9 + 8 * i)
 
 
+def front_dense(steps: int, interval: int, power: float) -> tuple[int, ...]:
+    """Full steps crowded at the start, ``ceil(steps / interval)`` of them.
+
+    Point k of n lies at steps · (k / n)^power, cut to a step; where two fall together the later
+    one moves on. A-SDM (arXiv 2406.00210) names the mode without a formula; this one is ours.
+
+    Args:
+        power: how strongly they crowd; 1 is uniform.
+    """
+    wanted = math.ceil(steps / interval)
+    found = [math.floor(steps * (k / wanted) ** power) for k in range(wanted)]
+    for k in range(1, wanted):
+        found[k] = max(found[k], found[k - 1] + 1)
+    return tuple(found)
+
+
+def back_dense(steps: int, interval: int, power: float) -> tuple[int, ...]:
+    """`front_dense` with its gaps in reverse: full steps crowd at the end. Ours as well."""
+    starts = (*front_dense(steps, interval, power), steps)
+    gaps = [b - a for a, b in pairwise(starts)]
+    return tuple(sum(gaps[len(gaps) - k :]) for k in range(len(gaps)))
+
+
+def window(steps: int, interval: int, first: int, last: int) -> tuple[int, ...]:
+    """The `first` and `last` steps in full, and every `interval`-th in between.
+
+    A-SDM (arXiv 2406.00210) names the mode without a formula; this one is ours.
+    """
+    between = range(first, max(first, steps - last), interval)
+    return tuple(
+        sorted(
+            {0, *range(min(first, steps)), *between, *range(steps - last, steps)}
+            & set(range(steps))
+        )
+    )
+
+
 def centre_dense(steps: int, interval: int, centre: float, power: float) -> tuple[int, ...]:
     """Full steps crowded around `centre`, about ``ceil(steps / interval)`` of them.
 
