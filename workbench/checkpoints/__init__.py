@@ -4,6 +4,7 @@ Plain numpy: nothing here imports jax, and nothing here ever unpickles.
 """
 
 from workbench.checkpoints.errors import CheckpointError
+from workbench.checkpoints.layout import variants
 from workbench.checkpoints.matching import match, require_finite
 from workbench.checkpoints.reading import Tensors, open_tensors, read_tensors, tensor_shapes
 from workbench.checkpoints.writing import write_tensors
@@ -16,5 +17,6 @@ __all__ = [
     "read_tensors",
     "require_finite",
     "tensor_shapes",
+    "variants",
     "write_tensors",
 ]

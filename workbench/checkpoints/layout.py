@@ -61,6 +61,13 @@ def _variant_of(name: str) -> str:
     return stem.partition(".")[2]
 
 
+def variants(folder: str | Path) -> tuple[str, ...]:
+    """Precision variants a folder holds, such as "fp16"; "" is the plain one."""
+    names = [entry.name for entry in Path(folder).iterdir()]
+    whole = (n for n in names if (n.endswith(SUFFIX) and not _is_shard(n)) or _is_index(n))
+    return tuple(sorted({_variant_of(name) for name in whole}))
+
+
 def _choose(folder: Path, variant: str | None) -> Path:
     names = sorted(entry.name for entry in folder.iterdir())
     whole = [name for name in names if name.endswith(SUFFIX) and not _is_shard(name)]

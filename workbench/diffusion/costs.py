@@ -13,6 +13,9 @@ import numpy as np
 from flax import nnx
 
 from workbench.diffusion.arithmetic import NodeCost, PartCost, UnitCosts
+from workbench.diffusion.checkpoint import DIT, UNET
+from workbench.diffusion.dit import DiT, DiTConfig
+from workbench.diffusion.precision import FLOAT32, Precision
 from workbench.diffusion.unet.config import UNetConfig
 from workbench.diffusion.unet.model import UNet2DCondition
 from workbench.diffusion.unet.program import OUTPUT
@@ -23,14 +26,15 @@ if TYPE_CHECKING:
     from workbench.diffusion.pipeline import Pipeline
 
 Abstract = jax.ShapeDtypeStruct
+Config = UNetConfig | DiTConfig
 FLOAT_BYTES = 4
 
 
 @dataclass(frozen=True)
 class UNetShape:
-    """A UNet with the sizes of what goes through it: all that its cost depends on."""
+    """A model with the sizes of what goes through it: all that its cost depends on."""
 
-    config: UNetConfig
+    config: Config
     height: int
     width: int
     tokens: int
@@ -38,17 +42,21 @@ class UNetShape:
 
 def _abstract(
     shape: UNetShape,
-) -> tuple[UNet2DCondition, Abstract, Abstract]:
+) -> tuple[UNet2DCondition | DiT, Abstract, Abstract]:
     unet = abstract_unet(shape.config)
     x = Abstract((1, shape.height, shape.width, shape.config.in_channels), jnp.float32)
+    if isinstance(shape.config, DiTConfig):
+        return unet, x, Abstract((1,), jnp.int32)
     context = Abstract((1, shape.tokens, shape.config.cross_attention_dim), jnp.float32)
     return unet, x, context
 
 
 @cache
-def abstract_unet(config: UNetConfig) -> UNet2DCondition:
-    """The UNet of a configuration with shapes in place of weights."""
-    return nnx.eval_shape(lambda: UNet2DCondition(config, rngs=nnx.Rngs(0)))
+def abstract_unet(config: Config, precision: Precision = FLOAT32) -> UNet2DCondition | DiT:
+    """The UNet or transformer of a configuration with shapes in place of weights."""
+    part = DIT if isinstance(config, DiTConfig) else UNET
+    model: UNet2DCondition | DiT = part.abstract(config, dtype=precision)
+    return model
 
 
 def _count(
@@ -94,8 +102,7 @@ def full_cost(shape: UNetShape) -> PartCost:
 @cache
 def decode_cost(shape: UNetShape) -> PartCost:
     """Up blocks and output only: a step between key steps."""
-    names = abstract_unet(shape.config).program.skips
-    return _count(shape, (OUTPUT,), (*names, "mid"), reads_x=False)
+    return _count(shape, (OUTPUT,), abstract_unet(shape.config).encoder_outputs, reads_x=False)
 
 
 @cache
@@ -172,7 +179,7 @@ def text_projections(shape: UNetShape) -> PartCost:
 @cache
 def feature_bytes(shape: UNetShape) -> int:
     """Bytes of all encoder features and the middle block's output, for one sample."""
-    names = (*abstract_unet(shape.config).program.skips, "mid")
+    names = abstract_unet(shape.config).encoder_outputs
     return sum(_bytes(value) for value in _node_shapes(shape, names).values())
 
 

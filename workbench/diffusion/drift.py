@@ -16,8 +16,9 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
-from workbench.diffusion.costs import abstract_unet
+from workbench.diffusion.costs import Config, abstract_unet
 from workbench.diffusion.pipeline import Inputs, Pipeline
+from workbench.diffusion.precision import Precision
 from workbench.diffusion.steps import (
     Carry,
     Conditions,
@@ -30,7 +31,6 @@ from workbench.diffusion.steps import (
     run_rows,
     updates,
 )
-from workbench.diffusion.unet.config import UNetConfig
 from workbench.diffusion.unet.program import OUTPUT
 from workbench.progress import Report, silent
 
@@ -60,7 +60,7 @@ def drift(pipeline: Pipeline, inputs: Inputs, report: Report = silent) -> Drift:
     rows = run_rows(pipeline, schedule)
     fixed = run_conditions(pipeline, inputs)
     blocks = abstract_unet(pipeline.config).block_names()
-    step = _observed(pipeline.config)
+    step = _observed(pipeline.config, pipeline.precision)
     carry, before = first_carry(inputs, schedule), None
     moved: list[Array] = []
     for i in range(pipeline.steps):
@@ -78,9 +78,9 @@ def drift(pipeline: Pipeline, inputs: Inputs, report: Report = silent) -> Drift:
 
 
 @cache
-def _observed(config: UNetConfig) -> Any:
+def _observed(config: Config, precision: Precision) -> Any:
     """A full step that also returns every block's last value."""
-    graph, state = nnx.split(abstract_unet(config))
+    graph, state = nnx.split(abstract_unet(config, precision))
     treedef = jax.tree.structure(state)
     names = abstract_unet(config).block_names()
 
@@ -89,9 +89,8 @@ def _observed(config: UNetConfig) -> Any:
         weights: tuple[Array, ...], carry: Carry, row: Rows, fixed: Conditions
     ) -> tuple[Carry, list[Array]]:
         unet = nnx.merge(graph, jax.tree.unflatten(treedef, weights))
-        found = unet.run(
-            passes(carry.x, row, fixed), row.timestep[0], fixed.context, wanted=(OUTPUT, *names)
-        )
+        given = (passes(carry.x, row, fixed), row.timestep[0], fixed.context)
+        found = unet.run(*given, wanted=(OUTPUT, *names), added=fixed.added)
         carry, _ = updates(carry, guided(found[OUTPUT], fixed)[None], row, fixed)
         last = [found[name] for name in names]
         return carry, [value[-1] if isinstance(value, tuple) else value for value in last]
@@ -104,8 +103,9 @@ def _moves(features: list[Array], before: list[Array]) -> Float[Array, "2 N"]:
     """Relative and normalised change of each block, means over pictures."""
 
     def move(now: Array, then: Array) -> Float[Array, 2]:
-        squares = jnp.sum((now - then) ** 2, axis=(1, 2, 3))
-        size = jnp.sqrt(jnp.sum(then**2, axis=(1, 2, 3)))
+        axes = tuple(range(1, now.ndim))
+        squares = jnp.sum((now - then) ** 2, axis=axes)
+        size = jnp.sqrt(jnp.sum(then**2, axis=axes))
         relative = jnp.mean(jnp.sqrt(squares) / jnp.maximum(size, 1e-12))
         return jnp.stack([relative, jnp.mean(squares) / np.prod(now.shape[1:]).item()])
 

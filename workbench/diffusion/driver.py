@@ -7,7 +7,7 @@ steps stays in Python, where it can be watched and stopped.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from typing import Any
 
@@ -18,9 +18,11 @@ from flax import nnx
 from jaxtyping import Array
 
 from workbench import home
-from workbench.diffusion.costs import abstract_unet
+from workbench.diffusion.costs import Config, abstract_unet
+from workbench.diffusion.images import decode_images
 from workbench.diffusion.pipeline import Inputs, Pipeline
-from workbench.diffusion.plan import Action, Plan
+from workbench.diffusion.plan import Action, Plan, matching
+from workbench.diffusion.precision import FLOAT32, Precision
 from workbench.diffusion.steps import (
     Carry,
     Conditions,
@@ -33,7 +35,6 @@ from workbench.diffusion.steps import (
     run_rows,
     updates,
 )
-from workbench.diffusion.unet.config import UNetConfig
 from workbench.diffusion.unet.program import OUTPUT
 from workbench.progress import Report, silent
 
@@ -42,11 +43,24 @@ Kept = dict[str, Any]
 """Values of a full step by name, as `UNet2DCondition.run` takes them."""
 
 
-def sample(pipeline: Pipeline, inputs: Inputs, report: Report = silent) -> dict[str, np.ndarray]:
+def sample(
+    pipeline: Pipeline,
+    inputs: Inputs,
+    report: Report = silent,
+    preview: Callable[[np.ndarray], Any] | None = None,
+) -> dict[str, np.ndarray]:
     """Pictures and the samples after every step, on the host.
 
+    Args:
+        pipeline: what runs.
+        inputs: what it starts from.
+        report: progress of the steps, then of decoding.
+        preview: makes of the sample [B, H, W, C] so far what `report` shows with it, such as
+            `images.LatentColours`; waits for the step it shows.
+
     Returns:
-        ``image`` [B, H, W, C] in [0, 1] and ``latents`` [B, S, H, W, C].
+        ``image`` [B, H, W, C] in [0, 1], decoded where the pipeline has a VAE, and ``latents``
+        [B, S, H, W, C], the samples.
 
     Raises:
         Cancelled: from `report`, between two pieces of work.
@@ -54,14 +68,20 @@ def sample(pipeline: Pipeline, inputs: Inputs, report: Report = silent) -> dict[
     schedule = pipeline.scheduler.plan(pipeline.steps)
     rows = run_rows(pipeline, schedule)
     fixed = run_conditions(pipeline, inputs)
-    work, weights, plan = programs(pipeline.config), pipeline.weights, pipeline.plan
+    work = programs(pipeline.config, pipeline.precision)
+    weights, plan = pipeline.weights, pipeline.plan
+    if pipeline.reuse_text and plan.steps > 1:
+        fixed = fixed._replace(context=work.text(weights, fixed.context))
     carry = first_carry(inputs, schedule)
     reused = reused_names(pipeline.config, plan)
     kept: Kept = {}
     trail: list[Array] = []
     for run in plan.batches:
         keep_pace(trail)
-        report(run[0], plan.steps, "sampling")
+        if preview is None or not trail:
+            report(run[0], plan.steps, "sampling")
+        else:
+            report(run[0], plan.steps, "sampling", preview(np.asarray(trail[-1][-1])))
         part, action = rows.take(run), plan.actions[run[0]]
         if action in ("shallow", "inherit"):
             given = {name: kept[name] for name in reused[action]}
@@ -77,7 +97,7 @@ def sample(pipeline: Pipeline, inputs: Inputs, report: Report = silent) -> dict[
             carry, made = work.decode(weights, carry, part, fixed, features)
         trail.append(made)
     report(plan.steps, plan.steps, "sampling")
-    return _finish(trail)
+    return finished(pipeline, trail, report)
 
 
 class Programs:
@@ -86,11 +106,12 @@ class Programs:
     Weights come as a flat tuple: flattening a module on every call would cost a millisecond.
     """
 
-    def __init__(self, config: UNetConfig):
+    def __init__(self, config: Config, precision: Precision):
         home.keep_compiled()
-        graph, state = nnx.split(abstract_unet(config))
+        graph, state = nnx.split(abstract_unet(config, precision))
         treedef = jax.tree.structure(state)
         self.unet = lambda weights: nnx.merge(graph, jax.tree.unflatten(treedef, weights))
+        self.text = jax.jit(lambda weights, text: self.unet(weights).text_keys_values(text))
         self.encode = jax.jit(self._encode)
         self.decode = jax.jit(self._decode)
         self.full = jax.jit(self._full, static_argnums=0)
@@ -124,13 +145,13 @@ class Programs:
         """Encoder and middle block at a key step."""
         unet = self.unet(weights)
         given = (passes(x, rows, fixed), rows.timestep[0], fixed.context)
-        return unet.given(unet.encode(*given, added=fixed.added))
+        return unet.run(*given, wanted=unet.encoder_outputs, added=fixed.added)
 
     def _decode(
         self, weights: Weights, carry: Carry, rows: Rows, fixed: Conditions, kept: Kept
     ) -> tuple[Carry, Array]:
         """Decoder passes of K steps as one batch, then their K sampler updates."""
-        steps, passes = rows.timestep.shape[0], kept["mid"].shape[0]
+        steps, passes = rows.timestep.shape[0], jax.tree.leaves(kept)[0].shape[0]
         tile = partial(jax.tree.map, partial(_tiled, times=steps))
         timesteps = jnp.repeat(rows.timestep, passes)
         given, context, added = tile(kept), tile(fixed.context), tile(fixed.added)
@@ -141,7 +162,7 @@ class Programs:
         return updates(carry, outputs, rows, fixed)
 
 
-def reused_names(config: UNetConfig, plan: Plan) -> dict[Action, tuple[str, ...]]:
+def reused_names(config: Config, plan: Plan) -> dict[Action, tuple[str, ...]]:
     """The values each kind of reusing step takes from the last full one.
 
     Raises:
@@ -150,11 +171,12 @@ def reused_names(config: UNetConfig, plan: Plan) -> dict[Action, tuple[str, ...]
     unet = abstract_unet(config)
     found: dict[Action, tuple[str, ...]] = {}
     if "decode" in plan.actions:
-        found["decode"] = (*unet.program.skips, "mid")
+        found["decode"] = unet.encoder_outputs
     if "shallow" in plan.actions:
         found["shallow"] = (unet.branch_name(plan.branch),)
     if "inherit" in plan.actions:
-        found["inherit"] = plan.inherited
+        known = (*unet.program.blocks, *unet.layer_names(), *unet.unit_names())
+        found["inherit"] = matching(plan.inherited, known)
     return found
 
 
@@ -164,10 +186,12 @@ def kept_names(plan: Plan, step: int, reused: Mapping[Action, Sequence[str]]) ->
     return tuple(dict.fromkeys(name for action in kinds for name in reused[action]))
 
 
-@cache
-def programs(config: UNetConfig) -> Programs:
+def programs(config: Config, precision: Precision = FLOAT32) -> Programs:
     """The programs of a UNet form; pipelines of one form share them."""
-    return Programs(config)
+    return _programs(config, precision)
+
+
+_programs = cache(Programs)
 
 
 def _tiled(value: Array, times: int) -> Array:
@@ -175,7 +199,10 @@ def _tiled(value: Array, times: int) -> Array:
     return jnp.tile(value, (times, *(1 for _ in value.shape[1:])))
 
 
-def _finish(trail: list[Array]) -> dict[str, np.ndarray]:
+def finished(pipeline: Pipeline, trail: list[Array], report: Report) -> dict[str, np.ndarray]:
+    """Pictures and samples of a run, from the samples after each piece of its work."""
     # On the host: as a program it would compile anew for every way a plan groups its steps.
     latents = np.moveaxis(np.concatenate([np.asarray(made) for made in trail]), 0, 1)
-    return {"image": np.clip((latents[:, -1] + 1) / 2, 0, 1), "latents": latents}
+    if pipeline.vae is None:
+        return {"image": np.clip((latents[:, -1] + 1) / 2, 0, 1), "latents": latents}
+    return {"image": decode_images(pipeline.vae, latents[:, -1], report), "latents": latents}

@@ -19,9 +19,11 @@ from workbench import home
 from workbench.checkpoints import CheckpointError
 from workbench.diffusion.checkpoint import load_unet
 from workbench.diffusion.conditioning import ClassTokens, Conditioned, Conditioning
-from workbench.diffusion.costs import UNetShape
+from workbench.diffusion.costs import Config, UNetShape
+from workbench.diffusion.dit import DiT
 from workbench.diffusion.folder_hash import hash_of_weights
 from workbench.diffusion.plan import Plan
+from workbench.diffusion.precision import FLOAT32, Precision
 from workbench.diffusion.prompts import TextConditioning
 from workbench.diffusion.schedulers import (
     DDIM,
@@ -35,7 +37,6 @@ from workbench.diffusion.schedulers import (
     load_scheduler,
 )
 from workbench.diffusion.unet import UNet2DCondition
-from workbench.diffusion.unet.config import UNetConfig
 from workbench.progress import Report, silent
 
 SAMPLERS: dict[str, type[Scheduler]] = {
@@ -90,10 +91,11 @@ class Pipeline:
         size: height and width of what is sampled, where they are not the config's `sample_size`.
         prompts: what `inputs` reads where it is given none; they take turns by seed.
         negative: the prompt guidance moves away from, where `inputs` is given none.
+        precision: what the weights are stored in and computed in.
     """
 
     name: str
-    config: UNetConfig
+    config: Config
     weights: tuple[Array, ...]
     conditioning: Conditioning
     scheduler: Scheduler
@@ -108,6 +110,7 @@ class Pipeline:
     size: tuple[int, int] | None = None
     prompts: tuple[str, ...] = ()
     negative: str = ""
+    precision: Precision = FLOAT32
 
     @classmethod
     def load(cls, folder: str | Path, *, steps: int = 50, guidance: float = 1.5) -> Pipeline:
@@ -196,6 +199,8 @@ class Pipeline:
             "plan": repr(self.plan),
         }
         # Each only where it is used: a model without keeps the name it had before.
+        if self.precision != FLOAT32:
+            settings["precision"] = [self.precision.name, str(self.precision.compute)]
         if self.size is not None:
             settings["size"] = self.size
         if self.reads_text:
@@ -329,8 +334,8 @@ class Pipeline:
         return self.conditioning.for_texts(len(seeds), texts, away, self.picture_size, report)
 
 
-def flat_weights(unet: UNet2DCondition) -> tuple[Array, ...]:
-    """A UNet's arrays in the order of its module tree."""
+def flat_weights(unet: UNet2DCondition | DiT) -> tuple[Array, ...]:
+    """A model's arrays in the order of its module tree."""
     return tuple(jax.tree.leaves(nnx.split(unet)[1]))
 
 

@@ -44,6 +44,9 @@ class Precision:
         return f"weights in {self.name}, computed in float32: this CPU has no bfloat16 arithmetic"
 
 
+FLOAT32 = Precision("float32", np.dtype(np.float32))
+
+
 def precision(dtype: Any) -> Precision:
     """The precision of a name or a dtype.
 

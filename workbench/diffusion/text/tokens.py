@@ -74,8 +74,12 @@ class Tokenizer:
         return list(self.encoder.encode(text, add_special_tokens=False).ids)
 
     @classmethod
-    def load(cls, folder: str | Path) -> Tokenizer:
+    def load(cls, folder: str | Path, pad: str | None = None) -> Tokenizer:
         """Read `vocab.json` with `merges.txt`, or `tokenizer.json`, and the special tokens.
+
+        Args:
+            folder: holds them.
+            pad: token that fills rows, instead of the one the files name.
 
         Raises:
             CheckpointError: a missing or broken file, or a special token the vocabulary lacks.
@@ -88,7 +92,7 @@ class Tokenizer:
         special = {
             "bos_token": _text(settings.get("bos_token"), FIRST),
             "eos_token": last,
-            "pad_token": _text(settings.get("pad_token"), last),
+            "pad_token": pad or _text(settings.get("pad_token"), last),
         }
         unknown = _text(settings.get("unk_token"), last)
         encoder = _encoder(folder, unknown)
@@ -102,7 +106,8 @@ class Tokenizer:
         # Some files give 10^30 for "no limit".
         length = settings.get("model_max_length", LENGTH)
         length = int(length) if isinstance(length, int | float) and 3 <= length <= 4096 else LENGTH
-        return cls(encoder, *(known[token] for token in special.values()), length)
+        first, end, pad_id = (known[token] for token in special.values())
+        return cls(encoder, first, end, pad_id, length)
 
     def save(self, folder: str | Path) -> Path:
         """Write `tokenizer.json`, `vocab.json`, `merges.txt` and the settings beside them."""

@@ -1,0 +1,1 @@
+"""Whole checkpoints: folders of diffusers, hub names, single files and LoRA files, and back."""

@@ -1,0 +1,73 @@
+"""`load_pipeline`: one call for every form a checkpoint comes in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from workbench import home
+from workbench.checkpoints import CheckpointError
+from workbench.checkpoints.header import refuse_pickle
+from workbench.diffusion.loading.assembly import Settings
+from workbench.diffusion.loading.folders import load_folder
+from workbench.diffusion.loading.single_files import load_file
+from workbench.diffusion.loading.source import INDEX, find
+from workbench.diffusion.pipeline import Pipeline
+from workbench.diffusion.schedulers import Scheduler
+
+
+def load_pipeline(
+    source: str | Path,
+    *,
+    dtype: Any = "float32",
+    variant: str | None = None,
+    kind: str | None = None,
+    scheduler: str | Scheduler | None = None,
+    tokenizer: str | Path | None = None,
+    steps: int | None = None,
+    guidance: float | None = None,
+) -> Pipeline:
+    """Read a pipeline: a folder of diffusers, a hub name, or one file of the original layout.
+
+    Stable Diffusion 1, 2, Turbo, XL and XL Turbo; nothing is converted on disk. A hub name is
+    looked up in the local cache first, and fetched where it is not there.
+
+    Args:
+        source: folder, `.safetensors` file, or hub name such as "owner/model".
+        dtype: "float32", "bfloat16" or "int8", of the UNet and the text encoders; the VAE is
+            float32 always.
+        variant: precision of the files to read, such as "fp16", where a part has several.
+        kind: pipeline class to read the index as, instead of the one it names.
+        scheduler: scheduler class to read the sampler's file as; for a single file, which holds
+            none, the scheduler itself.
+        tokenizer: folder or hub name of the vocabulary, for a single file, which holds none.
+        steps: of the sampler; without, 50, or 4 for distilled models.
+        guidance: scale of classifier-free guidance; without, 7.5, 5 for XL, 1 (none) for distilled
+            models.
+
+    Raises:
+        CheckpointError: what is missing, broken, of another class, or does not fit; one line that
+            names the file.
+
+    Cost: memory of the weights and one tensor.
+    """
+    home.keep_compiled()
+    place = find(source, variant)
+    settings = Settings(dtype, steps, guidance)
+    if place.is_file():
+        refuse_pickle(place)
+        if isinstance(scheduler, str):
+            raise CheckpointError(
+                f"{place}: a single file holds no sampler to read as {scheduler}; pass a scheduler"
+            )
+        return load_file(place, settings, dtype=dtype, tokenizer=tokenizer, scheduler=scheduler)
+    if isinstance(scheduler, Scheduler):
+        raise CheckpointError(
+            f"{place}: holds its own sampler; pass scheduler= the name of a class to read it as"
+        )
+    if not (place / INDEX).exists() and (place / "class_tokens").is_dir():
+        more = {"steps": steps, "guidance": guidance}
+        return Pipeline.load(place, **{k: v for k, v in more.items() if v is not None})  # type: ignore[arg-type]
+    return load_folder(
+        place, settings, dtype=dtype, variant=variant, kind=kind, scheduler=scheduler
+    )
