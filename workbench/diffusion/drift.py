@@ -50,8 +50,19 @@ class Drift:
     normalised: Float[np.ndarray, "N S"]
 
 
-def drift(pipeline: Pipeline, inputs: Inputs, report: Report = silent) -> Drift:
+def drift(
+    pipeline: Pipeline,
+    inputs: Inputs,
+    report: Report = silent,
+    names: tuple[str, ...] | None = None,
+) -> Drift:
     """Measure drift over a full run of the pipeline's sampler.
+
+    Args:
+        pipeline: what runs.
+        inputs: what it starts from.
+        report: progress.
+        names: whose values are watched (`UNet2DCondition.run`); every block's when None.
 
     Raises:
         Cancelled: from `report`, between steps.
@@ -59,8 +70,8 @@ def drift(pipeline: Pipeline, inputs: Inputs, report: Report = silent) -> Drift:
     schedule = pipeline.scheduler.plan(pipeline.steps)
     rows = run_rows(pipeline, schedule)
     fixed = run_conditions(pipeline, inputs)
-    blocks = abstract_unet(pipeline.config).block_names()
-    step = _observed(pipeline.config, pipeline.precision)
+    blocks = abstract_unet(pipeline.config).block_names() if names is None else names
+    step = _observed(pipeline.config, pipeline.precision, blocks)
     carry, before = first_carry(inputs, schedule), None
     moved: list[Array] = []
     for i in range(pipeline.steps):
@@ -78,11 +89,10 @@ def drift(pipeline: Pipeline, inputs: Inputs, report: Report = silent) -> Drift:
 
 
 @cache
-def _observed(config: Config, precision: Precision) -> Any:
-    """A full step that also returns every block's last value."""
+def _observed(config: Config, precision: Precision, names: tuple[str, ...]) -> Any:
+    """A full step that also returns the last value of every name."""
     graph, state = nnx.split(abstract_unet(config, precision))
     treedef = jax.tree.structure(state)
-    names = abstract_unet(config).block_names()
 
     @jax.jit
     def step(
