@@ -173,21 +173,20 @@ class CLIP:
         report(len(wide), len(wide), "CLIP features")
         return np.concatenate(found)
 
-    def score(
-        self, images: Float[Array | np.ndarray, "B H W C"], texts: Sequence[str]
-    ) -> Float[np.ndarray, " B"]:
-        """CLIPScore, 2.5 max(cos(image, text), 0) (Hessel et al. 2021, section 3), one a picture.
 
-        Papers on text-to-image give it so or as 100 cos; the prefix of the captioning paper,
-        "A photo depicts", is left to the caller.
+def clip_score(
+    images: Float[np.ndarray, "B P"], texts: Float[np.ndarray, "B P"]
+) -> Float[np.ndarray, " B"]:
+    """CLIPScore, 2.5 max(cos(image, text), 0) (Hessel et al. 2021, section 3), one a picture.
 
-        Raises:
-            ValueError: another number of texts than pictures.
-        """
-        if len(images) != len(texts):
-            raise ValueError(f"texts: {len(texts)} for {len(images)} images; needed one each")
-        cosines = np.sum(self.images(images) * self.texts(texts), axis=-1)
-        return WEIGHT * np.maximum(cosines, 0)
+    Papers on text-to-image give it so or as 100 cos; the prefix of the captioning paper, "A photo
+    depicts", is left to the caller.
+
+    Args:
+        images: unit vectors of pictures.
+        texts: the unit vector of each one's text.
+    """
+    return WEIGHT * np.maximum(np.sum(images * texts, axis=-1), 0)
 
 
 def _unit(rows: Float[Array, "B P"]) -> Float[Array, "B P"]:

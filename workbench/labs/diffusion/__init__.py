@@ -11,6 +11,7 @@ from typing import Any
 
 _HOMES = {
     "DEFAULT": "workbench.labs.diffusion.methods",
+    "OwnNetworks": "workbench.labs.diffusion.own_networks",
     "OwnPlan": "workbench.labs.diffusion.own_plan",
     "blind": "workbench.labs.diffusion.blind_pairs",
     "open": "workbench.labs.diffusion.view",
@@ -24,6 +25,7 @@ _HOMES = {
 
 __all__ = [
     "DEFAULT",
+    "OwnNetworks",
     "OwnPlan",
     "blind",
     "generate",

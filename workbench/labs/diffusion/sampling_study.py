@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ import numpy as np
 from workbench import shipped
 from workbench.labs.diffusion.judge import Judge, judge_of
 from workbench.labs.diffusion.memory import peak
+from workbench.labs.diffusion.own_networks import OwnNetworks
 from workbench.study.study import Outcome, Outputs, Probe, Study
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def study(
     guidance: float = 1.5,
     seeds: int | Iterable[int] = 32,
     memory: bool = False,
+    networks: OwnNetworks | None = None,
 ) -> Study:
     """Pictures for seeds 0, 1, …, classes in turn, held against full sampling of the same seeds.
 
@@ -53,11 +55,12 @@ def study(
         subject: a pipeline; the shipped one when None.
         seeds: how many, or which; toy-KID and diversity have an interval from three of a class.
         memory: whether peak memory is measured too, a fresh process for each method.
+        networks: networks of one's own, for FID and CLIPScore.
     """
     subject = subject or pipeline()
     subject = subject.with_sampling(sampler=sampler, steps=steps, guidance=guidance)
     chosen = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
-    judge = judge_of(subject.folder)
+    judges = [judge for judge in (judge_of(subject.folder), networks) if judge is not None]
     settings = {"sampler": sampler, "steps": steps, "guidance": guidance, "seeds": BATCH}
     weighed = partial(peak, settings={**settings, "folder": subject.home}) if memory else None
     return Study(
@@ -65,14 +68,16 @@ def study(
         subject=subject,
         inputs=subject.inputs,
         seeds=chosen,
-        probes=FIDELITY if judge is None else (*FIDELITY, *judge.probes),
+        probes=(*FIDELITY, *(probe for judge in judges for probe in judge.probes)),
         batch=min(BATCH, len(chosen)),
-        derive=partial(_derived, judge),
+        derive=partial(_derived, judges),
         peak=weighed,
     )
 
 
-def study_of(knobs: Sampling, subject: Pipeline | None = None) -> Study:
+def study_of(
+    knobs: Sampling, subject: Pipeline | None = None, networks: OwnNetworks | None = None
+) -> Study:
     """`study` with the settings of the panel's sampling form."""
     return study(
         subject,
@@ -81,11 +86,12 @@ def study_of(knobs: Sampling, subject: Pipeline | None = None) -> Study:
         guidance=knobs.guidance,
         seeds=knobs.seeds,
         memory=knobs.memory,
+        networks=networks,
     )
 
 
-def _derived(judge: Judge | None, outputs: Outputs) -> Outputs:
-    """What the judge sees in pictures that are numbers throughout.
+def _derived(judges: Sequence[Judge | OwnNetworks], outputs: Outputs) -> Outputs:
+    """What the judges see in pictures that are numbers throughout.
 
     Raises:
         ValueError: where they are not, for every quality would be made up.
@@ -94,7 +100,7 @@ def _derived(judge: Judge | None, outputs: Outputs) -> Outputs:
     if not sound.all():
         bad = f"{(~sound).sum()} of {len(sound)} pictures are not finite (NaN or infinite)"
         raise ValueError(f"{bad}: the model, or sampling with these settings, diverges")
-    return {} if judge is None else judge.derived(outputs)
+    return {name: array for judge in judges for name, array in judge.derived(outputs).items()}
 
 
 def _against_full(measure: str, outcome: Outcome, name: str = "image") -> np.ndarray:

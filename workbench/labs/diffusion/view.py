@@ -58,6 +58,7 @@ from workbench.study.study import Study
 
 if TYPE_CHECKING:
     from workbench.diffusion.pipeline import Pipeline
+    from workbench.labs.diffusion.own_networks import OwnNetworks
     from workbench.measure.roofline import Peaks
 
 ROUNDS = 5
@@ -69,6 +70,7 @@ def open(
     pipeline: Pipeline | None = None,
     settings: Mapping[str, Mapping[str, Any]] | str | None = None,
     peaks: Peaks | None = None,
+    networks: OwnNetworks | None = None,
 ) -> Panel:
     """The live panel of the lab.
 
@@ -77,8 +79,9 @@ def open(
         pipeline: another model than the shipped one.
         settings: what "Copy settings" gave.
         peaks: peak rates of the device, see `workbench.compare`.
+        networks: networks of one's own, for FID and CLIPScore.
     """
-    return Panel(DiffusionView(methods, pipeline, peaks), settings=settings)
+    return Panel(DiffusionView(methods, pipeline, peaks, networks), settings=settings)
 
 
 class DiffusionView(View):
@@ -91,11 +94,12 @@ class DiffusionView(View):
         methods: Sequence[MethodClass] = DEFAULT,
         pipeline: Pipeline | None = None,
         peaks: Peaks | None = None,
+        networks: OwnNetworks | None = None,
     ) -> None:
         if not methods:
             raise ValueError("methods is empty; give at least one method class, such as DEFAULT")
         self.methods = tuple(methods)
-        self.pipeline, self.peaks = pipeline, peaks
+        self.pipeline, self.peaks, self.networks = pipeline, peaks, networks
         self.recorded: Recorded | None = None
         if pipeline is None:
             self.recorded = recorded()
@@ -204,7 +208,7 @@ class DiffusionView(View):
     def _study(self, values: Values) -> Study:
         from workbench.labs.diffusion.sampling_study import study_of
 
-        return study_of(sampling(values), self.pipeline)
+        return study_of(sampling(values), self.pipeline, self.networks)
 
     def _remember(self, methods: Sequence[Method]) -> None:
         """What a click on a point measured here will load."""
