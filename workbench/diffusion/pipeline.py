@@ -236,6 +236,12 @@ class Pipeline:
             raise ValueError("Prompts must be at least one text. You gave none")
         return replace(self, prompts=texts, negative=negative)
 
+    def with_lora(self, file: str | Path, scale: float = 1.0) -> Pipeline:
+        """The same pipeline with a LoRA file merged; arguments and errors: `loading.merging`."""
+        from workbench.diffusion.loading.merging import merged
+
+        return merged(self, file, scale)
+
     def with_size(self, height: int, width: int) -> Pipeline:
         """The same pipeline drawing pictures of another size, in pixels.
 

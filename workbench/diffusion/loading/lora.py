@@ -8,6 +8,7 @@ other.
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ _ROLES = {
     ".lora_B.weight": "up",
     ".lora_A.default.weight": "down",
     ".lora_B.default.weight": "up",
+    ".lora_linear_layer.down.weight": "down",
+    ".lora_linear_layer.up.weight": "up",
     ".lora.down.weight": "down",
     ".lora.up.weight": "up",
     "_lora.down.weight": "down",
@@ -45,16 +48,23 @@ FLAT = {
     "lora_te1": "text_encoder",
     "lora_te2": "text_encoder_2",
 }
+NOTES = "lora_adapter_metadata"
 PARTS = ("unet", "text_encoder", "text_encoder_2")
 
 
 @dataclass(frozen=True)
 class Change:
-    """The low-rank change of one module, by the names of the file that holds it."""
+    """The low-rank change of one module.
+
+    Args:
+        down: name of A in the file.
+        up: name of B.
+        alpha: its value, the name of the tensor that holds it, or None for the rank.
+    """
 
     down: str
     up: str
-    alpha: str | None
+    alpha: str | float | None
 
 
 def read_lora(
@@ -95,7 +105,8 @@ def read_lora(
             if role not in roles:
                 some = next(iter(roles.values()))
                 raise CheckpointError(f"{file}: {some} has no {role} matrix beside it")
-        changes[place] = Change(roles["down"], roles["up"], roles.get("alpha"))
+        alpha = roles.get("alpha", _noted_alpha(file, tensors.metadata, *place))
+        changes[place] = Change(roles["down"], roles["up"], alpha)
     if not changes:
         raise CheckpointError(f"{file}: holds no LoRA tensors")
     return tensors, changes
@@ -109,7 +120,9 @@ def delta(tensors: Tensors, change: Change, shape: tuple[int, ...], scale: float
     """
     down, up = tensors[change.down], tensors[change.up]
     rank = down.shape[0]
-    alpha = rank if change.alpha is None else float(tensors[change.alpha].reshape(()))
+    alpha = rank if change.alpha is None else change.alpha
+    if isinstance(alpha, str):
+        alpha = float(tensors[alpha].reshape(()))
     fits = (
         up.shape[:2] == (shape[0], rank)
         and int(np.prod(up.shape[2:])) == 1
@@ -122,6 +135,23 @@ def delta(tensors: Tensors, change: Change, shape: tuple[int, ...], scale: float
         )
     product = up.reshape(shape[0], rank) @ down.reshape(rank, -1)
     return (scale * alpha / rank * product).reshape(shape)
+
+
+def _noted_alpha(file: Path, metadata: Mapping[str, str], part: str, module: str) -> float | None:
+    """Alpha of a module in the settings peft leaves in the file's header, or None."""
+    try:
+        notes = json.loads(metadata.get(NOTES, "{}"))
+        if notes.get(f"{part}.use_rslora") or notes.get(f"{part}.use_dora"):
+            raise CheckpointError(f"{file}: {part} is of rank-stabilised or DoRA kind; LoRA alone "
+                                  "can be merged")  # fmt: skip
+        own = notes.get(f"{part}.alpha_pattern") or {}
+        whole = notes.get(f"{part}.lora_alpha")
+        found = own.get(module, whole)
+        return None if found is None else float(found)
+    except (ValueError, TypeError, AttributeError) as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(f"{file}: its header's {NOTES} cannot be read ({error})") from error
 
 
 def _split(file: Path, key: str) -> tuple[str, str]:
@@ -157,16 +187,20 @@ def _place(
     for prefix, part in FLAT.items():
         if module.startswith(prefix + "_"):
             flat = module.removeprefix(prefix + "_")
-            found = names.get((part, flat)) or names.get((part, flat.removeprefix("text_model_")))
+            found = names.get((part, flat)) or names.get((part, f"text_model_{flat}"))
             if found is not None:
                 return part, found
     part, _, rest = module.partition(".")
     if part not in PARTS:
         part, rest = "unet", module
-    # Older files name the attention's processor between the attention and its product.
+    # Older files name the attention's processor between the attention and its product, and give
+    # a text encoder's products the UNet's names.
     rest = rest.replace(".processor.", ".")
-    rest = re.sub(r"\.to_out$", ".to_out.0", rest)
-    for name in (rest, rest.removeprefix("text_model."), aliases.get(rest, "")):
+    if part == "unet":
+        rest = re.sub(r"\.to_out$", ".to_out.0", rest)
+    else:
+        rest = re.sub(r"\.self_attn\.to_(q|k|v|out)$", r".self_attn.\1_proj", rest)
+    for name in (rest, f"text_model.{rest}", aliases.get(rest, "")):
         if name in modules.get(part, ()):
             return part, name
     return None
