@@ -192,6 +192,16 @@ def test_cost_follows_every_stroke_and_undo_takes_it_back(editor):
     assert operations() == before and editor.plan == EncoderPropagation().plan(50)
 
 
+def test_each_stroke_is_undone_alone(editor):
+    say(editor, "paint", brush="decode", cells=[[1, "mid"]], begins=True)
+    say(editor, "paint", brush="decode", cells=[[2, "mid"]], begins=False)
+    say(editor, "paint", brush="decode", cells=[[5, "mid"]], begins=True)
+    say(editor, "undo")
+    assert editor.plan.actions[1:6] == ("decode", "decode", "full", "decode", "full")
+    say(editor, "undo")
+    assert editor.plan == EncoderPropagation().plan(50)
+
+
 def test_a_plan_that_cannot_run_is_told_in_one_line_and_stays_on_the_grid(editor):
     say(editor, "paint", brush="decode", cells=[[0, "mid"]])
     assert editor.status["kind"] == "invalid"

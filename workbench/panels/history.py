@@ -50,6 +50,10 @@ class History:
             self._at = len(self._line) - 1
         self._last = (touched, now)
 
+    def pause(self, really: bool = True) -> None:
+        """What comes next is an entry of its own, however soon it comes."""
+        self._last = None if really else self._last
+
     def undo(self) -> State:
         """The state before; the present one when there is none."""
         self._at = max(0, self._at - 1)

@@ -392,6 +392,7 @@ class Panel(anywidget.AnyWidget):
         self._set("answers", answered)
 
     def _on_paint(self, message: dict[str, Any]) -> None:
+        self._history.pause(bool(message.get("begins", True)))
         self.load(self.view.paint(Stroke.of(message), self._values) or {})
 
     def _on_act(self, message: dict[str, Any]) -> None:

@@ -219,7 +219,7 @@ def _share(report: Report, index: int, count: int) -> Report:
     """Reports of one group among several, with what the group is said."""
 
     def inner(done: int, total: int, note: str = "", preview: Any = None) -> None:
-        where = f", pictures {index + 1} of {count} groups" if count > 1 else ""
+        where = f", group {index + 1} of {count}" if count > 1 else ""
         steps = f"{note[:1].upper()}{note[1:]} {done} of {total}{where}" if total > 1 else note
         if note == "sampling":  # the steps are the work; the rest counts as its ends
             report(index * total + done, count * total, steps, preview)

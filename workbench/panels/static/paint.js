@@ -103,10 +103,10 @@ function paintSlot(ctx, slot, host) {
   }
 
   // A stroke that begins on what the brush made takes it back.
-  const stroke = { on: false, erase: false, waiting: [], frame: 0 };
+  const stroke = { on: false, begins: false, erase: false, waiting: [], frame: 0 };
   function begin(column, row) {
     const one = brush();
-    stroke.on = true;
+    stroke.on = stroke.begins = true;
     stroke.erase = view.grid.columns[column] === one.id && (!one.rows || view.grid.rows[row].held);
     touch(column, row);
   }
@@ -117,8 +117,10 @@ function paintSlot(ctx, slot, host) {
   function flush() {
     window.cancelAnimationFrame(stroke.frame);
     stroke.frame = 0;
-    if (stroke.waiting.length) ctx.send("paint", { slot: slot.id, brush: brush().id, erase: stroke.erase, cells: stroke.waiting });
+    if (!stroke.waiting.length) return;
+    ctx.send("paint", { slot: slot.id, brush: brush().id, begins: stroke.begins, erase: stroke.erase, cells: stroke.waiting });
     stroke.waiting = [];
+    stroke.begins = false;
   }
   function end() {
     flush();
