@@ -122,7 +122,7 @@ def passes(x: Float[Array, "B H W C"], rows: Rows, fixed: Conditions) -> Float[A
     return x if fixed.guidance is None else jnp.concatenate([x, x])
 
 
-def guided(output: Float[Array, "P H W C"], fixed: Conditions) -> Float[Array, "B H W C"]:
+def guided(output: Float[Array, "P H W O"], fixed: Conditions) -> Float[Array, "B H W C"]:
     """e_u + g (e_c - e_u) (Ho and Salimans 2022), without the variance some models predict too."""
     output = output[..., : fixed.first_noise.shape[-1]]
     if fixed.guidance is None:
