@@ -18,6 +18,7 @@ from workbench.checkpoints import (
     require_finite,
     write_tensors,
 )
+from workbench.diffusion.abstract import abstract
 from workbench.diffusion.checkpoint import keys
 from workbench.diffusion.precision import (
     Int8Kernel,
@@ -77,7 +78,7 @@ class Part:
             CheckpointError: names the keys and shapes that are wrong, or a tensor with NaN in it.
         """
         how = precision(dtype)
-        model = nnx.eval_shape(lambda: self.model(config, dtype=how.compute, rngs=nnx.Rngs(0)))
+        model = abstract(self.model, config, dtype=how.compute)
         wanted = keys.file_shapes(model)
         found = keys.Renamed(tensors, self.rename, wanted)
         match(found.shapes, wanted)
@@ -98,7 +99,7 @@ class Part:
     def abstract(self, config: Any, *, dtype: Any = jnp.float32) -> Any:
         """The model as `load` gives it, with shapes in place of weights."""
         how = precision(dtype)
-        model = nnx.eval_shape(lambda: self.model(config, dtype=how.compute, rngs=nnx.Rngs(0)))
+        model = abstract(self.model, config, dtype=how.compute)
         if how.name == "float32":
             return model
         if how.name == "int8":

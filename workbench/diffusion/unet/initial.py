@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from workbench.diffusion.abstract import abstract
 from workbench.diffusion.unet.config import UNetConfig
 from workbench.diffusion.unet.model import UNet2DCondition
 
@@ -23,8 +24,7 @@ def new_unet(config: UNetConfig, *, seed: int = 0, dtype: Any = jnp.float32) -> 
         seed: same seed, same weights.
         dtype: what it computes in.
     """
-    shapes = nnx.eval_shape(lambda: UNet2DCondition(config, dtype=dtype, rngs=nnx.Rngs(0)))
-    graph, state = nnx.split(shapes)
+    graph, state = nnx.split(abstract(UNet2DCondition, config, dtype=dtype))
     paths, tree = jax.tree_util.tree_flatten_with_path(state)
     rng = np.random.default_rng(seed)
     leaves = []
