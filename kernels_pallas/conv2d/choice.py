@@ -23,6 +23,9 @@ LEAST_MACS = 8_000_000
 """Multiply-accumulates below which the plain form runs: there is less to win than the other forms
 take to compile."""
 
+TRANSFORMED_PAYS = 0.75
+"""Share of the fastest form's time, below which keeping transformed weights is worth its memory."""
+
 DEVICES = ("AVX-512", "AVX2")
 """Classes of processors that are told apart, by the widest vectors of each."""
 
@@ -43,23 +46,44 @@ def fastest(x_shape: Sequence[int], kernel_shape: Sequence[int], window: Window)
     square = height == width and window.strides[0] == window.strides[1]
     if not square or rows * height * width * inputs * outputs < LEAST_MACS:
         return "xla"
-    return _nearest(processor(), height, window.strides[0], rows, inputs, outputs)
+    near = _nearest(processor(), height, window.strides[0], rows, inputs, outputs)
+    if near is None:
+        return "xla"
+    seconds: dict[str, float] = near["seconds"]
+    return min(seconds, key=lambda form: seconds[form])
+
+
+def transformed_pays(x_shape: Sequence[int], kernel_shape: Sequence[int], window: Window) -> bool:
+    """Whether weights transformed before are much faster than any form that transforms none.
+
+    Args:
+        x_shape, kernel_shape, window: as in `fastest`.
+    """
+    if tuple(kernel_shape[:2]) != (3, 3) or window.strides != (1, 1):
+        return False
+    rows = x_shape[0] * math.prod(window.outputs(x_shape[1:3], kernel_shape[:2]))
+    if rows * math.prod(kernel_shape) < LEAST_MACS:
+        return False
+    near = _nearest(processor(), 3, 1, rows, *kernel_shape[2:])
+    return near is not None and near["transformed"] < TRANSFORMED_PAYS * min(
+        near["seconds"].values()
+    )
 
 
 @functools.cache
-def _nearest(device: str, taps: int, stride: int, rows: int, inputs: int, outputs: int) -> str:
+def _nearest(
+    device: str, taps: int, stride: int, rows: int, inputs: int, outputs: int
+) -> dict[str, Any] | None:
+    """The measurement at the shape most like this one; None where the kernel was not measured."""
     table = measured()
     points = table.get(device, table["AVX2"])["measured"]
     alike = [one for one in points if (one["taps"], one["stride"]) == (taps, stride)]
-    if not alike:
-        return "xla"
 
     def distance(one: dict[str, Any]) -> float:
         sizes = ((one["rows"], rows), (one["inputs"], inputs), (one["outputs"], outputs))
         return sum(math.log2(there / here) ** 2 for there, here in sizes)
 
-    seconds: dict[str, float] = min(alike, key=distance)["seconds"]
-    return min(seconds, key=lambda form: seconds[form])
+    return min(alike, key=distance, default=None)
 
 
 @functools.cache

@@ -8,6 +8,20 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
+from kernels_pallas.conv2d import WinogradWeights, conv2d, winograd_weights
+
+
+class WinogradKernel(nnx.Module):
+    """Transformed weights where a convolution's kernel would stand: faster, 16/9 of its memory."""
+
+    def __init__(self, kernel: Float[Array, "3 3 C D"]):
+        self.values = nnx.Param(winograd_weights(kernel).values)
+
+    @property
+    def weights(self) -> WinogradWeights:
+        """What `conv2d` takes in place of a kernel."""
+        return WinogradWeights(self.values[...])
+
 
 class Conv(nnx.Module):
     """A square convolution with bias; padding keeps height and width at stride 1."""
@@ -16,31 +30,27 @@ class Conv(nnx.Module):
         self, inputs: int, outputs: int, size: int, *, stride: int = 1, dtype: Any, rngs: nnx.Rngs
     ):
         init = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
-        self.kernel = nnx.Param(init(rngs.params(), (size, size, inputs, outputs), jnp.float32))
+        self.kernel: nnx.Param | WinogradKernel = nnx.Param(
+            init(rngs.params(), (size, size, inputs, outputs), jnp.float32)
+        )
         self.bias = nnx.Param(jnp.zeros((outputs,), jnp.float32))
         self.size, self.stride, self.dtype = size, stride, dtype
 
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B h w D"]:
         """x * kernel + bias."""
-        kernel, bias = self.kernel[...].astype(self.dtype), self.bias[...].astype(self.dtype)
-        return convolve(x, kernel, self.stride) + bias[None, None, None, :]
+        bias = self.bias[...].astype(self.dtype)[None, None, None, :]
+        if isinstance(self.kernel, WinogradKernel):
+            return conv2d(x, self.kernel.weights, padding=1) + bias
+        return convolve(x, self.kernel[...].astype(self.dtype), self.stride) + bias
 
 
 def convolve(
     x: Float[Array, "B H W C"], kernel: Float[Array, "k k C D"], stride: int = 1
 ) -> Float[Array, "B h w D"]:
     """Cross-correlation with padding k // 2; a 1x1 kernel is a plain product."""
-    size = kernel.shape[0]
-    if size == 1:
+    if kernel.shape[0] == 1:
         return jnp.einsum("bhwc,cd->bhwd", x, kernel[0, 0])
-    pad = size // 2
-    return jax.lax.conv_general_dilated(
-        x,
-        kernel,
-        (stride, stride),
-        [(pad, pad), (pad, pad)],
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )
+    return conv2d(x, kernel, strides=stride, padding=kernel.shape[0] // 2)
 
 
 class GroupNorm(nnx.Module):

@@ -1,0 +1,60 @@
+"""Memory against speed on a CPU: kernels of a UNet kept transformed for minimal filtering."""
+
+from collections.abc import Iterator
+
+from flax import nnx
+
+from kernels_pallas.conv2d import choice
+from kernels_pallas.conv2d.window import Window
+from workbench.diffusion.unet.layers import Conv, WinogradKernel
+from workbench.diffusion.unet.model import UNet2DCondition
+
+AROUND = Window((1, 1), ((1, 1), (1, 1)))
+
+
+def transform_kernels(unet: UNet2DCondition, height: int, width: int, batch: int = 2) -> int:
+    """Puts transformed weights where they were measured to pay, in place of the kernels.
+
+    The predictions stay the same up to rounding. A UNet so prepared takes pictures of any size,
+    and is fastest at this one; it can be neither saved nor trained.
+
+    Args:
+        unet: changed in place.
+        height, width: of the input, in pixels of the latent.
+        batch: samples at once, guidance's second half included.
+
+    Returns:
+        How many kernels were transformed: on few pixels with many channels, a third of the
+        convolutions of Stable Diffusion 1.5 at 64 x 64, for a sixth more memory.
+
+    Raises:
+        TypeError: int8 kernels, which are turned into floats at every call.
+    """
+    changed = 0
+    for conv, level in _convolutions(unet):
+        kernel = conv.kernel
+        if isinstance(kernel, WinogradKernel):
+            continue
+        if not isinstance(kernel, nnx.Param):
+            raise TypeError("kernels of a UNet in int8 cannot be kept transformed; load float32")
+        inputs, outputs = kernel.shape[2:]
+        shape = (batch, height >> level, width >> level, inputs)
+        if min(shape) > 0 and choice.transformed_pays(shape, (3, 3, inputs, outputs), AROUND):
+            conv.kernel = WinogradKernel(kernel[...])
+            changed += 1
+    return changed
+
+
+def _convolutions(unet: UNet2DCondition) -> Iterator[tuple[Conv, int]]:
+    """Every 3x3 convolution at stride 1, and how often its pictures were halved."""
+    last = len(unet.down_blocks) - 1
+    blocks = [*enumerate(unet.down_blocks)]
+    if unet.config.mid_block_type is not None:
+        blocks.append((last, unet.mid_block))
+    blocks += [(last - index, block) for index, block in enumerate(unet.up_blocks)]
+    for level, block in blocks:
+        for resnet in block.resnets:
+            yield resnet.conv1, level
+            yield resnet.conv2, level
+        for upsampler in getattr(block, "upsamplers", ()):
+            yield upsampler.conv, level - 1
