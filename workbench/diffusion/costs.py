@@ -16,7 +16,8 @@ from workbench.diffusion.arithmetic import NodeCost, PartCost, UnitCosts
 from workbench.diffusion.checkpoint import DIT, UNET
 from workbench.diffusion.dit import DiT, DiTConfig
 from workbench.diffusion.precision import FLOAT32, Precision
-from workbench.diffusion.unet.config import UNetConfig
+from workbench.diffusion.unet.added import AddedConditions
+from workbench.diffusion.unet.config import SIZES, UNetConfig
 from workbench.diffusion.unet.model import UNet2DCondition
 from workbench.diffusion.unet.program import OUTPUT
 from workbench.measure.cost import Cost
@@ -40,15 +41,25 @@ class UNetShape:
     tokens: int
 
 
-def _abstract(
+def abstract_pass(
     shape: UNetShape,
 ) -> tuple[UNet2DCondition | DiT, Abstract, Abstract]:
+    """A model, a sample and a context of one picture, as shapes."""
     unet = abstract_unet(shape.config)
     x = Abstract((1, shape.height, shape.width, shape.config.in_channels), jnp.float32)
     if isinstance(shape.config, DiTConfig):
         return unet, x, Abstract((1,), jnp.int32)
     context = Abstract((1, shape.tokens, shape.config.cross_attention_dim), jnp.float32)
     return unet, x, context
+
+
+def abstract_added(shape: UNetShape) -> AddedConditions | None:
+    """Pooled text and sizes, where the UNet takes them."""
+    if not isinstance(shape.config, UNetConfig) or not shape.config.pooled_width:
+        return None
+    pooled: Any = Abstract((1, shape.config.pooled_width), jnp.float32)
+    sizes: Any = Abstract((1, SIZES), jnp.float32)
+    return AddedConditions(pooled, sizes)
 
 
 @cache
@@ -63,16 +74,16 @@ def _count(
     shape: UNetShape, wanted: Sequence[str], given: Sequence[str], *, reads_x: bool
 ) -> PartCost:
     """Cost of computing `wanted` when the values of `given` are at hand."""
-    unet, x, context = _abstract(shape)
+    unet, x, context = abstract_pass(shape)
     graph, weights = nnx.split(unet)
     t = Abstract((), jnp.float32)
     values = _node_shapes(shape, tuple(given))
 
-    def run(weights: Any, x: Any, t: Any, context: Any, values: Any) -> Any:
-        model = nnx.merge(graph, weights)
-        return model.run(x if reads_x else None, t, context, wanted=tuple(wanted), given=values)
+    def run(weights: Any, x: Any, t: Any, context: Any, values: Any, added: Any) -> Any:
+        model, given = nnx.merge(graph, weights), x if reads_x else None
+        return model.run(given, t, context, wanted=tuple(wanted), given=values, added=added)
 
-    found: MacCount = count(run, weights, x, t, context, values, weights=0)
+    found: MacCount = count(run, weights, x, t, context, values, abstract_added(shape), weights=0)
     return PartCost(float(found.total), float(found.no_bmm))
 
 
@@ -81,16 +92,14 @@ def _node_shapes(shape: UNetShape, names: tuple[str, ...]) -> dict[str, Abstract
     """Shapes of named intermediates for one sample."""
     if not names:
         return {}
-    unet, x, context = _abstract(shape)
+    unet, x, context = abstract_pass(shape)
     graph, weights = nnx.split(unet)
     t = Abstract((), jnp.float32)
-    return jax.eval_shape(
-        lambda weights, x, t, context: nnx.merge(graph, weights).run(x, t, context, wanted=names),
-        weights,
-        x,
-        t,
-        context,
-    )
+
+    def run(weights: Any, x: Any, t: Any, context: Any, added: Any) -> Any:
+        return nnx.merge(graph, weights).run(x, t, context, wanted=names, added=added)
+
+    return jax.eval_shape(run, weights, x, t, context, abstract_added(shape))
 
 
 @cache
@@ -128,13 +137,15 @@ def block_costs(shape: UNetShape) -> dict[str, float]:
 @cache
 def node_costs(shape: UNetShape) -> tuple[NodeCost, ...]:
     """Every layer and every residual branch in it, counted in one trace by their scopes."""
-    unet, x, context = _abstract(shape)
+    unet, x, context = abstract_pass(shape)
     graph, weights = nnx.split(unet)
 
-    def run(weights: Any, x: Any, t: Any, context: Any) -> Any:
-        return nnx.merge(graph, weights).run(x, t, context)
+    def run(weights: Any, x: Any, t: Any, context: Any, added: Any) -> Any:
+        return nnx.merge(graph, weights).run(x, t, context, added=added)
 
-    found = count(run, weights, x, Abstract((), jnp.float32), context, weights=0)
+    found = count(
+        run, weights, x, Abstract((), jnp.float32), context, abstract_added(shape), weights=0
+    )
 
     def inside(name: str) -> PartCost:
         sides = (found.by_scope, found.no_bmm_by_scope)
@@ -166,7 +177,7 @@ def text_projections(shape: UNetShape) -> PartCost:
     Published counts, and those of this module, hold them in every pass. A run that computes them
     once (`Pipeline.reuse_text`) saves this much at each pass but the first.
     """
-    unet, _, context = _abstract(shape)
+    unet, _, context = abstract_pass(shape)
     graph, weights = nnx.split(unet)
 
     def run(weights: Any, context: Any) -> Any:

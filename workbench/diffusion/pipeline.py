@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import numpy as np
@@ -38,6 +38,9 @@ from workbench.diffusion.schedulers import (
 )
 from workbench.diffusion.unet import UNet2DCondition
 from workbench.progress import Report, silent
+
+if TYPE_CHECKING:
+    from workbench.diffusion.part_costs import PartUse
 
 SAMPLERS: dict[str, type[Scheduler]] = {
     "ddim": DDIM,
@@ -187,6 +190,12 @@ class Pipeline:
     def shape(self) -> UNetShape:
         height, width, _ = self.sample_shape
         return UNetShape(self.config, height, width, self.conditioning.length)
+
+    def costs(self, pictures: int = 1) -> dict[str, PartUse]:
+        """Arithmetic of one picture and memory of `pictures` at once, by part."""
+        from workbench.diffusion.part_costs import part_costs
+
+        return part_costs(self, pictures)
 
     @cached_property
     def fingerprint(self) -> str:
