@@ -6,6 +6,7 @@ from flax import nnx
 
 from kernels_pallas.conv2d import choice
 from kernels_pallas.conv2d.window import Window
+from workbench.diffusion.unet.blocks import Block
 from workbench.diffusion.unet.layers import Conv, WinogradKernel
 from workbench.diffusion.unet.model import UNet2DCondition
 
@@ -48,7 +49,7 @@ def transform_kernels(unet: UNet2DCondition, height: int, width: int, batch: int
 def _convolutions(unet: UNet2DCondition) -> Iterator[tuple[Conv, int]]:
     """Every 3x3 convolution at stride 1, and how often its pictures were halved."""
     last = len(unet.down_blocks) - 1
-    blocks = [*enumerate(unet.down_blocks)]
+    blocks: list[tuple[int, Block]] = [*enumerate(unet.down_blocks)]
     if unet.config.mid_block_type is not None:
         blocks.append((last, unet.mid_block))
     blocks += [(last - index, block) for index, block in enumerate(unet.up_blocks)]
