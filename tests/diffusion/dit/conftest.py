@@ -16,7 +16,7 @@ from workbench.diffusion.schedulers import DDIM
 SMALL = DiTConfig(
     num_attention_heads=2,
     attention_head_dim=8,
-    num_layers=3,
+    num_layers=2,
     in_channels=2,
     out_channels=4,
     sample_size=8,

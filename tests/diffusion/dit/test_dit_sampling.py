@@ -24,6 +24,8 @@ from workbench.diffusion.schedulers import start
 from workbench.study import Cancelled, MethodError, Probe, Study
 
 SEEDS = (0, 1, 7)
+ORDER = 2
+PROPAGATION = EncoderPropagation(key_steps="custom", custom_steps=(0, 1, 5), largest_group=4)
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +80,7 @@ def test_full_sampling_is_the_plain_loop(small, run, sampler) -> None:
 
 def test_encoder_propagation_keeps_the_first_blocks(small, run, small_dit) -> None:
     """Serial and grouped, against a loop that reuses the last encoder block's value."""
-    method = EncoderPropagation(key_steps="custom", custom_steps=(0, 1, 5), largest_group=4)
-    pipeline = method.prepare(small)
+    pipeline = PROPAGATION.prepare(small)
     inputs = pipeline.inputs(SEEDS)
     (name,), kept = small_dit.encoder_outputs, {}
 
@@ -88,7 +89,7 @@ def test_encoder_propagation_keeps_the_first_blocks(small, run, small_dit) -> No
             kept[name] = run(x, t, labels, {}, (name,))[name]
         return run(None, t, labels, kept, ("conv_out",))["conv_out"]
 
-    found = method.apply(pipeline, inputs)["latents"]
+    found = PROPAGATION.apply(pipeline, inputs)["latents"]
     agree(found, by_hand(small, inputs, predict))
     serial = replace(pipeline.plan, largest_group=1)
     agree(driver.sample(pipeline.with_plan(serial), inputs)["latents"], found, 1e-5)
@@ -97,18 +98,19 @@ def test_encoder_propagation_keeps_the_first_blocks(small, run, small_dit) -> No
 
 
 def test_cost_of_propagation_is_counted(small) -> None:
-    full, less = FullSampling().predict(small), EncoderPropagation(key_steps="uniform")
-    share = less.predict(small).macs / full.macs
-    # 3 of 10 steps run all 3 blocks, the others the last one.
-    assert 0.4 < share < 0.6
-    assert less.predict(small).cache_bytes == 2 * 16 * 16 * 4
+    full, less = FullSampling().predict(small), PROPAGATION.predict(small)
+    # 3 of 10 steps run both blocks, the others the last one.
+    assert 0.55 < less.macs / full.macs < 0.75
+    assert less.cache_bytes == 2 * 16 * 16 * 4
 
 
 def test_blocks_are_inherited_by_name(small, run) -> None:
-    plan = Plan.from_full_steps((0, 4), 10, "inherit", inherited=("block.0.attention", "block.1"))
+    plan = Plan.from_full_steps(
+        (0, 4), 10, "inherit", inherited=("block.0.attention", "block.1.feed_forward")
+    )
     pipeline = small.with_plan(plan)
     inputs, kept = pipeline.inputs(SEEDS), {}
-    names = ("block.0.attention", "block.1")
+    names = ("block.0.attention", "block.1.feed_forward")
 
     def predict(i, x, t, labels):
         if i not in (0, 4):
@@ -127,7 +129,7 @@ def test_without_skips_no_step_is_shallow(small) -> None:
 
 def test_drift_of_every_block(small) -> None:
     found = drift(small.with_sampling(steps=3), small.inputs((0, 1)))
-    assert found.blocks == ("block.0", "block.1", "block.2")
+    assert found.blocks == ("block.0", "block.1")
     assert (found.relative[:, 1:] > 0).all()
 
 
@@ -144,9 +146,9 @@ def test_first_block_cache_is_its_rule(small, run, threshold) -> None:
             change = np.abs(head - memory["head"]).mean() / np.abs(memory["head"]).mean()
         whole.append(not memory or change > threshold)
         if whole[-1]:
-            value = run(None, t, labels, {"block.0": first}, ("block.2",))["block.2"]
+            value = run(None, t, labels, {"block.0": first}, ("block.1",))["block.1"]
             memory.update(head=head, tail=value - first)
-        given = {"block.2": first + memory["tail"]}
+        given = {"block.1": first + memory["tail"]}
         return run(None, t, labels, given, ("conv_out",))["conv_out"]
 
     found = method.apply(artifact, inputs)
@@ -159,7 +161,7 @@ def test_first_block_cache_is_its_rule(small, run, threshold) -> None:
         agree(found["latents"], driver.sample(small, inputs)["latents"], 1e-5)
 
 
-@pytest.mark.parametrize("order", [0, 1, 3])
+@pytest.mark.parametrize("order", [ORDER, pytest.param(4, marks=pytest.mark.slow)])
 def test_taylorseer_is_its_series(small, run, small_dit, order) -> None:
     """Against differences of differences kept in lists, in float64."""
     method = TaylorSeer(interval=3, order=order, exact_first=2)
@@ -193,6 +195,7 @@ def test_taylorseer_is_its_series(small, run, small_dit, order) -> None:
     assert found["computed"][0].tolist() == [i in (0, 1, 4, 7) for i in range(10)]
 
 
+@pytest.mark.slow
 def test_series_of_order_zero_holds_values_still(small, small_dit) -> None:
     plan = Plan.from_full_steps((0, 1, 4, 7), 10, "inherit", inherited=small_dit.unit_names())
     inputs = small.inputs(SEEDS)
@@ -202,7 +205,7 @@ def test_series_of_order_zero_holds_values_still(small, small_dit) -> None:
 
 
 def test_series_of_every_step_is_full_sampling(small) -> None:
-    method = TaylorSeer(interval=1)
+    method = TaylorSeer(interval=1, order=ORDER)
     assert [p.level for p in method.check(small)] == ["warn"]
     inputs = small.inputs(SEEDS)
     found = method.apply(method.prepare(small), inputs)["latents"]
@@ -213,7 +216,7 @@ def test_forecast_steps_cost_next_to_nothing(small) -> None:
     full, method = FullSampling().predict(small), TaylorSeer(interval=3, order=1, exact_first=2)
     share = method.predict(small).macs / full.macs
     assert 0.4 < share < 0.6  # 4 of 10 steps, and the modulation of the others
-    assert method.predict(small).cache_bytes == 2 * 2 * 6 * 16 * 16 * 4
+    assert method.predict(small).cache_bytes == 2 * 2 * 4 * 16 * 16 * 4
     assert FirstBlockCache().predict(small).cache_bytes == 2 * 2 * 16 * 16 * 4
     assert FirstBlockCache().predict(small).macs is None
 
@@ -227,7 +230,10 @@ def test_moving_a_slider_compiles_nothing(small) -> None:
     steps += _taylor_steps(small.config, small.precision)
     sizes = []
     for threshold, interval in ((0.1, 3), (0.5, 5)):
-        for method in (FirstBlockCache(threshold=threshold), TaylorSeer(interval=interval)):
+        for method in (
+            FirstBlockCache(threshold=threshold),
+            TaylorSeer(interval=interval, order=ORDER),
+        ):
             method.apply(method.prepare(small), inputs)
         sizes.append([step._cache_size() for step in steps])
     assert sizes[0] == sizes[1]
@@ -265,15 +271,15 @@ def test_rivals_stand_in_one_comparison(small) -> None:
         name="transformer",
         subject=small,
         inputs=small.inputs,
-        seeds=(0, 1, 2, 3),
+        seeds=SEEDS,
         probes=(Probe("error", error, "", "lower"),),
-        batch=2,
+        batch=3,
     )
     methods = [
         FullSampling(),
-        EncoderPropagation(key_steps="uniform"),
+        PROPAGATION,
         FirstBlockCache(threshold=0.6),
-        TaylorSeer(),
+        TaylorSeer(order=ORDER),
     ]
     found = workbench.compare(methods, study, repeats=0)
     rows = found.tables.trials
