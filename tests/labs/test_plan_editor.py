@@ -94,20 +94,18 @@ def test_cells_agree_with_what_the_model_skips(view):
     facts, names = view.facts, row_names(view.facts.costs)
     for kind, reused in facts.reused.items():
         action, _, branch = kind.partition(" ")
-        states = dict(zip(names, column(facts.costs, action, int(branch or 0), ()), strict=True))
+        states = dict(zip(names, column(facts, action, int(branch or 0), ()), strict=True))
         assert {name for name in facts.blocks if states[name] == "1"} == set(reused), kind
-    assert dict(zip(names, column(facts.costs, "decode", 0, ()), strict=True))["conv_in"] == "1"
-    assert set(column(facts.costs, "full", 0, ())) == {"0"}
+    assert dict(zip(names, column(facts, "decode", 0, ()), strict=True))["conv_in"] == "1"
+    assert set(column(facts, "full", 0, ())) == {"0"}
 
 
 def test_what_inherits_is_kept_with_all_that_only_it_reads(view):
     facts, names = view.facts, row_names(view.facts.costs)
-    states = dict(zip(names, column(facts.costs, "inherit", 0, ("up.0",)), strict=True))
+    states = dict(zip(names, column(facts, "inherit", 0, ("up.0",)), strict=True))
     # The middle block feeds up.0 alone; the encoder still feeds up.1 through its skips.
     assert (states["up.0"], states["mid"], states["down.0"], states["up.1"]) == ("1", "1", "0", "0")
-    unit = dict(
-        zip(names, column(facts.costs, "inherit", 0, ("up.0.layer.0.resnet",)), strict=True)
-    )
+    unit = dict(zip(names, column(facts, "inherit", 0, ("up.0.layer.0.resnet",)), strict=True))
     assert unit["up.0"] == "2" and unit["mid"] == "0"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from workbench.panels.picture import Picture
+from workbench.panels.picture import EmptyContent, Picture
 from workbench.panels.worker import Failed, Progress, Stopped
 
 Status = dict[str, Any]
@@ -44,6 +44,9 @@ def recorded(picture: Picture, verb: str) -> Status:
 
 def predicted(picture: Picture, automatic: bool, verb: str) -> Status:
     """Hollow marks are up; the measurement follows by itself or on request."""
+    shown = picture.contents.values()
+    if shown and all(isinstance(content, EmptyContent) for content in shown):
+        return empty(verb)
     text = "Predicted. Measuring in a moment" if automatic else "Predicted, not measured"
     return status("predicted", text, picture.details, picture.device, ("run", verb))
 

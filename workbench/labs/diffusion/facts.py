@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Self
 from workbench.diffusion.arithmetic import UnitCosts
 
 if TYPE_CHECKING:
+    from workbench.diffusion.dit import DiT
     from workbench.diffusion.pipeline import Pipeline
-    from workbench.diffusion.unet.config import UNetConfig
+    from workbench.diffusion.unet import UNet2DCondition
 
 
 @dataclass(frozen=True)
@@ -49,28 +50,29 @@ class ModelFacts:
     @classmethod
     def of_pipeline(cls, pipeline: Pipeline) -> Self:
         """Counted on the model's structure; nothing runs."""
-        from workbench.diffusion.costs import block_costs, unit_costs
-        from workbench.diffusion.unet.program import program
+        from workbench.diffusion.costs import abstract_unet, block_costs, unit_costs
 
         parameters = sum(int(array.size) for array in pipeline.weights)
-        blocks = tuple(program(pipeline.config).blocks)
-        costs, reused = unit_costs(pipeline.shape), _reused(pipeline.config)
+        model = abstract_unet(pipeline.config)
+        blocks = model.block_names()
+        costs, reused = unit_costs(pipeline.shape), _reused(model)
         by_block = block_costs(pipeline.shape)
         return cls(costs, blocks, reused, parameters, {b: by_block[b] for b in blocks})
 
 
-def _reused(config: UNetConfig) -> dict[str, tuple[str, ...]]:
-    from workbench.diffusion.unet.program import OUTPUT, program
+def _reused(model: UNet2DCondition | DiT) -> dict[str, tuple[str, ...]]:
+    from workbench.diffusion.unet.program import OUTPUT
 
-    nodes = program(config)
-    layers = nodes.up_layers
-    inputs = {node.name: node.inputs for node in nodes.nodes}
-    middle = nodes.blocks["mid"][-1]
-    given = {"decode": {*nodes.skips, middle}}
-    for branch in range(len(layers)):
-        given[f"shallow {branch}"] = {inputs[layers[len(layers) - 1 - branch]][0]}
+    nodes = model.program
+    given = {"decode": model.encoder_outputs}
+    for branch in range(model.branches):
+        given[f"shallow {branch}"] = (model.branch_name(branch),)
     found = {}
     for kind, names in given.items():
-        live = {node.name for node in nodes.live([OUTPUT], names)}
+        values = [nodes.value_of(name) for name in names]
+        known = {
+            part for value in values for part in ((value,) if isinstance(value, str) else value)
+        }
+        live = {node.name for node in nodes.live([OUTPUT], known)}
         found[kind] = tuple(block for block, parts in nodes.blocks.items() if not live & set(parts))
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -128,8 +128,8 @@ def recorded_files(picture: Picture) -> list[tuple[str, bytes]]:
     return files
 
 
-def seconds_bar(made: Generated, pipeline: Pipeline, macs: float | None) -> SharesContent:
-    """Measured seconds of the text encoder, the UNet and the VAE, apart."""
+def cost_bars(made: Generated, pipeline: Pipeline, macs: Mapping[str, float]) -> SharesContent:
+    """Seconds and operations of the text encoder, the UNet and the VAE, apart."""
     present = [part for part in PARTS if made.seconds[part] > 0]
     if not pipeline.reads_text:
         present = [part for part in present if part != "text"]
@@ -138,10 +138,16 @@ def seconds_bar(made: Generated, pipeline: Pipeline, macs: float | None) -> Shar
     parts = [Share(NAMES[p], made.seconds[p], seconds(made.seconds[p])) for p in present]
     total = sum(part.value for part in parts)
     many = len(made.seeds)
-    counted = "" if macs is None else f" · UNet: {number(macs / 1e9)} GMACs a picture"
     name = "1 picture" if many == 1 else f"{many} pictures"
-    bar = Bar(name, parts, f"{seconds(total)} in all")
-    return SharesContent(SECONDS, [bar], f"A first run compiles too{counted}")
+    counted = [
+        Share(part, value, f"{number(value / 1e9)} GMACs", basis="predicted")
+        for part, value in macs.items()
+    ]
+    bars = [Bar(name, parts, f"{seconds(total)} in all")]
+    if counted:
+        whole = sum(part.value for part in counted)
+        bars.append(Bar("Operations a picture", counted, f"{number(whole / 1e9)} GMACs, counted"))
+    return SharesContent(SECONDS, bars, "Measured; a first run compiles too")
 
 
 def memory_bar(room: Room, parts: dict[str, int]) -> SharesContent:

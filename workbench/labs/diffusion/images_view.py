@@ -192,7 +192,7 @@ class ImagesView(View):
     def _finished(self, made: Generated, pipeline: Pipeline, values: Values) -> Picture:
         contents: dict[str, Content] = {
             "pictures": shown.gallery(made, pipeline, method_of(values)),
-            "seconds": shown.seconds_bar(made, pipeline, self.shelf.macs(pipeline, values)),
+            "seconds": shown.cost_bars(made, pipeline, self.shelf.macs(pipeline, values)),
         }
         room = self.shelf.room(pipeline, values)
         if room is not None:

@@ -10,13 +10,14 @@ import numpy as np
 
 from workbench.labs.diffusion.generation import Preview
 from workbench.labs.diffusion.images_form import DRAWING, method_of
-from workbench.labs.diffusion.room import Room, parts_bytes, room_of
+from workbench.labs.diffusion.room import Room, room_of
 from workbench.measure.memory import available_bytes
 from workbench.panels.view import Values
 from workbench.progress import Report
 
 if TYPE_CHECKING:
     from workbench.diffusion.arithmetic import UnitCosts
+    from workbench.diffusion.part_costs import PartUse
     from workbench.diffusion.pipeline import Pipeline
 
 Key = tuple[str, str, str]
@@ -40,7 +41,7 @@ class Shelf:
         self._key: Key | None = None
         self._loaded: Pipeline | None = None
         self._costs: dict[str, UnitCosts] = {}
-        self._bytes: dict[str, dict[str, int]] = {}
+        self._uses: dict[str, dict[str, PartUse]] = {}
         self._previews: dict[str, Preview] = {}
 
     @staticmethod
@@ -75,14 +76,14 @@ class Shelf:
         self._key = key
         return self._loaded
 
-    def count(self, pipeline: Pipeline, report: Report) -> UnitCosts:
-        """Operations and bytes of the model's pieces, counted once."""
+    def count(self, pipeline: Pipeline, report: Report) -> None:
+        """Operations and bytes of the model's pieces, once; with its parts beside the UNet."""
         if pipeline.weights_hash not in self._costs:
             from workbench.diffusion.costs import unit_costs
 
             report(0, 1, "Counting the operations")
+            self._uses[pipeline.weights_hash] = pipeline.costs()
             self._costs[pipeline.weights_hash] = unit_costs(pipeline.shape)
-        return self._costs[pipeline.weights_hash]
 
     def preview(self, pipeline: Pipeline, report: Report) -> Preview:
         """What turns a sample on its way into a small picture."""
@@ -97,9 +98,8 @@ class Shelf:
 
     def bytes(self, pipeline: Pipeline) -> dict[str, int]:
         """Bytes of the weights of each part."""
-        if pipeline.weights_hash not in self._bytes:
-            self._bytes[pipeline.weights_hash] = parts_bytes(pipeline)
-        return self._bytes[pipeline.weights_hash]
+        uses = self._uses.get(pipeline.weights_hash, {})
+        return {name: use.weights for name, use in uses.items()}
 
     def room(self, pipeline: Pipeline, values: Values) -> Room | None:
         """Memory of a run with these settings; None before the model's pieces are counted."""
@@ -126,14 +126,14 @@ class Shelf:
         now = pipeline.sample_shape
         return now[0] * now[1] / ((height or now[0]) * (width or now[1]))
 
-    def macs(self, pipeline: Pipeline, values: Values) -> float | None:
-        """Multiply-accumulates of the UNet for one picture; None before they are counted."""
-        costs = self._costs.get(pipeline.weights_hash)
-        if costs is None or pipeline.size is not None:
-            return None
+    def macs(self, pipeline: Pipeline, values: Values) -> dict[str, float]:
+        """Multiply-accumulates of each part for one picture, under the plan of these settings.
+
+        Counts anew at a size that was not counted before, which takes seconds.
+        """
         method = method_of(values)
-        plan = (pipeline if method is None else method.outline(pipeline)).plan
-        return costs.run(plan).macs * pipeline.passes
+        planned = pipeline if method is None else method.outline(pipeline)
+        return {name: use.macs for name, use in planned.costs().items()}
 
 
 def _as_pixels(samples: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from workbench.diffusion.arithmetic import NodeCost, UnitCosts
+from workbench.labs.diffusion.facts import ModelFacts
 from workbench.panels.painting import COMPUTED, KEPT, PART
 
 
@@ -13,12 +14,12 @@ def row_names(costs: UnitCosts) -> tuple[str, ...]:
     return tuple(dict.fromkeys(node.block for node in costs.nodes))
 
 
-def column(costs: UnitCosts, action: str, branch: int, inherited: Sequence[str]) -> list[str]:
+def column(facts: ModelFacts, action: str, branch: int, inherited: Sequence[str]) -> list[str]:
     """The state of each row in a step that does `action`."""
-    rows = row_names(costs)
+    costs, rows = facts.costs, row_names(facts.costs)
     if action == "full":
         return [COMPUTED for _ in rows]
-    given = _given(costs, action, branch, inherited)
+    given = _given(facts, action, branch, inherited)
     live = _live(costs.nodes, given)
     inside = {unit for node in costs.nodes for unit in node.units} & set(inherited)
     cut = {node.name for node in costs.nodes if inside & node.units.keys()}
@@ -42,13 +43,16 @@ def _live(nodes: Sequence[NodeCost], given: Collection[str]) -> set[str]:
     return live
 
 
-def _given(costs: UnitCosts, action: str, branch: int, inherited: Sequence[str]) -> Collection[str]:
+def _given(
+    facts: ModelFacts, action: str, branch: int, inherited: Sequence[str]
+) -> Collection[str]:
     """Layers whose values are at hand."""
-    nodes = costs.nodes
-    up = [node for node in nodes if node.block.startswith("up.")]
+    nodes = facts.costs.nodes
     if action == "decode":
-        return {node.name for node in nodes} - {node.name for node in up} - {nodes[-1].name}
+        kept = (nodes[0].block, *facts.reused["decode"])  # and what stands before the first block
+        return {node.name for node in nodes if node.block in kept}
     if action == "shallow":
+        up = [node for node in nodes if node.block.startswith("up.")]
         takers = [node for node in up if len(node.inputs) == 2]  # the hidden state and a skip
         return {takers[max(len(takers) - 1 - branch, 0)].inputs[0]}
     return {node.name for node in nodes if node.name in inherited or node.block in inherited}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workbench.diffusion.plan import Plan
+from workbench.diffusion.plan import Plan, PlanError
 from workbench.panels.picture import Cell, Column, TableContent
 from workbench.panels.view import Export
 
@@ -27,7 +27,7 @@ def plan_file(kind: str, plan: Plan) -> tuple[str, bytes]:
 
 def exported(plan: Plan, target: str) -> str:
     """The plan in the words of another program."""
-    return str(plan.export(target))  # type: ignore[attr-defined]
+    return str(plan.export(target))
 
 
 def where_it_runs(plan: Plan) -> TableContent:
@@ -36,7 +36,7 @@ def where_it_runs(plan: Plan) -> TableContent:
     for target, name in TARGETS.items():
         try:
             exported(plan, target)
-        except (ValueError, AttributeError) as error:
+        except PlanError as error:
             rows.append([Cell(name), Cell("no"), str(error)])
         else:
             rows.append([Cell(name), Cell("yes", strong=True), "In the export menu."])

@@ -11,7 +11,6 @@ from workbench.diffusion.plan import Plan
 from workbench.figures.numbers import memory, number, percent
 from workbench.labs.diffusion.facts import ModelFacts
 from workbench.labs.diffusion.own_plan import (
-    ACTIONS,
     OwnPlan,
     expanded,
     listed,
@@ -92,7 +91,7 @@ def plan_grid(
         PlanError: for a pattern that cannot be read.
     """
     does, inherited = expanded(knobs.pattern, steps), listed(knobs.inherited)
-    kinds = {kind: column(facts.costs, kind, knobs.branch, inherited) for kind in set(does)}
+    kinds = {kind: column(facts, kind, knobs.branch, inherited) for kind in set(does)}
     names = row_names(facts.costs)
     whole = sum(facts.block_macs.values())
     return PaintGrid(
@@ -107,7 +106,7 @@ def plan_grid(
             for place, name in enumerate(names)
         ],
         columns=does,
-        brushes=[brush for brush in BRUSHES if brush.id in ACTIONS],
+        brushes=[b for b in BRUSHES if b.id != "shallow" or facts.costs.shallow],
         sources=_sources(does),
         heights=_heights(plan, facts.costs),
         height="operations",

@@ -80,20 +80,6 @@ def room_of(
     )
 
 
-def parts_bytes(pipeline: Pipeline) -> dict[str, int]:
-    """Bytes of the weights of each part."""
-    from workbench.diffusion.precision import weight_bytes
-
-    encoders = getattr(pipeline.conditioning, "encoders", ())
-    text = sum(weight_bytes(encoder) for encoder in encoders)
-    table = getattr(pipeline.conditioning, "table", None)
-    return {
-        "text encoder": text or (0 if table is None else int(table.nbytes)),
-        "UNet": sum(int(array.nbytes) for array in pipeline.weights),
-        "VAE": 0 if pipeline.vae is None else weight_bytes(pipeline.vae),
-    }
-
-
 def what_would_fit(
     room: Room, pictures: int, size: tuple[int, int], multiple: int, precision: str
 ) -> str:
