@@ -9,8 +9,12 @@ import pytest
 from flax import nnx
 
 from tests.diffusion.text_models import LENGTH, WIDTH, text_pipeline
+from workbench import compare
 from workbench.diffusion import driver
 from workbench.diffusion.drift import drift
+from workbench.diffusion.encoder_propagation import EncoderPropagation
+from workbench.diffusion.feature_inheritance import FeatureInheritance
+from workbench.diffusion.full_sampling import FullSampling
 from workbench.diffusion.images import LatentColours, decode_images
 from workbench.diffusion.part_costs import (
     DECODER,
@@ -23,6 +27,7 @@ from workbench.diffusion.part_costs import (
 from workbench.diffusion.pipeline import Pipeline
 from workbench.diffusion.plan import Plan
 from workbench.diffusion.schedulers import start
+from workbench.labs.diffusion.sampling_study import study
 
 PROMPTS = ["a cat", "the dog"]
 
@@ -225,3 +230,16 @@ def test_reuse_keeps_full_steps_and_changes_the_rest(two: Pipeline, plan: Plan) 
 def test_drift_is_measured_on_text_models(two: Pipeline) -> None:
     found = drift(two, two.inputs((0,), prompts="a cat"))
     assert np.isfinite(found.relative[:, 1:]).all() and (found.relative[:, 1:] > 0).any()
+
+
+@pytest.mark.slow
+def test_methods_are_compared_on_prompts(text: Pipeline) -> None:
+    """Prompts take turns by seed, so a study needs nothing but the pipeline."""
+    methods = [FullSampling(), EncoderPropagation(), FeatureInheritance()]
+    asked = text.with_prompts(PROMPTS, negative="red")
+    found = compare(methods, study(asked, steps=8, seeds=2), repeats=0)
+    trials = found.tables.trials
+    assert set(trials["method"]) == {method.name for method in methods}
+    assert np.isfinite(trials["quality.ssim"]).all()
+    cost = trials.groupby("method")["cost.macs"].max()
+    assert (cost.drop(methods[0].name) < cost[methods[0].name]).all()
