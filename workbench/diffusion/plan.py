@@ -6,9 +6,11 @@ less. A plan holds no arrays and no model, so that changing it compiles nothing.
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
+import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -126,6 +128,68 @@ class Plan:
         """Whether a decode step joins the batch of the step before it."""
         action = self.actions[step]
         return action == "decode" or (action == "full" and self.reused_from(step) == {"decode"})
+
+    def record(self) -> dict[str, Any]:
+        """As plain values for a file."""
+        return {
+            "actions": list(self.actions),
+            "branch": self.branch,
+            "largest_group": self.largest_group,
+            "injection": self.injection,
+            "inherited": list(self.inherited),
+        }
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> Plan:
+        """What `record` gave.
+
+        Raises:
+            PlanError: a field that is missing, unknown, or no part of a plan.
+        """
+        fields = {f.name: f.default for f in dataclasses.fields(cls)}
+        unknown = [name for name in record if name not in fields]
+        if unknown:
+            raise PlanError(f"A plan has no {unknown[0]!r}; it has {', '.join(fields)}")
+        if not isinstance(record.get("actions"), list | tuple):
+            raise PlanError(f"actions must be a list of actions. You gave {record.get('actions')}")
+        given = {**fields, **record}
+        for name, kind in (("branch", int), ("largest_group", int), ("injection", int | float)):
+            if not isinstance(given[name], kind) or isinstance(given[name], bool):
+                raise PlanError(f"{name} must be a number. You gave {given[name]!r}")
+        if not all(isinstance(name, str) for name in given["inherited"]):
+            raise PlanError(f"inherited must be names. You gave {given['inherited']!r}")
+        actions, names = tuple(given["actions"]), tuple(given["inherited"])
+        return cls(**{**given, "actions": actions, "inherited": names})
+
+    def export(self, form: str = "json") -> str:
+        """The plan as text to take elsewhere.
+
+        * ``json``: what `Plan.of_json` reads.
+        * ``diffusers``: a Python file that makes a diffusers pipeline with a
+          ``UNet2DConditionModel`` follow the plan; needs torch and diffusers alone.
+        * ``deepcache``: a call of the DeepCache package, where it can express the plan.
+
+        Raises:
+            PlanError: a form there is not, or a plan that the form cannot express, saying why.
+        """
+        from workbench.diffusion.plan_export import written
+
+        return written(self, form)
+
+    @classmethod
+    def of_json(cls, text: str) -> Plan:
+        """What ``export("json")`` wrote.
+
+        Raises:
+            PlanError: no JSON, or no plan.
+        """
+        try:
+            found = json.loads(text)
+        except ValueError as error:
+            raise PlanError(f"A plan's file holds JSON; this is none ({error})") from error
+        if not isinstance(found, dict):
+            raise PlanError(f"A plan's file holds an object. It holds {found!r}")
+        return cls.of_record(found)
 
     @classmethod
     def full(cls, steps: int) -> Plan:

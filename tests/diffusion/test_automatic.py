@@ -1,0 +1,229 @@
+"""The automatic plan: an exact search, fronts by hand, and a search that stops and goes on."""
+
+import itertools
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from workbench.diffusion.automatic import AutomaticPlan, trials
+from workbench.diffusion.automatic.judging import Front, difference, hand_made, hypervolume, share
+from workbench.diffusion.automatic.reuse import Reuse, candidates, kits
+from workbench.diffusion.automatic.search import FULL, Choices, _programmed, best, neighbours
+from workbench.diffusion.automatic.survey import Survey
+from workbench.diffusion.costs import unit_costs
+from workbench.diffusion.plan import Plan
+from workbench.measure.intervals import bootstrap
+from workbench.study import Cancelled, MethodError
+
+COSTS = (12.0, 6.0, 3.0)
+
+
+def random_survey(seed, steps=6, kinds=2):
+    draw = np.random.default_rng(seed)
+    ages = (1, 2, 4)
+    damage = np.cumsum(draw.random((kinds, steps, len(ages))), axis=2)
+    damage[:, 0] = np.nan
+    return Survey(
+        steps=steps,
+        reuses=(Reuse("decode"), Reuse("shallow", 1))[:kinds],
+        ages=ages,
+        damage=damage,
+        gain=draw.random(steps),
+        seconds=COSTS,
+        macs=COSTS,
+        moved={"mid": 0.1},
+        drift={"mid": [None, *draw.random(steps - 1)]},
+        seeds=(1, 2),
+        device="none",
+        date="2026-01-01",
+    )
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 10_000), st.sampled_from([0.3, 0.4, 0.5, 0.6, 0.75, 0.9, 1.0]))
+def test_the_search_finds_the_best_of_all_plans(seed, budget):
+    """Costs are whole levels here, so rounding up loses nothing."""
+    survey = random_survey(seed)
+    errors = survey.errors()
+    every = [Choices((FULL, *rest)) for rest in itertools.product(range(3), repeat=5)]
+    fit = [choices for choices in every if choices.share(COSTS) <= budget + 1e-9]
+    found = _programmed(errors, COSTS, (0, 1), survey.steps, budget)
+    if not fit:
+        assert found is None
+        return
+    assert found is not None and found.share(COSTS) <= budget + 1e-9
+    assert found.error(errors) == pytest.approx(min(c.error(errors) for c in fit))
+    ((first, expected), *_) = best(survey, COSTS, budget)
+    assert expected == pytest.approx(found.error(errors)) and first.share(COSTS) <= budget + 1e-9
+
+
+def test_errors_are_damage_times_gain_between_what_was_measured():
+    survey = random_survey(3)
+    errors = survey.errors()
+    assert errors[0, 4, 2] == pytest.approx(survey.gain[4] * survey.damage[0, 4, 1])
+    between = (survey.damage[0, 4, 1] + survey.damage[0, 4, 2]) / 2
+    assert errors[0, 4, 3] == pytest.approx(survey.gain[4] * between)
+    slope = (survey.damage[1, 5, 2] - survey.damage[1, 5, 1]) / 2
+    assert errors[1, 5, 5] == pytest.approx(survey.gain[5] * (survey.damage[1, 5, 2] + slope))
+    assert np.isinf(errors[0, 2, 3]) and np.isinf(errors[0, 0]).all()
+
+
+def test_a_survey_comes_back_from_its_file():
+    survey = random_survey(5)
+    again = Survey.of_record(json.loads(json.dumps(survey.record())))
+    np.testing.assert_allclose(again.damage, survey.damage, rtol=1e-5)
+    assert again.reuses == survey.reuses and again.seconds == survey.seconds
+    assert again.drift == survey.drift
+
+
+def test_choices_become_a_plan():
+    reuses = (Reuse("decode"), Reuse("shallow", 2), Reuse("inherit", inherited=("mid",)))
+    plan = Choices((0, 1, 2, 0, 3)).plan(reuses)
+    assert plan.actions == ("full", "decode", "shallow", "full", "inherit")
+    assert (plan.branch, plan.inherited) == (2, ("mid",))
+    assert len(kits(reuses)) == 4  # decoding with and without each of the others
+
+
+def test_neighbours_cost_the_same():
+    at = Choices((0, 1, 2, 0, 1, 2, 2, 1))
+    near = neighbours(at, np.random.default_rng(0), 6)
+    assert len(near) == len(set(near)) == 6 and at not in near
+    for choices in near:
+        assert choices.share(COSTS) == at.share(COSTS) and choices.steps[0] == FULL
+
+
+def test_candidates_save_and_are_the_stillest_first(tiny):
+    costs = unit_costs(tiny.shape)
+    layers = [node.name for node in costs.nodes if node.units]
+    moved = dict.fromkeys(layers, 1.0) | {"up.0.layer.1": 0.01}
+    found = candidates(costs, moved)
+    assert found[0] == Reuse("decode")
+    shares = [reuse.cost(costs).macs / costs.full.macs for reuse in found]
+    assert max(shares) <= 0.95 and len(set(shares)) == len(shares)
+    sets = [set(reuse.inherited) for reuse in found if reuse.action == "inherit"]
+    assert all("up.0.layer.1" in names for names in sets)
+    assert all(a <= b for a, b in itertools.pairwise(sets))
+
+
+def test_hypervolume_by_hand():
+    assert hypervolume(np.array([0.5]), np.array([0.8])) == pytest.approx(0.4)
+    saved, quality = np.array([0.2, 0.5, 0.4]), np.array([1.0, 0.6, 0.5])
+    assert hypervolume(saved, quality) == pytest.approx(0.2 * 1.0 + 0.3 * 0.6)
+    assert hypervolume(np.array([-0.1]), np.array([1.0])) == 0
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=8))
+def test_hypervolume_is_the_share_of_dominated_points(points):
+    saved, quality = (np.array(side) for side in zip(*points, strict=True))
+    grid = (np.arange(200) + 0.5) / 200
+    x, y = np.meshgrid(grid, grid)
+    under = ((saved[:, None, None] > x) & (quality[:, None, None] > y)).any(axis=0)
+    assert hypervolume(saved, quality) == pytest.approx(under.mean(), abs=0.02)
+
+
+def test_a_difference_is_paired_by_seed():
+    draw = np.random.default_rng(0)
+    hard = draw.random(40)  # what both find hard
+    saved = np.array([0.3, 0.6])
+    first = Front(("a", "b"), saved, 0.5 + 0.4 * hard + np.zeros((2, 1)))
+    second = Front(("c", "d"), saved, first.quality - 0.01)
+    gap = difference(first, second, draws=400)
+    assert gap.value == pytest.approx(0.6 * 0.01) and gap.above(0)
+    assert gap.high - gap.low < 1e-9 and gap.count == 40
+    same = difference(first, first, draws=100)
+    assert (same.low, same.value, same.high) == (0, 0, 0) and not same.above(0)
+
+
+def test_bootstrap_of_a_mean_is_near_students():
+    values = np.random.default_rng(1).normal(size=200)
+    found = bootstrap(lambda places: float(values[places].mean()), 200)
+    half = 1.97 * values.std(ddof=1) / np.sqrt(200)
+    assert found.value == pytest.approx(values.mean())
+    assert (found.high - found.low) / 2 == pytest.approx(half, rel=0.1)
+    assert not bootstrap(lambda places: 0.0, 2).known
+
+
+@pytest.mark.parametrize("steps", [10, 20, 50])
+def test_hand_made_lists_are_plans_of_the_run(steps):
+    found = hand_made(steps)
+    assert all(plan.steps == steps and not plan.is_full for plan in found.values())
+    assert len(found) >= 30 if steps == 50 else len(found) >= 20
+    survey = random_survey(0)
+    assert share(Plan.full(6), survey, COSTS) == 1
+    assert share(Plan(("full", "decode", "shallow"), branch=1), survey, COSTS) == 21 / 36
+    assert share(Plan(("full", "shallow"), branch=0), survey, COSTS) is None
+
+
+@pytest.fixture
+def kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path))
+    return tmp_path / "automatic-plans"
+
+
+METHOD = AutomaticPlan(cost="operations", tries=2, tolerance=1.0)
+
+
+@pytest.mark.slow
+def test_a_search_stops_goes_on_and_is_done_once(tiny, kept, monkeypatch):
+    subject = tiny.with_sampling(steps=8)
+    seen = []
+
+    def stopping(done, total, note="", preview=None):
+        seen.append(note)
+        if note.startswith("trying plans") and sum(n.startswith("trying") for n in seen) == 3:
+            raise Cancelled
+
+    assert METHOD.predict(subject).macs == pytest.approx(0.5 * 2 * 8 * unit_macs(tiny))
+    with pytest.raises(Cancelled):
+        METHOD.prepare(subject, report=stopping)
+    (file,) = kept.glob("*.json")
+    before = json.loads(file.read_text(encoding="utf-8"))
+    assert before["survey"] and len(before["errors"]) == 2 and not before["choices"]
+    again = []
+    planned = METHOD.prepare(subject, report=lambda *given: again.append(given[2]))
+    assert not any(note.startswith("measuring") for note in again)
+    choice = METHOD.choice(subject)
+    assert choice["share"] <= 0.5 and choice["error"] == min(choice["error"], *errors_of(kept))
+    monkeypatch.setattr(trials, "sample", None)  # nothing is sampled again
+    assert METHOD.prepare(subject).plan == planned.plan
+    if choice["plan"] is not None:
+        assert planned.plan == Plan.of_record(choice["plan"])
+        pieces = unit_costs(tiny.shape)
+        assert METHOD.predict(subject).macs == pytest.approx(2 * pieces.run(planned.plan).macs)
+
+
+def unit_macs(pipeline):
+    return unit_costs(pipeline.shape).full.macs
+
+
+def errors_of(kept):
+    (file,) = kept.glob("*.json")
+    errors = json.loads(file.read_text(encoding="utf-8"))["errors"]
+    inside = [v for name, v in errors.items() if "decode" in name or "shallow" in name]
+    return [*inside, 1e9]
+
+
+def test_one_step_is_left_as_it_is(tiny, kept):
+    one = tiny.with_sampling(steps=1)
+    assert METHOD.prepare(one).plan == Plan.full(1)
+    choice = METHOD.choice(one)
+    assert choice["plan"] is None and choice["reason"].startswith("One step has no step before")
+    assert "precision" in choice["advice"] and "fewer steps" not in choice["advice"]
+    ((problem),) = METHOD.check(one)
+    assert problem.level == "warn" and problem.message.startswith("None is worth it.")
+
+
+def test_plans_do_not_stack(tiny, kept):
+    planned = tiny.with_plan(Plan.from_full_steps((0, 5), 10, "decode"))
+    with pytest.raises(MethodError, match="plans of one run do not stack"):
+        METHOD.prepare(planned)
+
+
+def test_settings_name_their_choice():
+    assert AutomaticPlan().key == "budget=0.5, tolerance=0.2, cost=seconds, tries=12"
+    assert AutomaticPlan(goal="quality").key == "tolerance=0.2, cost=seconds, tries=12"
+    assert eval(METHOD.code()) == METHOD

@@ -1,0 +1,101 @@
+"""Plans as text: what comes back, and what a form cannot express."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from workbench.diffusion.encoder_propagation import EncoderPropagation
+from workbench.diffusion.feature_inheritance import FeatureInheritance
+from workbench.diffusion.plan import ACTIONS, Plan, PlanError
+from workbench.diffusion.stable_diffusion import STABLE_DIFFUSION_15
+
+plans = st.builds(
+    lambda later, branch, group, injection, names: Plan(
+        ("full", *later), branch, group, injection, tuple(names)
+    ),
+    st.lists(st.sampled_from(ACTIONS), max_size=30),
+    st.integers(0, 11),
+    st.integers(1, 16),
+    st.floats(0, 0.02),
+    st.lists(st.sampled_from(["mid", "up.*", "**.resnet"]), min_size=1, unique=True),
+)
+
+
+@settings(deadline=None)
+@given(plans)
+def test_json_gives_the_plan_back(plan):
+    assert Plan.of_json(plan.export("json")) == plan
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("full", "A plan's file holds JSON; this is none"),
+        ("[1]", r"A plan's file holds an object. It holds \[1\]"),
+        ("{}", "actions must be a list of actions. You gave None"),
+        ('{"actions": ["full"], "depth": 1}', "A plan has no 'depth'; it has actions, branch"),
+        ('{"actions": ["full"], "branch": "1"}', "branch must be a number. You gave '1'"),
+        ('{"actions": ["full"], "branch": true}', "branch must be a number. You gave True"),
+        ('{"actions": ["decode"]}', "Step 0 must run in full"),
+        ('{"actions": ["full"], "inherited": [1]}', r"inherited must be names. You gave \[1\]"),
+    ],
+)
+def test_a_file_that_is_no_plan_says_why(text, message):
+    with pytest.raises(PlanError, match=message):
+        Plan.of_json(text)
+
+
+def test_deepcache_is_a_call_with_interval_and_branch():
+    text = FeatureInheritance(interval=5, branch=3).plan(50).export("deepcache")
+    assert "set_params(cache_interval=5, cache_branch_id=3)" in text
+    assert "num_inference_steps=50" in text
+    compile(text, "deepcache.py", "exec")
+    full = Plan.full(20).export("deepcache")
+    assert "cache_interval=1," in full
+
+
+@pytest.mark.parametrize(
+    ("plan", "why"),
+    [
+        (EncoderPropagation().plan(50), "it has decode steps, the package shallow only"),
+        (FeatureInheritance(level="block").plan(50), "it has inherit steps"),
+        (FeatureInheritance(mode="centre-dense").plan(50), "are not evenly spaced"),
+        (Plan(("full", "shallow"), injection=0.003), "it adds noise on the way"),
+    ],
+    ids=["decode", "inherit", "centre-dense", "noise"],
+)
+def test_what_deepcache_cannot_express_is_said(plan, why):
+    with pytest.raises(PlanError, match=f"DeepCache package cannot express this plan: .*{why}"):
+        plan.export("deepcache")
+
+
+def test_no_branch_gives_the_papers_mean():
+    """Table 3 prints 130.45 G at interval 5 beside 338.83 G a full pass: 78.4 G a partial step."""
+    partial = (50 * 130.45 - 10 * 338.83) / 40
+    assert partial == pytest.approx(78.4, abs=0.05)
+    counted = [part.no_bmm / 1e9 for part in STABLE_DIFFUSION_15.shallow]
+    assert counted[:4] == pytest.approx([20.7, 57.3, 98.0, 132.6], abs=0.05)
+    assert min(abs(value / partial - 1) for value in counted) > 0.2
+
+
+def test_the_snippet_holds_the_plan_and_needs_nothing_of_ours():
+    plan = FeatureInheritance(level="unit").plan(20)
+    text = plan.export("diffusers")
+    names = {}
+    exec(compile(text, "exported.py", "exec"), names)
+    assert Plan.of_record(names["PLAN"]) == plan and names["STEPS"] == 20
+    assert "workbench" not in text
+    imports = [line for line in text.splitlines() if line.startswith(("import", "from"))]
+    assert imports == ["import json", "import re"]
+
+
+def test_an_unknown_form_names_the_known_ones():
+    with pytest.raises(PlanError, match="exported as json, diffusers, deepcache. You gave 'onnx'"):
+        Plan.full(3).export("onnx")
+
+
+def test_a_record_is_plain():
+    record = Plan(("full", "inherit"), inherited=("mid",)).record()
+    assert json.loads(json.dumps(record)) == record

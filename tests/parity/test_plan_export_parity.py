@@ -1,0 +1,149 @@
+"""Exported plans followed by diffusers itself: the same latents as here."""
+
+import types
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+diffusers = pytest.importorskip("diffusers")
+
+from tests.parity import small_pipelines  # noqa: E402
+from workbench.diffusion import load_pipeline, sample  # noqa: E402
+from workbench.diffusion.plan import Plan  # noqa: E402
+
+pytestmark = [
+    pytest.mark.parity,
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),  # torch's own
+]
+
+PROMPTS = ["a red CAT sings!", "the dog, 42 times"]
+NEGATIVE = "and the cat"
+STEPS = 8
+WORDS = {"f": "full", "d": "decode", "s": "shallow", "i": "inherit"}
+UNIT = "up.1.layer.2.transformer.0.self_attention"
+
+
+def plan(letters: str, **more: Any) -> Plan:
+    return Plan(tuple(WORDS[letter] for letter in letters), **more)
+
+
+PLANS = {
+    "full": plan("f" * STEPS),
+    "decode": plan("fddfdddd", largest_group=4),
+    "decode with noise": plan("fddfdddd", injection=0.01),
+    "branch 0": plan("fssfssff"),
+    "branch 3": plan("fsfsfsfs", branch=3),
+    "blocks": plan("fiifiiff", inherited=("down.1", "mid")),
+    "layers": plan("fifiiifi", inherited=("down.*.layer.0", "mid.layer.*")),
+    "units": plan("fiiffifi", inherited=("**.resnet", UNIT, "**.feed_forward")),
+    "all kinds": plan("fsidfdsi", branch=1, inherited=("up.0",)),
+}
+
+
+@pytest.fixture(scope="module")
+def peer(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
+    """Stable Diffusion 1's form with two layers a block, as the full-size one has."""
+    root = tmp_path_factory.mktemp("export")
+    parts = small_pipelines.pipeline("1", root / "tokens").components
+    torch.manual_seed(1)
+    parts["unet"] = diffusers.UNet2DConditionModel(
+        sample_size=16,
+        block_out_channels=(64, 128),
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        layers_per_block=2,
+        attention_head_dim=8,
+        cross_attention_dim=small_pipelines.WIDTH,
+    )
+    made = diffusers.StableDiffusionPipeline(**parts, requires_safety_checker=False)
+    made.set_progress_bar_config(disable=True)
+    made.save_pretrained(root / "model")
+    return made, root / "model"
+
+
+@pytest.fixture(scope="module")
+def ours(peer: tuple[Any, Path]) -> Any:
+    return load_pipeline(peer[1]).with_sampling(steps=STEPS, guidance=3.0)
+
+
+def theirs(peer: Any, noise: np.ndarray, steps: int = STEPS) -> np.ndarray:
+    latents = torch.from_numpy(np.ascontiguousarray(noise.transpose(0, 3, 1, 2)))
+    kind = {"guidance_scale": 3.0, "negative_prompt": [NEGATIVE] * len(PROMPTS)}
+    with torch.inference_mode():
+        found = peer(
+            PROMPTS, latents=latents, output_type="latent", num_inference_steps=steps, **kind
+        ).images
+    return found.numpy().transpose(0, 2, 3, 1)
+
+
+def latents_here(ours: Any, planned: Plan) -> tuple[np.ndarray, np.ndarray]:
+    pipeline = ours.with_plan(planned)
+    inputs = pipeline.inputs((3, 5), prompts=PROMPTS, negative=NEGATIVE)
+    return sample(pipeline, inputs)["latents"][:, -1], np.asarray(inputs.noise)
+
+
+def snippet(planned: Plan) -> Any:
+    """The exported file, run as a user's program runs it."""
+    module = types.ModuleType("exported")
+    exec(compile(planned.export("diffusers"), "exported.py", "exec"), module.__dict__)
+    return module
+
+
+def error(ours: np.ndarray, theirs: np.ndarray) -> float:
+    return float(np.abs(ours - theirs).max() / np.abs(theirs).max())
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_the_snippet_gives_the_plans_latents(peer: Any, ours: Any, name: str) -> None:
+    found, noise = latents_here(ours, PLANS[name])
+    full = theirs(peer[0], noise)
+    stop = snippet(PLANS[name]).follow(peer[0])
+    try:
+        wanted = theirs(peer[0], noise)
+        again = theirs(peer[0], noise)
+    finally:
+        stop()
+    assert error(found, wanted) <= 1e-4
+    assert np.array_equal(wanted, again)
+    # A plan is followed, and afterwards it is not.
+    assert np.array_equal(wanted, full) == (name == "full")
+    assert np.array_equal(theirs(peer[0], noise), full)
+
+
+def test_reused_layers_do_not_run(peer: Any, ours: Any) -> None:
+    calls: list[str] = []
+    handle = (
+        peer[0]
+        .unet.mid_block.resnets[0]
+        .conv1.register_forward_hook(lambda *_: calls.append("mid"))
+    )
+    stop = snippet(PLANS["branch 0"]).follow(peer[0])
+    theirs(peer[0], np.zeros((2, 16, 16, 4), np.float32))
+    stop()
+    handle.remove()
+    assert len(calls) == PLANS["branch 0"].actions.count("full")
+
+
+def test_another_number_of_steps_is_refused(peer: Any) -> None:
+    stop = snippet(PLANS["decode"]).follow(peer[0])
+    try:
+        with pytest.raises(ValueError, match="the plan has 8 steps; this run calls the UNet 6"):
+            theirs(peer[0], np.zeros((2, 16, 16, 4), np.float32), steps=6)
+    finally:
+        stop()
+
+
+@pytest.mark.parametrize("branch", [0, 1, 2, 3, 4])
+def test_the_deepcache_package_counts_branches_alike(peer: Any, ours: Any, branch: int) -> None:
+    pytest.importorskip("DeepCache")
+    planned = plan("fssfssfs", branch=branch)
+    found, noise = latents_here(ours, planned)
+    call = planned.export("deepcache").replace(
+        f"images = pipe(prompt, num_inference_steps={STEPS}).images", "images = run()"
+    )
+    names: dict[str, Any] = {"pipe": peer[0], "run": lambda: theirs(peer[0], noise)}
+    exec(call, names)
+    assert error(found, names["images"]) <= 1e-4
