@@ -1,5 +1,6 @@
 """Calls back to back on a device: each is made, in order, and none is merged with another."""
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -100,13 +101,13 @@ def test_gradients_and_their_distance(device_time) -> None:
     assert np.isnan(device_time.apart([np.array([1.0])], [np.array([np.nan])]))
 
 
-def test_without_a_gpu_nothing_is_written(monkeypatch, tmp_path, capsys) -> None:
+@pytest.mark.parametrize("name", ["kernels_gpu", "stable_diffusion_gpu"])
+def test_without_a_gpu_nothing_is_written(name, monkeypatch, tmp_path, capsys) -> None:
     monkeypatch.syspath_prepend(str(FOLDER))
-    import kernels_gpu
-
+    script = importlib.import_module(name)
     if jax.default_backend() == "gpu":
         pytest.skip("there is a GPU")
-    monkeypatch.setattr(sys, "argv", ["kernels_gpu.py", "--out", str(tmp_path)])
-    assert kernels_gpu.main() == 0
-    assert capsys.readouterr().out == f"{kernels_gpu.NO_GPU}\n"
+    monkeypatch.setattr(sys, "argv", [f"{name}.py", "--out", str(tmp_path)])
+    assert script.main() == 0
+    assert capsys.readouterr().out == f"{script.NO_GPU}\n"
     assert not list(tmp_path.iterdir())
