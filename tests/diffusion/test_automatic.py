@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workbench.diffusion.automatic import AutomaticPlan, trials
+from workbench.diffusion.automatic import AutomaticPlan, choosing, trials
 from workbench.diffusion.automatic.judging import Front, difference, hand_made, hypervolume, share
 from workbench.diffusion.automatic.reuse import Reuse, candidates, kits
 from workbench.diffusion.automatic.search import FULL, Choices, _programmed, best, neighbours
@@ -227,3 +227,51 @@ def test_settings_name_their_choice():
     assert AutomaticPlan().key == "budget=0.5, tolerance=0.2, cost=seconds, tries=12"
     assert AutomaticPlan(goal="quality").key == "tolerance=0.2, cost=seconds, tries=12"
     assert eval(METHOD.code()) == METHOD
+
+
+class Counted:
+    """Trials of a model whose every reusing step costs a hundredth; shorter runs cost `fewer`."""
+
+    def __init__(self, fewer=1.0):
+        self.fewer, self.plans = fewer, []
+
+    def error(self, plan):
+        self.plans.append(plan)
+        return self.fewer if plan.is_full else 0.01 * (plan.steps - len(plan.full_steps))
+
+
+def test_a_search_keeps_the_best_it_measured():
+    survey, counted = random_survey(1), Counted()
+    found = trials.within_budget(survey, COSTS, counted, 0.6, 5)
+    assert found.share <= 0.6 and found.tried == len(counted.plans) <= trials.STARTS + 5
+    assert found.error == min(Counted().error(plan) for plan in counted.plans)
+    assert trials.within_budget(survey, COSTS, counted, 0.2, 5) is None
+
+
+@pytest.mark.parametrize(("tolerance", "reused"), [(0.05, 5), (0.021, 2), (0.011, 1)])
+def test_the_cheapest_plan_within_a_tolerance(tolerance, reused):
+    survey = random_survey(1)
+    found = trials.within_tolerance(survey, COSTS, Counted(), tolerance, 8)
+    assert found.error == pytest.approx(0.01 * reused)
+    assert found.share <= min(b for b in trials.BUDGETS if b >= 1 - reused * 9 / 72)
+    assert trials.within_tolerance(survey, COSTS, Counted(), 0.005, 8) is None
+
+
+@pytest.mark.parametrize(
+    ("fewer", "tolerance", "says"),
+    [
+        (1.0, 0.2, "full steps, as long, by 100 %"),
+        (0.001, 0.2, "full steps take as long and change it by 0.1 %"),
+        (1.0, 0.01, "more than the 1 % allowed"),
+    ],
+)
+def test_none_is_worth_it_where_less_is_as_good(tiny, fewer, tolerance, says):
+    survey, counted = random_survey(1), Counted(fewer)
+    subject = tiny.with_sampling(steps=6)
+    found = trials.within_budget(survey, COSTS, counted, 0.6, 2)
+    choice = choosing._judged(subject, survey, counted, found, tolerance)
+    assert says in choice["reason"]
+    worth = fewer == 1.0 and tolerance == 0.2
+    assert (choice["plan"] is not None) == worth
+    assert ("fewer steps" in choice["advice"]) == (not worth)
+    assert json.loads(json.dumps(choice)) == choice

@@ -52,7 +52,8 @@ def hand_made(steps: int) -> dict[str, Plan]:
 
 def share(plan: Plan, survey: Survey, costs: tuple[float, ...]) -> float | None:
     """Cost of a plan against the full run's, from the survey's steps; None for a kind it lacks."""
-    by_kind = {(r.action, r.branch, r.inherited): c for r, c in _priced(survey, costs)}
+    kinds = [(reuse.action, reuse.branch, reuse.inherited) for reuse in survey.reuses]
+    by_kind = dict(zip(kinds, costs[1:], strict=True))
     total = 0.0
     for action in plan.actions:
         branch = plan.branch if action == "shallow" else 0
@@ -62,10 +63,6 @@ def share(plan: Plan, survey: Survey, costs: tuple[float, ...]) -> float | None:
             return None
         total += price
     return total / (costs[0] * plan.steps)
-
-
-def _priced(survey: Survey, costs: tuple[float, ...]) -> list[tuple]:
-    return list(zip(survey.reuses, costs[1:], strict=True))
 
 
 def hypervolume(saved: Float[np.ndarray, " P"], quality: Float[np.ndarray, " P"]) -> float:

@@ -28,7 +28,7 @@ from workbench.diffusion.fidelity import ssim
 from workbench.diffusion.pipeline import Pipeline
 from workbench.diffusion.plan import Plan
 from workbench.measure import device
-from workbench.progress import Report, silent
+from workbench.progress import Report, part, silent
 
 MODEL = "data/digits-unet"
 BUDGETS = (0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75, 0.9)
@@ -51,8 +51,7 @@ def methods() -> list[AutomaticPlan]:
 def search(pipeline: Pipeline, out: Path, report: Report = silent) -> Evidence:
     """Prepare every method; its evidence, saved in `out` as well."""
     for place, method in enumerate(methods()):
-        report(place, len(methods()), method.key)
-        method.prepare(pipeline)
+        method.prepare(pipeline, report=part(report, place, len(methods())))
     evidence = methods()[0].evidence(pipeline)
     evidence.file = out / "evidence.json"
     evidence.save()
