@@ -88,9 +88,7 @@ def _feature_inheritance(scene: Scene, setting: str, devices: Mapping[str, str])
     as_paper = as_paper and knobs.level == "branch"
     verdict: Verdict = "open"
     if not as_paper:
-        reason = NOT_THE_PAPERS.format(
-            "50 steps of DDIM's kind, every fifth in full, a branch"
-        )
+        reason = NOT_THE_PAPERS.format("50 steps of DDIM's kind, every fifth in full, a branch")
     elif gain is None or operations is None or basis == "predicted":
         reason = NOT_TIMED
     else:

@@ -63,9 +63,9 @@ class DrawingKnobs(Knobs):
     sampler: Literal["own", "ddim", "ddpm", "dpm++", "pndm", "euler", "euler-ancestral", "lcm"] = (
         knob(
             "own",
-            help="How predictions become the next sample.",
+            help="How predictions become the next sample. “Its own” is the checkpoint’s.",
             choices={
-                "own": "The checkpoint’s own",
+                "own": "Its own",
                 "ddim": "DDIM",
                 "ddpm": "DDPM",
                 "dpm++": "DPM-Solver++ 2M",

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 NAMES = {"text": "text encoder", "sampling": "UNet", "decoding": "VAE"}
 SHIPPED = "Shipped digits"
 SECONDS = "Where do the seconds go?"
+STILL = 8
+"""Pictures that stand where no widget can live."""
 MEMORY = "What holds the memory?"
 
 
@@ -126,6 +128,24 @@ def recorded_files(picture: Picture) -> list[tuple[str, bytes]]:
         content = png_with_settings(pixels, {**about, "seed": int(thumb.key)})
         files.append((f"seed-{thumb.key}.png", content))
     return files
+
+
+def still(picture: Picture) -> str:
+    """The gallery as an SVG that needs nothing else; empty without finished pictures."""
+    from base64 import b64encode
+
+    content = picture.contents.get("pictures")
+    if not isinstance(content, GalleryContent) or not content.saves:
+        return ""
+    side, gap = 96, 4
+    tiles = [
+        f'<image x="{place * (side + gap)}" y="0" width="{side}" height="{side}" '
+        f'href="data:image/png;base64,{b64encode(thumb.png).decode()}"/>'
+        for place, thumb in enumerate(content.pictures[:STILL])
+    ]
+    width = len(tiles) * (side + gap)
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{side}" role="img">'
+    return f"{head}<title>Pictures</title>{''.join(tiles)}</svg>"
 
 
 def cost_bars(made: Generated, pipeline: Pipeline, macs: Mapping[str, float]) -> SharesContent:

@@ -215,6 +215,10 @@ class ImagesView(View):
             return None
         return shown.recorded_picture(found, code_of or "", seeds_of(values))
 
+    def svg(self, picture: Picture) -> str:
+        """The pictures side by side, where no widget can live."""
+        return shown.still(picture)
+
     # -- files ------------------------------------------------------------------------------
 
     def code(self, values: Values) -> str:

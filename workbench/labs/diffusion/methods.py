@@ -28,10 +28,18 @@ NEVER: dict[str, tuple[str, ...]] = {"sampler": ()}
 class Sampling(Knobs):
     """What every method shares: the sampler and the pictures asked for."""
 
-    sampler: Literal["ddim", "dpm++", "ddpm"] = knob(
+    sampler: Literal["ddim", "dpm++", "ddpm", "pndm", "euler", "euler-ancestral", "lcm"] = knob(
         "ddim",
         help="How predictions become the next sample; the same for every method.",
-        choices={"ddim": "DDIM", "dpm++": "DPM-Solver++", "ddpm": "DDPM"},
+        choices={
+            "ddim": "DDIM",
+            "dpm++": "DPM-Solver++",
+            "ddpm": "DDPM",
+            "pndm": "PNDM",
+            "euler": "Euler",
+            "euler-ancestral": "Euler ancestral",
+            "lcm": "LCM",
+        },
         source="DDIM: arXiv 2010.02502; DPM-Solver++: arXiv 2211.01095; DDPM: arXiv 2006.11239",
     )
     steps: int = knob(

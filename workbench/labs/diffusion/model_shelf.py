@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from workbench.labs.diffusion.generation import Preview
 from workbench.labs.diffusion.images_form import DRAWING, method_of
+from workbench.labs.diffusion.own_checkpoint import checkpoint
 from workbench.labs.diffusion.room import Room, room_of
 from workbench.measure.memory import available_bytes
 from workbench.panels.view import Values
@@ -142,16 +142,10 @@ def _as_pixels(samples: np.ndarray) -> np.ndarray:
 
 
 def _read(knobs: Any) -> Pipeline:
-    if not knobs.path:
-        from workbench.labs.diffusion.sampling_study import pipeline
-
-        return pipeline()
-    place = Path(knobs.path).expanduser()
-    if (place / "class_tokens").is_dir():
-        from workbench.labs.diffusion.sampling_study import pipeline
-
-        return pipeline(place)
-    from workbench.diffusion import load_pipeline
-
     tokenizer = knobs.tokenizer or None
-    return load_pipeline(knobs.path, dtype=knobs.precision, tokenizer=tokenizer)
+    found = checkpoint(knobs.path, dtype=knobs.precision, tokenizer=tokenizer)
+    if found is not None:
+        return found
+    from workbench.labs.diffusion.sampling_study import pipeline
+
+    return pipeline()

@@ -100,7 +100,7 @@ class PlanEditorView(DiffusionView):
         self.comparison_panel = comparison_panel
         colours = palette.use({method.name: method.slot for method in DEFAULT}, "")
         self.slots |= {method.name: colours.slot(method.name) for method in DEFAULT}
-        self.presets = tuple(_preset(label, method) for label, method in _STARTS)
+        self.presets = [_preset(label, method, pipeline) for label, method in _STARTS]
         self.layout = (
             (Slot("paint", "paint"),),
             (Slot("figures", "figures", folds=False),),
@@ -274,5 +274,9 @@ _STARTS: Sequence[tuple[str, Method]] = (
 )
 
 
-def _preset(label: str, method: Method) -> Preset:
-    return Preset(label, {SAMPLING: {"steps": 50}, GROUP: settings_of(plan_of(method, 50))})
+def _preset(label: str, method: Method, pipeline: Pipeline | None) -> Preset:
+    """A list at 50 steps, or at a given model's own number, with its own guidance."""
+    run: dict[str, Any] = {"steps": 50}
+    if pipeline is not None:
+        run = {"steps": max(pipeline.steps, 6), "guidance": min(max(pipeline.guidance, 1.0), 10.0)}
+    return Preset(label, {SAMPLING: run, GROUP: settings_of(plan_of(method, run["steps"]))})

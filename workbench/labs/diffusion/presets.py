@@ -23,7 +23,7 @@ def study_line(facts: ModelFacts, pipeline: Pipeline | None) -> str:
     """Name, parameters and picture size of a model."""
     size = f"{facts.parameters / 1e6:.1f} M parameters"
     if pipeline is not None:
-        height, width, _ = pipeline.sample_shape
+        height, width = pipeline.picture_size
         return f"{pipeline.name} · {size} · {height} × {width}"
     return f"Shipped digits UNet · {size} · 16 × 16, enlarged from 8 × 8 scans"
 

@@ -1,0 +1,212 @@
+"""Automatic plans held against every hand-made list: as shipped, or judged here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from workbench import shipped
+from workbench.diffusion.plan import Plan
+from workbench.measure.intervals import Interval, mean
+from workbench.progress import Report
+
+if TYPE_CHECKING:
+    from workbench.diffusion.automatic.survey import Survey
+    from workbench.diffusion.pipeline import Pipeline
+
+FOLDER = "data/automatic-plan"
+AUTOMATIC, HAND_MADE, FEWER = "automatic", "hand-made", "fewer steps"
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One plan that was judged.
+
+    Args:
+        origin: "automatic", "hand-made" or "fewer steps".
+        operations, seconds: cost of the run, a share of the full one's; None where not known.
+        ssim: to the full run, by judging seed.
+    """
+
+    origin: str
+    name: str
+    plan: Plan
+    operations: float | None
+    seconds: float | None
+    ssim: tuple[float, ...]
+
+    @property
+    def key(self) -> str:
+        """Names it on the screen."""
+        return f"{self.origin}: {self.name}"
+
+    @property
+    def quality(self) -> Interval:
+        """Mean over seeds with its 95 % interval."""
+        return mean(self.ssim)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Everything that was judged at one setting.
+
+    Args:
+        verdicts: sentences, by what was compared.
+        choice: of the search: plan, reason and advice; see `AutomaticPlan.choice`.
+        short: the same in a run of few steps; None where it was not asked.
+        drift: relative change of each block at each step.
+        setting, device, date: of the judging.
+    """
+
+    contenders: tuple[Contender, ...]
+    verdicts: Mapping[str, str]
+    choice: Mapping[str, Any] | None
+    short: Mapping[str, Any] | None
+    drift: Mapping[str, Sequence[float | None]]
+    setting: str
+    device: str
+    date: str
+
+    def of(self, origin: str) -> list[Contender]:
+        """All of one origin."""
+        return [one for one in self.contenders if one.origin == origin]
+
+    def named(self, key: str) -> Contender | None:
+        """The contender of a key; None where there is none."""
+        return next((one for one in self.contenders if one.key == key), None)
+
+
+@cache
+def shipped_judging() -> Judged | None:
+    """What shipped; None where nothing did."""
+    try:
+        place = shipped.path(FOLDER)
+    except FileNotFoundError:
+        return None
+    return read(place)
+
+
+def read(place: Path) -> Judged:
+    """What `workbench.diffusion.automatic.record` wrote into a folder."""
+    about = json.loads((place / "judged.json").read_text(encoding="utf-8"))
+    evidence = json.loads((place / "evidence.json").read_text(encoding="utf-8"))
+    return Judged(
+        contenders=tuple(
+            Contender(
+                row["origin"],
+                row["name"],
+                Plan.of_record(row["plan"]),
+                row["operations"],
+                row["seconds"],
+                tuple(row["ssim"]),
+            )
+            for row in about["plans"]
+        ),
+        verdicts={name: found["sentence"] for name, found in about["verdicts"].items()},
+        choice=about["default"],
+        short=about["short"],
+        drift=evidence["survey"]["drift"],
+        setting=about["setting"],
+        device=about["device"],
+        date=about["date"],
+    )
+
+
+def rivals(plan: Plan, survey: Survey, count: int) -> list[tuple[str, str, Plan]]:
+    """Origin, name and plan of what a plan is held against: the hand-made lists nearest in cost,
+    no dearer ones before cheaper ones, and the full run that takes as long.
+    """
+    from workbench.diffusion.automatic.judging import hand_made, share
+
+    own = share(plan, survey, survey.seconds) or 1.0
+    priced = [
+        (share(other, survey, survey.seconds), name, other)
+        for name, other in hand_made(plan.steps).items()
+    ]
+    known = [(cost, name, other) for cost, name, other in priced if cost is not None and cost < 1]
+    nearest = sorted(known, key=lambda one: abs(one[0] - own))[:count]
+    fewer = max(1, min(plan.steps - 1, int(own * plan.steps + 1e-9)))
+    found = [(HAND_MADE, name, other) for _, name, other in sorted(nearest, key=lambda o: o[0])]
+    return [*found, (FEWER, f"{fewer} steps", Plan.full(fewer))]
+
+
+def judge(
+    pipeline: Pipeline,
+    plans: Sequence[tuple[str, str, Plan]],
+    survey: Survey,
+    seeds: Sequence[int],
+    known: dict[str, tuple[float, ...]],
+    report: Report,
+) -> list[Contender]:
+    """Sample each plan on the seeds and hold its pictures against the full run's.
+
+    Args:
+        known: likeness by plan and seeds, kept between runs; new ones are added.
+
+    Raises:
+        Cancelled: from `report`, between two plans; what was judged is kept in `known`.
+    """
+    from workbench.diffusion.automatic.judging import share
+
+    reference: np.ndarray | None = None
+    found = []
+    for place, (origin, name, plan) in enumerate(plans):
+        report(place, len(plans), f"Judging {name}")
+        key = f"{pipeline.fingerprint} {list(seeds)} {plan!r}"
+        if key not in known:
+            if reference is None:
+                reference = _pictures(pipeline, seeds)
+            known[key] = _likeness(pipeline, plan, seeds, reference)
+        whole = plan.steps / pipeline.steps
+        costs = [share(plan, survey, by) for by in (survey.macs, survey.seconds)]
+        shares = [None if cost is None else cost * whole for cost in costs]
+        found.append(Contender(origin, name, plan, shares[0], shares[1], known[key]))
+    report(len(plans), len(plans), "Judged")
+    return found
+
+
+def _likeness(
+    pipeline: Pipeline, plan: Plan, seeds: Sequence[int], reference: np.ndarray
+) -> tuple[float, ...]:
+    from workbench.diffusion.fidelity import ssim
+
+    planned = pipeline.with_sampling(steps=plan.steps).with_plan(plan)
+    return tuple(float(value) for value in ssim(_pictures(planned, seeds), reference))
+
+
+def _pictures(pipeline: Pipeline, seeds: Sequence[int], batch: int = 8) -> np.ndarray:
+    from workbench.diffusion.driver import sample
+
+    groups = [tuple(seeds[i : i + batch]) for i in range(0, len(seeds), batch)]
+    made = [sample(pipeline, pipeline.inputs(group))["image"] for group in groups]
+    return np.concatenate([np.asarray(image) for image in made])
+
+
+def verdict(found: Sequence[Contender]) -> str:
+    """One sentence: the automatic plan against the best rival that takes no longer.
+
+    The rival is picked on the same seeds, in its favour.
+    """
+    own = next((one for one in found if one.origin == AUTOMATIC), None)
+    if own is None or own.seconds is None:
+        return ""
+    others = [
+        one for one in found if one is not own and (one.seconds or np.inf) <= own.seconds + 1e-9
+    ]
+    if not others:
+        return "No rival that was judged takes as little time."
+    best = max(others, key=lambda one: one.quality.value)
+    gap = mean(np.array(own.ssim) - np.array(best.ssim))
+    ends = f"{gap.value:+.4f} ({gap.low:+.4f} to {gap.high:+.4f}, {gap.count} seeds)"
+    against = f"Against the best rival in at most its time, {best.name}: SSIM {ends}"
+    if gap.above(0):
+        return f"The automatic plan is nearer to the full run. {against}."
+    if gap.below(0):
+        return f"The rival is nearer to the full run. {against}."
+    return f"No difference is shown: the interval covers zero. {against}."
