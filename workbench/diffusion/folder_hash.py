@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 
@@ -23,6 +24,14 @@ def hash_of_weights(place: Path) -> str:
         about = file.stat()
         stamps.append((name, str(file), about.st_size, about.st_mtime_ns))
     return _hash(tuple(stamps))
+
+
+def hashing(place: Path) -> Future[str]:
+    """`hash_of_weights` on a thread of its own, beside the reading of the same files."""
+    pool = ThreadPoolExecutor(1, thread_name_prefix="weights-hash")
+    found = pool.submit(hash_of_weights, place)
+    pool.shutdown(wait=False)
+    return found
 
 
 @lru_cache(maxsize=64)

@@ -8,7 +8,7 @@ from typing import Any
 
 from workbench.checkpoints import CheckpointError, variants
 from workbench.diffusion.checkpoint import load_text_encoder, load_unet, load_vae
-from workbench.diffusion.folder_hash import hash_of_weights
+from workbench.diffusion.folder_hash import hashing
 from workbench.diffusion.loading.assembly import Models, Settings, assembled
 from workbench.diffusion.loading.index import DIT, XL, read_index
 from workbench.diffusion.loading.text_parts import require_fit
@@ -38,6 +38,7 @@ def load_folder(
     for name in names:
         place = folder / name.replace("text_encoder", "tokenizer")
         tokenizers.append(Tokenizer.load(place))
+    weights_hash = hashing(folder)
     encoders = [read(name, load_text_encoder, dtype) for name in names]
     for name, tokenizer, encoder in zip(names, tokenizers, encoders, strict=True):
         place = folder / name.replace("text_encoder", "tokenizer")
@@ -50,7 +51,7 @@ def load_folder(
         vae=read("vae", load_vae, "float32"),
         text=TextConditioning(tuple(tokenizers), tuple(encoders), zeros),
     )
-    return assembled(models, _sampler(folder, scheduler), settings, folder, hash_of_weights(folder))
+    return assembled(models, _sampler(folder, scheduler), settings, folder, weights_hash.result())
 
 
 def _sampler(folder: Path, kind: str | None) -> Scheduler:

@@ -10,7 +10,7 @@ import numpy as np
 
 from workbench.checkpoints import CheckpointError, Tensors, open_tensors
 from workbench.diffusion import checkpoint
-from workbench.diffusion.folder_hash import hash_of_weights
+from workbench.diffusion.folder_hash import hashing
 from workbench.diffusion.loading.assembly import Models, Settings, assembled
 from workbench.diffusion.loading.forms import TEXTS, Family, Form, form_of, text_fields
 from workbench.diffusion.loading.original_names import (
@@ -54,6 +54,7 @@ def load_file(
     tensors = open_tensors(file, dtype=np.float32)
     try:
         form = form_of(tensors.shapes)
+        weights_hash = hashing(file)
         unet = checkpoint.UNET.build(form.unet, _unet(tensors, form.unet), dtype=dtype)
         vae = checkpoint.VAE.build(form.vae, _vae(tensors, form), dtype="float32")
         encoders = [
@@ -71,7 +72,8 @@ def load_file(
     text = TextConditioning(tuple(tokenizers), tuple(encoders), form.family == "XL")
     if scheduler is None:
         scheduler = usual_sampler(form.family)
-    found = assembled(Models(unet, vae, text), scheduler, settings, file, hash_of_weights(file))
+    models = Models(unet, vae, text)
+    found = assembled(models, scheduler, settings, file, weights_hash.result())
     return replace(found, folder="")
 
 
