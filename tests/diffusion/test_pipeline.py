@@ -106,11 +106,16 @@ def test_a_unet_without_a_size_is_refused(folder):
     [
         ({"steps": 0}, "Steps must be between 1 and 1000. You gave 0"),
         ({"steps": 1001}, "Steps must be between 1 and 1000. You gave 1001"),
+        (
+            {"sampler": "pndm", "steps": 2},
+            "n_steps=2: PNDM evaluates its second timestep twice; take 1, or 3 or more steps",
+        ),
         ({"guidance": -1.0}, "Guidance must be at least 0. You gave -1.0"),
         ({"guidance": float("nan")}, "Guidance must be at least 0. You gave nan"),
         (
             {"sampler": "heun"},
-            "Sampler must be one of ddim, ddpm, dpm++, pndm, euler, euler-ancestral, lcm. You gave 'heun'",
+            "Sampler must be one of ddim, ddpm, dpm++, pndm, euler, euler-ancestral, lcm."
+            " You gave 'heun'",
         ),
     ],
 )

@@ -275,7 +275,8 @@ class Pipeline:
         """The same pipeline with other sampler settings, sampling in full.
 
         Raises:
-            ValueError: for a sampler there is not, or numbers outside their range.
+            ValueError: for a sampler there is not, numbers outside their range, or a number of
+                steps this sampler cannot make.
         """
         steps = self.steps if steps is None else steps
         guidance = self.guidance if guidance is None else guidance
@@ -288,6 +289,7 @@ class Pipeline:
         scheduler = self.scheduler
         if sampler is not None:
             scheduler = _as_sampler(scheduler, sampler, first)
+        scheduler.plan(steps)  # what this sampler cannot do is said before anything runs
         return replace(
             self,
             scheduler=scheduler,
