@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from kernels_pallas.attention import attention
 from workbench.diffusion.unet.config import UNetConfig
-from workbench.diffusion.unet.layers import Conv, GroupNorm, LayerNorm, dense
+from workbench.diffusion.unet.layers import Conv, GroupNorm, LayerNorm, by_rows, dense
 from workbench.diffusion.unet.taps import Taps
 
 UNITS = ("self_attention", "cross_attention", "feed_forward")
@@ -72,7 +72,7 @@ class GatedDense(nnx.Module):
         """The gated hidden layer."""
         both = self.proj(x)
         value, gate = both[..., : self.hidden], both[..., self.hidden :]
-        return value * jax.nn.gelu(gate, approximate=False)
+        return value * gate * 0.5 * (1 + jax.lax.erf(gate * 0.5**0.5))
 
 
 class Nothing(nnx.Module):
@@ -93,7 +93,7 @@ class FeedForward(nnx.Module):
 
     def __call__(self, x: Float[Array, "B T C"]) -> Float[Array, "B T C"]:
         """W2 (value * gelu(gate))."""
-        return self.net[2](self.net[0](x))
+        return by_rows(lambda rows: self.net[2](self.net[0](rows)), x, 8 * x.shape[2])
 
 
 class TransformerBlock(nnx.Module):
