@@ -27,6 +27,7 @@ from workbench.diffusion.precision import (
     quantized,
     with_int8_kernels,
 )
+from workbench.diffusion.unet.layers import WinogradKernel
 
 CONFIG = "config.json"
 DIFFUSERS_WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -167,7 +168,16 @@ class Part:
 
 
 def file_tensors(model: Any) -> dict[str, keys.Turned]:
-    """Every tensor of a model as its file holds it; each is turned when it is read as an array."""
+    """Every tensor of a model as its file holds it; each is turned when it is read as an array.
+
+    Raises:
+        CheckpointError: a model whose kernels were transformed for minimal filtering.
+    """
+    if any(isinstance(node, WinogradKernel) for _, node in nnx.iter_graph(model)):
+        raise CheckpointError(
+            "this model's kernels are kept transformed for speed and cannot be written;"
+            " save it before they are"
+        )
     whole = {path: node for path, node in nnx.iter_graph(model) if isinstance(node, Int8Kernel)}
     found: dict[str, keys.Turned] = {}
     for path, leaf in keys.variables(model):

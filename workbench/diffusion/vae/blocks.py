@@ -2,11 +2,11 @@
 
 from typing import Any
 
-import jax
 from flax import nnx
 from jaxtyping import Array, Float
 
-from workbench.diffusion.unet.layers import Conv, GroupNorm, Upsample
+from kernels_pallas.conv2d import conv2d
+from workbench.diffusion.unet.layers import Conv, GroupNorm, Upsample, WinogradKernel
 from workbench.diffusion.unet.resnet import ResnetBlock
 from workbench.diffusion.unet.transformer import Attention
 from workbench.diffusion.vae.config import AutoencoderConfig
@@ -41,15 +41,10 @@ class HalfSize(nnx.Module):
 
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B h w C"]:
         """conv(x)."""
-        kernel, bias = self.conv.kernel[...], self.conv.bias[...]
-        out = jax.lax.conv_general_dilated(
-            x,
-            kernel.astype(self.dtype),
-            (2, 2),
-            [(0, 1), (0, 1)],
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        )
-        return out + bias.astype(self.dtype)[None, None, None, :]
+        kernel = self.conv.kernel
+        assert not isinstance(kernel, WinogradKernel)  # a form for stride 1 only
+        out = conv2d(x, kernel[...].astype(self.dtype), strides=2, padding=((0, 1), (0, 1)))
+        return out + self.conv.bias[...].astype(self.dtype)[None, None, None, :]
 
 
 class Level(nnx.Module):
