@@ -1,0 +1,86 @@
+"""What a UNet does for a CPU's sake alone leaves its predictions as they are."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from kernels_pallas.conv2d import choice
+from workbench.diffusion.precision import with_int8_kernels
+from workbench.diffusion.unet import UNet2DCondition, UNetConfig, layers
+from workbench.diffusion.unet.transformer import FeedForward
+from workbench.diffusion.unet.winograd import transform_kernels
+from workbench.measure.macs import count
+
+CONFIG = UNetConfig(
+    sample_size=8,
+    in_channels=2,
+    out_channels=2,
+    block_out_channels=(8, 16),
+    down_block_types=("DownBlock2D", "DownBlock2D"),
+    up_block_types=("UpBlock2D", "UpBlock2D"),
+    mid_block_type=None,
+    layers_per_block=1,
+    norm_num_groups=4,
+)
+
+
+def predicted(unet, x):
+    graph, weights = nnx.split(unet)
+    return jax.jit(lambda weights, x: nnx.merge(graph, weights)(x, 5.0))(weights, x)
+
+
+def test_kernels_kept_transformed_predict_the_same(monkeypatch):
+    asked = []
+
+    def pays(x_shape, kernel_shape, window):
+        asked.append((x_shape, kernel_shape))
+        return kernel_shape[2:] == (8, 16)
+
+    monkeypatch.setattr(choice, "transformed_pays", pays)
+    unet = UNet2DCondition(CONFIG, rngs=nnx.Rngs(0))
+    x = jax.random.normal(jax.random.key(1), (2, 8, 8, 2))
+    before = predicted(unet, x)
+    changed = transform_kernels(unet, 8, 8)
+    kept = [m for _, m in nnx.iter_graph(unet) if isinstance(m, layers.WinogradKernel)]
+    assert changed == len(kept) == 1
+    assert ((2, 8, 8, 16), (3, 3, 16, 16)) in asked, "the upsampler sees the larger picture"
+    assert ((2, 4, 4, 8), (3, 3, 8, 16)) in asked, "the inner block sees the smaller one"
+    after = predicted(unet, x)
+    assert float(jnp.abs(after - before).max()) < 1e-5
+    assert not np.array_equal(after, before), "nothing else was computed"
+    assert transform_kernels(unet, 8, 8) == 0
+
+
+def test_kernels_in_int8_are_not_kept_transformed():
+    unet = nnx.eval_shape(lambda: UNet2DCondition(CONFIG, rngs=nnx.Rngs(0)))
+    with_int8_kernels(unet)
+    with pytest.raises(TypeError, match="int8 cannot be kept transformed; load float32"):
+        transform_kernels(unet, 8, 8)
+
+
+def test_rows_in_blocks_give_what_they_give_at_once(monkeypatch):
+    forward = FeedForward(8, dtype=jnp.float32, rngs=nnx.Rngs(0))
+    x = jax.random.normal(jax.random.key(1), (2, 12, 8))
+    graph, weights = nnx.split(forward)
+
+    def run():  # a new function each time, so that nothing traced before is taken
+        return lambda weights, x: nnx.merge(graph, weights)(x)
+
+    def with_gradients(forward):
+        def total(weights, x):
+            out = forward(weights, x)
+            return jnp.sum(jnp.sin(out)), out
+
+        return jax.jit(jax.value_and_grad(total, (0, 1), has_aux=True))(weights, x)
+
+    whole, macs = with_gradients(run()), count(run(), weights, x).total
+    monkeypatch.setattr(layers, "ROWS", 8)
+    monkeypatch.setattr(layers, "LARGE", 0)
+    assert "while" in jax.jit(run()).lower(weights, x).as_text()
+    blocked = with_gradients(run())
+    for one, other in zip(jax.tree.leaves(blocked), jax.tree.leaves(whole), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+    assert count(run(), weights, x).total == macs
+    assert "while" not in jax.jit(run()).lower(weights, x[:, :3]).as_text(), "no whole blocks"
