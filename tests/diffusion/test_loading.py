@@ -239,6 +239,12 @@ def test_a_file_that_is_no_whole_checkpoint(one: tuple[Pipeline, Path], tmp_path
         load_pipeline(tmp_path / "m.safetensors")
     with pytest.raises(CheckpointError, match="holds no sampler to read as DDIMScheduler"):
         load_pipeline(tmp_path / "m.safetensors", scheduler="DDIMScheduler")
+    with pytest.raises(CheckpointError, match="variant='fp16' is for a folder"):
+        load_pipeline(tmp_path / "m.safetensors", variant="fp16")
+    with pytest.raises(CheckpointError, match="tokenizer='words' is for a single file"):
+        load_pipeline(one[1], tokenizer="words")
+    with pytest.raises(CheckpointError, match="holds its own sampler"):
+        load_pipeline(one[1], scheduler=Euler())
 
 
 def _lora(tensors: dict[str, Any], file: Path, **metadata: str) -> Path:

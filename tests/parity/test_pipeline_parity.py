@@ -35,7 +35,7 @@ def peers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, Path
     return found
 
 
-def _theirs(peer: Any, noise: np.ndarray, guidance: float, negative: Any = NEGATIVE) -> Any:
+def _theirs(peer: Any, noise: np.ndarray, negative: str | None) -> Any:
     latents = torch.from_numpy(np.ascontiguousarray(noise.transpose(0, 3, 1, 2)))
     away = None if negative is None else [negative] * len(PROMPTS)
     seen = []
@@ -50,7 +50,7 @@ def _theirs(peer: Any, noise: np.ndarray, guidance: float, negative: Any = NEGAT
             latents=latents,
             output_type="np",
             num_inference_steps=4,
-            guidance_scale=guidance,
+            guidance_scale=3.0,
             negative_prompt=away,
             callback_on_step_end=keep,
         ).images
@@ -61,10 +61,10 @@ def _error(ours: Any, theirs: Any) -> float:
     return float(np.abs(ours - theirs).max() / np.abs(theirs).max())
 
 
-def _same_pictures(ours: Any, peer: Any, guidance: float = 3.0, negative: str = NEGATIVE) -> None:
+def _same_pictures(ours: Any, peer: Any, negative: str = NEGATIVE) -> None:
     inputs = ours.inputs((3, 5), prompts=PROMPTS, negative=negative)
     found = sample(ours, inputs)
-    latents, image = _theirs(peer, np.asarray(inputs.noise), guidance, negative or None)
+    latents, image = _theirs(peer, np.asarray(inputs.noise), negative or None)
     assert _error(found["latents"][:, -1], latents) <= 1e-4
     assert _error(found["image"], image) <= 1e-4
 
@@ -86,8 +86,7 @@ def test_the_same_tokens(peers: dict[str, tuple[Any, Path]], form: str) -> None:
 @pytest.mark.parametrize("form", FORMS)
 def test_the_same_latents_and_picture(peers: dict[str, tuple[Any, Path]], form: str) -> None:
     peer, folder = peers[form]
-    guidance = 1.0 if form == "turbo" else 3.0
-    _same_pictures(load_pipeline(folder, steps=4, guidance=guidance), peer, guidance)
+    _same_pictures(load_pipeline(folder, steps=4, guidance=3.0), peer)
 
 
 def test_an_empty_negative_prompt_is_zeros_in_xl(peers: dict[str, tuple[Any, Path]]) -> None:

@@ -60,14 +60,25 @@ def load_pipeline(
             raise CheckpointError(
                 f"{place}: a single file holds no sampler to read as {scheduler}; pass a scheduler"
             )
+        _only_for("a folder", place, kind=kind, variant=variant)
         return load_file(place, settings, dtype=dtype, tokenizer=tokenizer, scheduler=scheduler)
     if isinstance(scheduler, Scheduler):
         raise CheckpointError(
             f"{place}: holds its own sampler; pass scheduler= the name of a class to read it as"
         )
+    _only_for("a single file", place, tokenizer=tokenizer)
     if not (place / INDEX).exists() and (place / "class_tokens").is_dir():
         more = {"steps": steps, "guidance": guidance}
         return Pipeline.load(place, **{k: v for k, v in more.items() if v is not None})  # type: ignore[arg-type]
     return load_folder(
         place, settings, dtype=dtype, variant=variant, kind=kind, scheduler=scheduler
     )
+
+
+def _only_for(form: str, place: Path, **given: Any) -> None:
+    """Refuses arguments of another form of checkpoint: none is dropped in silence."""
+    for name, value in given.items():
+        if value is not None:
+            raise CheckpointError(
+                f"{place}: {name}={str(value)!r} is for {form}; leave it out here"
+            )

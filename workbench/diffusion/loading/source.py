@@ -13,6 +13,8 @@ INDEX = "model_index.json"
 TEXTS = (INDEX, "*/*.json", "*/*.txt")
 UNREAD = ("safety_checker", "feature_extractor", "image_encoder")
 """Parts that change nothing of what is drawn here, present or not."""
+LIGHT = ("scheduler", "tokenizer", "tokenizer_2")
+"""Parts without weights."""
 UNREAD_FILES = tuple(f"{part}/*" for part in UNREAD)
 
 
@@ -54,13 +56,18 @@ def _cached(name: str) -> Path | None:
 
 
 def _is_whole(folder: Path) -> bool:
-    """Whether every part the index names has a folder."""
+    """Whether every part the index names is there, with weights where it has some."""
     try:
         fields = json.loads((folder / INDEX).read_text(encoding="utf-8"))
         parts = [p for p, entry in fields.items() if isinstance(entry, list) and entry[-1]]
     except (OSError, ValueError, AttributeError, IndexError):
         return False
-    return all((folder / part).is_dir() for part in parts if part not in UNREAD)
+    read = [folder / part for part in parts if part not in UNREAD]
+    return all(part.is_dir() and (part.name in LIGHT or _has_weights(part)) for part in read)
+
+
+def _has_weights(part: Path) -> bool:
+    return any(part.glob("*.safetensors"))
 
 
 def _fetched(name: str, variant: str | None) -> Path:
