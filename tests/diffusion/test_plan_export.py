@@ -39,6 +39,7 @@ def test_json_gives_the_plan_back(plan):
         ('{"actions": ["full"], "branch": "1"}', "branch must be a number. You gave '1'"),
         ('{"actions": ["full"], "branch": true}', "branch must be a number. You gave True"),
         ('{"actions": ["decode"]}', "Step 0 must run in full"),
+        ('{"actions": [[1]]}', "actions must be names"),
         ('{"actions": ["full"], "inherited": [1]}', r"inherited must be names. You gave \[1\]"),
     ],
 )

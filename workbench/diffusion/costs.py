@@ -216,7 +216,11 @@ def unit_costs(shape: UNetShape) -> UnitCosts:
 
 
 def plan_cost(pipeline: Pipeline) -> Cost:
-    """Modelled cost of one image under the pipeline's plan, UNet only."""
+    """Modelled cost of one image under the pipeline's plan, UNet only.
+
+    The text's keys and values count at every step, as in published figures; a pipeline that
+    projects the text once computes `text_projections` less at each pass but the first.
+    """
     costs, plan = unit_costs(pipeline.shape), pipeline.plan
     total = costs.run(plan) * pipeline.passes
     return Cost(

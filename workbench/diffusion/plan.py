@@ -156,8 +156,9 @@ class Plan:
         for name, kind in (("branch", int), ("largest_group", int), ("injection", int | float)):
             if not isinstance(given[name], kind) or isinstance(given[name], bool):
                 raise PlanError(f"{name} must be a number. You gave {given[name]!r}")
-        if not all(isinstance(name, str) for name in given["inherited"]):
-            raise PlanError(f"inherited must be names. You gave {given['inherited']!r}")
+        for name in ("actions", "inherited"):
+            if not all(isinstance(value, str) for value in given[name]):
+                raise PlanError(f"{name} must be names. You gave {given[name]!r}")
         actions, names = tuple(given["actions"]), tuple(given["inherited"])
         return cls(**{**given, "actions": actions, "inherited": names})
 
