@@ -310,3 +310,10 @@ def test_int8_runs_beside_float32(one: tuple[Pipeline, Path]) -> None:
     mine, theirs = sample(small, inputs), sample(whole, inputs)
     error = np.abs(mine["latents"] - theirs["latents"]).max() / np.abs(theirs["latents"]).max()
     assert 0 < error < 0.1
+
+
+def test_a_folder_of_class_tokens(tiny: Pipeline, tmp_path: Path) -> None:
+    found = load_pipeline(save_pipeline(tiny, tmp_path), steps=3, dtype="bfloat16")
+    assert (found.steps, found.guidance, found.precision.name) == (3, 1.5, "bfloat16")
+    with pytest.raises(CheckpointError, match="variant='fp16' is for text models"):
+        load_pipeline(tmp_path, variant="fp16")

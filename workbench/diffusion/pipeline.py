@@ -23,7 +23,7 @@ from workbench.diffusion.costs import Config, UNetShape
 from workbench.diffusion.dit import DiT
 from workbench.diffusion.folder_hash import hash_of_weights
 from workbench.diffusion.plan import Plan
-from workbench.diffusion.precision import FLOAT32, Precision
+from workbench.diffusion.precision import FLOAT32, Precision, precision
 from workbench.diffusion.prompts import TextConditioning
 from workbench.diffusion.schedulers import (
     DDIM,
@@ -116,15 +116,24 @@ class Pipeline:
     precision: Precision = FLOAT32
 
     @classmethod
-    def load(cls, folder: str | Path, *, steps: int = 50, guidance: float = 1.5) -> Pipeline:
+    def load(
+        cls,
+        folder: str | Path,
+        *,
+        steps: int = 50,
+        guidance: float = 1.5,
+        dtype: Any = "float32",
+    ) -> Pipeline:
         """Read a folder in diffusers' layout with class tokens where a text encoder would stand.
+
+        Other checkpoints: `workbench.diffusion.load_pipeline`.
 
         Raises:
             CheckpointError: for a missing, truncated or mislabelled part, naming it.
         """
         home.keep_compiled()
         folder = Path(folder)
-        unet = load_unet(folder / "unet")
+        unet = load_unet(folder / "unet", dtype=dtype)
         tokens = ClassTokens.load(folder / "class_tokens")
         if tokens.width != unet.config.cross_attention_dim:
             raise CheckpointError(
@@ -144,6 +153,7 @@ class Pipeline:
             guidance=guidance,
             plan=Plan.full(steps),
             folder=str(folder),
+            precision=precision(dtype),
         )
 
     @property

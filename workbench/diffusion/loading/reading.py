@@ -68,8 +68,9 @@ def load_pipeline(
         )
     _only_for("a single file", place, tokenizer=tokenizer)
     if not (place / INDEX).exists() and (place / "class_tokens").is_dir():
-        more = {"steps": steps, "guidance": guidance}
-        return Pipeline.load(place, **{k: v for k, v in more.items() if v is not None})  # type: ignore[arg-type]
+        _only_for("text models", place, kind=kind, variant=variant, scheduler=scheduler)
+        given: dict[str, Any] = {"steps": steps, "guidance": guidance, "dtype": dtype}
+        return Pipeline.load(place, **{k: v for k, v in given.items() if v is not None})
     return load_folder(
         place, settings, dtype=dtype, variant=variant, kind=kind, scheduler=scheduler
     )
