@@ -38,8 +38,8 @@ SERVED_BY = {"lab": ("lab", "test")}
 PEER_FIRST = ["torch==2.13.0"]
 PEERS = ["diffusers==0.42.1", "transformers==5.23.0"]
 # Alone: of fla-core reference functions are read file by file, as a package it wants Triton; timm
-# wants torchvision, for its data loaders only.
-PEER_FILES = ["fla-core==0.6.0", "timm==1.0.31"]
+# wants torchvision, for its data loaders only; DeepCache would choose versions of the others.
+PEER_FILES = ["fla-core==0.6.0", "timm==1.0.31", "DeepCache==0.1.1"]
 # What compiles kernels: jax as pinned in constraints.txt with the TPU's compiler; then, without
 # the libraries that only running needs, XLA's compiler for NVIDIA GPUs of the same version as jax,
 # and ptxas, which reports registers and spills.
