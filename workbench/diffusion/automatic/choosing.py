@@ -13,8 +13,8 @@ from workbench.diffusion.plan import Plan
 from workbench.progress import Report, part, silent
 
 DISTURBED = (
-    "Time was taken by operations: the clock was disturbed, and partial steps seemed slower than "
-    "full ones."
+    "The clock was disturbed, for partial steps seemed slower than full ones: operations stand "
+    "for time."
 )
 FEW = 4
 """Steps up to which neighbouring steps have little in common."""

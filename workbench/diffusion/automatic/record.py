@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from workbench import shipped
+from workbench.diffusion.automatic.choosing import DISTURBED
 from workbench.diffusion.automatic.evidence import Evidence
 from workbench.diffusion.automatic.judging import Front, difference, hand_made, sentence, share
 from workbench.diffusion.automatic.method import AutomaticPlan
@@ -118,10 +119,10 @@ def front(rows: Sequence[dict[str, Any]], origin: str, by: str) -> Front:
     return Front(tuple(row["name"] for row in own), saved, quality)
 
 
-def verdicts(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Each comparison of fronts: interval and sentence."""
+def verdicts(rows: Sequence[dict[str, Any]], well_timed: bool) -> dict[str, dict[str, Any]]:
+    """Each comparison of fronts: interval and sentence; by time only where a clock was to trust."""
     found = {}
-    for by in ("operations", "seconds"):
+    for by in ("operations", "seconds") if well_timed else ("operations",):
         ours = front(rows, AUTOMATIC, by)
         for origin in (HAND_MADE, FEWER_STEPS):
             theirs = front(rows, origin, by)
@@ -160,6 +161,8 @@ def card(about: dict[str, Any]) -> str:
         "",
     ]
     lines += [f"- {name}: {found['sentence']}" for name, found in about["verdicts"].items()]
+    if not about["well_timed"]:
+        lines.append(f"- step time saved: not compared. {DISTURBED}")
     lines += ["", "## Default settings", "", f"- {_said(about['default'])}"]
     lines += [f"- In {SHORT} steps: {_said(about['short'])}", ""]
     return "\n".join(lines)
@@ -190,6 +193,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rows = judge(pipeline, evidence, kept, report)
     short = pipeline.with_sampling(steps=SHORT)
     AutomaticPlan().prepare(short)
+    well_timed = Survey.of_record(evidence.survey or {}).well_timed
     about = {
         "command": "python -m workbench.diffusion.automatic.record --out data/automatic-plan",
         "device": device.label(),
@@ -197,7 +201,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "weights": pipeline.weights_hash,
         "setting": f"DDIM, {pipeline.steps} steps, guidance {pipeline.guidance:g}",
         "search_seeds": len(evidence.seeds),
-        "verdicts": verdicts(rows),
+        "well_timed": well_timed,
+        "verdicts": verdicts(rows, well_timed),
         "default": AutomaticPlan().choice(pipeline),
         "short": AutomaticPlan().choice(short),
         "plans": rows,
