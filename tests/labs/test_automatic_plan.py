@@ -125,6 +125,16 @@ def test_what_was_recorded_reads_back(tmp_path):
     assert found.verdicts == {"hand-made, operations saved": "No difference is shown."}
 
 
+def test_it_opens_where_nothing_ships(monkeypatch):
+    monkeypatch.setattr(automatic_view, "shipped_judging", lambda: None)
+    panel = diffusion.automatic_plan()
+    assert panel.status["kind"] == "empty"
+    assert "It can be stopped" in panel.picture.contents["front"].text
+    with pytest.raises(ValueError, match="No plan was chosen"):
+        panel.view.export("plan-json", panel.values, panel.picture)
+    panel.close()
+
+
 @pytest.mark.slow
 def test_a_search_chooses_then_judges(home):
     view = AutomaticView(tiny.pipeline())

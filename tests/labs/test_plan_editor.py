@@ -100,6 +100,19 @@ def test_cells_agree_with_what_the_model_skips(view):
     assert set(column(facts, "full", 0, ())) == {"0"}
 
 
+def test_a_transformer_has_its_own_rows_and_no_shallow_brush():
+    view = PlanEditorView(tiny.dit_pipeline())
+    names = row_names(view.facts.costs)
+    assert names == ("patches", "block.0", "block.1", "conv_out")
+    kept = dict(zip(names, column(view.facts, "decode", 0, ()), strict=True))
+    assert kept == {"patches": "1", "block.0": "1", "block.1": "0", "conv_out": "0"}
+    values = accepted(view, start(view, {GROUP: {"pattern": "full, decode"}}))
+    assert view.check(values) == []
+    grid = view.hints(values).grids["paint"]
+    assert [brush.id for brush in grid.brushes] == ["full", "decode", "inherit"]
+    assert grid.heights[0] == 1.0 > grid.heights[1]
+
+
 def test_what_inherits_is_kept_with_all_that_only_it_reads(view):
     facts, names = view.facts, row_names(view.facts.costs)
     states = dict(zip(names, column(facts, "inherit", 0, ("up.0",)), strict=True))
@@ -253,6 +266,7 @@ def test_the_comparison_takes_the_plan(editor):
         diffusion.plan_editor(panel=diffusion.blind())
 
 
+@pytest.mark.slow
 def test_a_run_measures_the_painted_plan(home):
     view = PlanEditorView(tiny.pipeline())
     given = {"sampling": {"steps": 8, "seeds": 8}, GROUP: {"pattern": "full, decode, shallow"}}

@@ -172,7 +172,7 @@ def test_the_command_takes_single_changes(home, tiny_ships, capsys):
         (["steps=8"], "write group.knob=value"),
         (["sampling.step=8"], "has no knob 'step'"),
         (["sampler.steps=8"], "There is no group 'sampler'"),
-        (["sampling.sampler=euler"], "Sampler"),
+        (["sampling.sampler=heun"], "Sampler"),
         (["encoder_propagation.key_steps=custom", "encoder_propagation.custom_steps=[3]",
           "sampling.steps=8", "sampling.seeds=8"], "Step 0 must run in full"),
     ],

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from tests.labs import small_text_model, tiny
+from tests.labs.tiny import dit_pipeline
 from workbench.diffusion import load_pipeline
 from workbench.diffusion.pipeline import SAMPLERS
 from workbench.labs import diffusion
@@ -110,6 +111,9 @@ def test_the_model_says_what_it_cannot_draw(small):
     assert refused(digits, prompt={"negative": "blur"})[1] == "negative"
     assert "classes 0 to 9" in refused(digits, prompt={"prompt": "a cat"})[2]
     assert refused(digits, prompt={"prompt": "3, 4"}) is None
+    transformer = ImagesView(dit_pipeline())
+    assert "classes 0 to 9" in refused(transformer, prompt={"prompt": "11"})[2]
+    assert refused(transformer, prompt={"prompt": "9"}) is None
 
 
 @pytest.mark.slow

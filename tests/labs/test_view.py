@@ -151,7 +151,7 @@ def test_other_sampling_settings_show_nothing_recorded(view):
     [
         ({"sampling": {"steps": 5}}, "Steps must be between 6 and 200. You gave 5"),
         ({"sampling": {"seeds": 1000}}, "Seeds must be between 8 and 128. You gave 1000"),
-        ({"sampling": {"sampler": "euler"}}, "Sampler"),
+        ({"sampling": {"sampler": "heun"}}, "Sampler"),
         ({"sampling": {"look": "Nothing"}}, "Look at"),
         ({"feature_inheritance": {"interval": "many"}}, "Interval"),
         ({"nowhere": {"interval": 3}}, "There is no group 'nowhere'"),

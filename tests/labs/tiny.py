@@ -11,7 +11,9 @@ import jax
 
 from workbench.diffusion.checkpoint import save_unet
 from workbench.diffusion.conditioning import ClassTokens
-from workbench.diffusion.pipeline import Pipeline
+from workbench.diffusion.dit import ClassLabels
+from workbench.diffusion.pipeline import Pipeline, flat_weights
+from workbench.diffusion.plan import Plan
 from workbench.diffusion.schedulers import DDIM
 from workbench.diffusion.schedulers.files import save_scheduler
 from workbench.diffusion.unet import UNetConfig, new_unet
@@ -51,6 +53,25 @@ def pipeline() -> Pipeline:
     """The model, loaded once a process."""
     with tempfile.TemporaryDirectory() as place:
         return Pipeline.load(write(Path(place) / "tiny-unet"))
+
+
+@functools.cache
+def dit_pipeline() -> Pipeline:
+    """A diffusion transformer of the true structure, small and untrained."""
+    from tests.diffusion.dit.conftest import SMALL as CONFIG_OF_DIT
+    from tests.diffusion.dit.conftest import random_dit
+
+    return Pipeline(
+        name="small-transformer",
+        config=CONFIG_OF_DIT,
+        weights=flat_weights(random_dit()),
+        conditioning=ClassLabels(10),
+        scheduler=DDIM(),
+        weights_hash="small-transformer",
+        steps=10,
+        guidance=2.0,
+        plan=Plan.full(10),
+    )
 
 
 if __name__ == "__main__":  # a browser test's kernel reads what this wrote

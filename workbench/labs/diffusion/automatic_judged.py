@@ -86,10 +86,10 @@ class Judged:
 def shipped_judging() -> Judged | None:
     """What shipped; None where nothing did."""
     try:
-        place = shipped.path(FOLDER)
+        place = shipped.path(f"{FOLDER}/judged.json")
     except FileNotFoundError:
         return None
-    return read(place)
+    return read(place.parent)
 
 
 def read(place: Path) -> Judged:

@@ -179,7 +179,7 @@ def labels_of(pipeline: Pipeline, prompt: str, seeds: tuple[int, ...]) -> tuple[
     words = [word for word in prompt.replace(",", " ").split() if word]
     if not words:
         return None
-    last = pipeline.tokens.classes - 1
+    last = int(getattr(pipeline.conditioning, "classes", 0)) - 1
     wrong = next((w for w in words if not (w.isdecimal() and int(w) <= last)), None)
     if wrong is not None:
         raise ValueError(

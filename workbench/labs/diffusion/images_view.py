@@ -81,12 +81,14 @@ class ImagesView(View):
     def check(self, values: Values) -> list[Problem]:
         """A path that leads nowhere, and what the model that is loaded cannot draw."""
         knobs: Any = values[CHECKPOINT]
-        wrong = path_problem(knobs.path) or self.shelf.failures.get(self.shelf.key(knobs), "")
+        wrong = path_problem(knobs.path)
         if wrong:
             return [Problem("error", "path", wrong, CHECKPOINT)]
         pipeline = self.shelf.known(knobs)
         if pipeline is None:
-            return []
+            # What failed may be mended by now: it is said, and may be tried again.
+            failed = self.shelf.failures.get(self.shelf.key(knobs))
+            return [Problem("warn", "path", failed, CHECKPOINT)] if failed else []
         try:
             chosen = set_up(pipeline, values)
         except ValueError as error:

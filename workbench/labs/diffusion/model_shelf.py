@@ -74,6 +74,7 @@ class Shelf:
             self.failures[key] = str(error).splitlines()[0]
             raise
         self._key = key
+        self.failures.pop(key, None)
         return self._loaded
 
     def count(self, pipeline: Pipeline, report: Report) -> None:
