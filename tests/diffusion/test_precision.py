@@ -19,7 +19,7 @@ from workbench.diffusion import precision
 from workbench.diffusion.checkpoint import (
     TEXT_ENCODER,
     TEXT_WEIGHTS,
-    UNET,
+    VAE,
     file_shapes,
     load_text_encoder,
     save_text_encoder,
@@ -27,7 +27,7 @@ from workbench.diffusion.checkpoint import (
 from workbench.diffusion.precision import Int8Kernel, quantized, weight_bytes
 from workbench.diffusion.text.config import CLIPTextConfig
 from workbench.diffusion.text.encoder import CLIPTextEncoder
-from workbench.diffusion.unet import UNetConfig
+from workbench.diffusion.vae import AutoencoderConfig
 
 CONFIG = CLIPTextConfig(
     vocab_size=50,
@@ -74,9 +74,16 @@ def test_whole_numbers_are_within_half_a_step(kernel: np.ndarray) -> None:
     values, scale = quantized(kernel)
     assert values.dtype == np.int8
     assert (scale > 0).all()
-    back = np.asarray(Int8Kernel(jnp.asarray(values), jnp.asarray(scale))[...])
-    assert (np.abs(back - kernel) <= 0.501 * scale).all()
+    assert (np.abs(values * scale - kernel) <= 0.501 * scale).all()
     assert (np.abs(values) == 127).any(axis=0)[np.abs(kernel).max(axis=0) > 1e-30].all()
+
+
+def test_a_kernel_of_whole_numbers_reads_as_floats() -> None:
+    kernel = np.random.default_rng(0).normal(size=(3, 3, 2, 4)).astype(np.float32)
+    values, scale = quantized(kernel)
+    read = Int8Kernel(jnp.asarray(values), jnp.asarray(scale))[...]
+    assert read.dtype == jnp.float32
+    np.testing.assert_allclose(read, values * scale, rtol=1e-6)
 
 
 @pytest.mark.parametrize(("dtype", "farthest"), [("bfloat16", 0.02), ("int8", 0.04)])
@@ -105,14 +112,14 @@ def test_what_is_stored(folder: Path) -> None:
         assert nnx.split(shapes)[0] == nnx.split(encoder)[0]
 
 
-def test_bytes_of_stable_diffusion() -> None:
+def test_bytes_of_an_autoencoder() -> None:
     """Per weight 4, 2 and 1 bytes, and a little for norms, biases and scales."""
-    millions = 859.52
-    unets = {dtype: UNET.abstract(UNetConfig(), dtype=dtype) for dtype in precision.PRECISIONS}
-    sizes = {dtype: weight_bytes(unet) / 1e6 for dtype, unet in unets.items()}
-    assert sizes["float32"] == pytest.approx(4 * millions, rel=1e-4)
-    assert sizes["bfloat16"] == pytest.approx(2 * millions, rel=2e-3)
-    assert sizes["int8"] == pytest.approx(millions, rel=5e-3)
+    weights = 83.65
+    models = {d: VAE.abstract(AutoencoderConfig(), dtype=d) for d in precision.PRECISIONS}
+    millions = {dtype: weight_bytes(model) / 1e6 for dtype, model in models.items()}
+    assert millions["float32"] == pytest.approx(4 * weights, rel=1e-3)
+    assert millions["bfloat16"] == pytest.approx(2 * weights, rel=2e-3)
+    assert millions["int8"] == pytest.approx(weights, rel=5e-3)
 
 
 def test_where_the_device_has_no_bfloat16_float32_computes(

@@ -98,9 +98,13 @@ class Int8Kernel(nnx.Module):
 def quantized(
     kernel: Float[np.ndarray, "... C"],
 ) -> tuple[Int8[np.ndarray, "... C"], Float[np.ndarray, " C"]]:
-    """Whole numbers q and scales s of max |w - q s| <= s / 2, s = max |w| / 127 per channel."""
+    """Whole numbers q and scales s of max |w - q s| <= s / 2, s = max |w| / 127 per channel.
+
+    A channel of nothing, or too small for a scale in float32, is zeros.
+    """
     largest = np.abs(kernel).max(axis=tuple(range(kernel.ndim - 1)))
-    scale = np.where(largest > 0, largest / LARGEST, 1.0).astype(np.float32)
+    smallest = LARGEST * np.finfo(np.float32).tiny
+    scale = np.where(largest >= smallest, largest / LARGEST, 1.0).astype(np.float32)
     return np.rint(kernel / scale).astype(np.int8), scale
 
 
