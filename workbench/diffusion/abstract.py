@@ -12,8 +12,8 @@ from jaxtyping import Array
 class AnyKey:
     """Random keys where only shapes matter: always the same one.
 
-    Each draw from `nnx.Rngs` under a trace looks through all that was traced before it: of SDXL's
-    thousand draws that is a minute, of these nothing.
+    Each draw from `nnx.Rngs` under a trace looks through all that was traced before it, so that a
+    model of a thousand parameters takes a million looks; a draw of these takes none.
     """
 
     def params(self) -> Array:
