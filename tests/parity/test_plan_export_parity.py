@@ -1,9 +1,11 @@
 """Exported plans followed by diffusers itself: the same latents as here."""
 
 import types
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
@@ -32,15 +34,20 @@ def plan(letters: str, **more: Any) -> Plan:
 
 PLANS = {
     "full": plan("f" * STEPS),
-    "decode": plan("fddfdddd", largest_group=4),
-    "decode with noise": plan("fddfdddd", injection=0.01),
-    "branch 0": plan("fssfssff"),
+    "decode with noise": plan("fddfdddd", injection=0.01, largest_group=2),
     "branch 3": plan("fsfsfsfs", branch=3),
     "blocks": plan("fiifiiff", inherited=("down.1", "mid")),
-    "layers": plan("fifiiifi", inherited=("down.*.layer.0", "mid.layer.*")),
     "units": plan("fiiffifi", inherited=("**.resnet", UNIT, "**.feed_forward")),
     "all kinds": plan("fsidfdsi", branch=1, inherited=("up.0",)),
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quickly_compiled():
+    """Programs of this file are many and small; what they compute does not depend on this."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +58,7 @@ def peer(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
     torch.manual_seed(1)
     parts["unet"] = diffusers.UNet2DConditionModel(
         sample_size=16,
-        block_out_channels=(64, 128),
+        block_out_channels=(32, 64),
         down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
         layers_per_block=2,
@@ -82,7 +89,9 @@ def theirs(peer: Any, noise: np.ndarray, steps: int = STEPS) -> np.ndarray:
 def latents_here(ours: Any, planned: Plan) -> tuple[np.ndarray, np.ndarray]:
     pipeline = ours.with_plan(planned)
     inputs = pipeline.inputs((3, 5), prompts=PROMPTS, negative=NEGATIVE)
-    return sample(pipeline, inputs)["latents"][:, -1], np.asarray(inputs.noise)
+    # Latents alone are compared, so nothing is decoded.
+    found = sample(replace(pipeline, vae=None), inputs)
+    return found["latents"][:, -1], np.asarray(inputs.noise)
 
 
 def snippet(planned: Plan) -> Any:
@@ -120,15 +129,15 @@ def test_reused_layers_do_not_run(peer: Any, ours: Any) -> None:
         .unet.mid_block.resnets[0]
         .conv1.register_forward_hook(lambda *_: calls.append("mid"))
     )
-    stop = snippet(PLANS["branch 0"]).follow(peer[0])
+    stop = snippet(PLANS["branch 3"]).follow(peer[0])
     theirs(peer[0], np.zeros((2, 16, 16, 4), np.float32))
     stop()
     handle.remove()
-    assert len(calls) == PLANS["branch 0"].actions.count("full")
+    assert len(calls) == PLANS["branch 3"].actions.count("full")
 
 
 def test_another_number_of_steps_is_refused(peer: Any) -> None:
-    stop = snippet(PLANS["decode"]).follow(peer[0])
+    stop = snippet(PLANS["blocks"]).follow(peer[0])
     try:
         with pytest.raises(ValueError, match="the plan has 8 steps; this run calls the UNet 6"):
             theirs(peer[0], np.zeros((2, 16, 16, 4), np.float32), steps=6)
@@ -136,9 +145,8 @@ def test_another_number_of_steps_is_refused(peer: Any) -> None:
         stop()
 
 
-@pytest.mark.parametrize("branch", [0, 1, 2, 3, 4])
+@pytest.mark.parametrize("branch", [0, 2, 4])
 def test_the_deepcache_package_counts_branches_alike(peer: Any, ours: Any, branch: int) -> None:
-    pytest.importorskip("DeepCache")
     planned = plan("fssfssfs", branch=branch)
     found, noise = latents_here(ours, planned)
     call = planned.export("deepcache").replace(

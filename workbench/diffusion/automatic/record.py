@@ -32,11 +32,11 @@ from workbench.measure import device
 from workbench.progress import Report, part, silent
 
 MODEL = "data/digits-unet"
-BUDGETS = (0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75, 0.9)
+BUDGETS = (0.22, 0.25, 0.3, 0.4, 0.55, 0.75)
 FEWER = (5, 8, 12, 20, 30, 40)
 JUDGES = tuple(range(32))
 BATCH = 8
-TRIES = 6
+TRIES = 4
 AUTOMATIC, HAND_MADE, FEWER_STEPS = "automatic", "hand-made", "fewer steps"
 SHORT = 4
 

@@ -12,8 +12,8 @@ from workbench.diffusion.automatic.reuse import LARGEST_GROUP, Reuse, kits
 from workbench.diffusion.automatic.survey import Survey
 from workbench.diffusion.plan import Action, Plan
 
-LEVELS = 12
-"""Steps of the cost scale in one full step."""
+SCALES = range(24, 65)
+"""Levels of cost in one full step; the scale that rounds a kit's costs least is taken."""
 FULL = 0
 """Choice of a full step in `Choices`; a kind of the kit is its place plus one."""
 
@@ -79,9 +79,11 @@ def _programmed(
 
     Costs are rounded up to levels, so that the budget holds.
     """
-    unit = costs[FULL] / LEVELS
-    weights = [int(np.ceil(costs[place] / unit - 1e-9)) for place in (FULL, *(k + 1 for k in kit))]
-    room = int(np.floor(budget * steps * LEVELS + 1e-9))
+    shares = np.array([costs[place] / costs[FULL] for place in (FULL, *(k + 1 for k in kit))])
+    rounded = {scale: np.ceil(shares * scale - 1e-9) for scale in SCALES}
+    levels = min(SCALES, key=lambda scale: float(np.sum(rounded[scale] / scale - shares)))
+    weights = [int(weight) for weight in rounded[levels]]
+    room = int(np.floor(budget * steps * levels + 1e-9))
     least = np.full((steps, room + 1), np.inf)
     if weights[0] > room:
         return None

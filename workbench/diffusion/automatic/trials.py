@@ -16,7 +16,7 @@ from workbench.diffusion.pipeline import Pipeline
 from workbench.diffusion.plan import Plan
 from workbench.progress import Report, silent
 
-STARTS = 4
+STARTS = 3
 """Plans the dynamic program proposes for one budget, of different kits."""
 BUDGETS = tuple(round(0.05 * k, 2) for k in range(2, 20))
 """Shares of the full cost tried where the quality is given, 10 % to 95 %."""
