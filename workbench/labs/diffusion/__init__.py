@@ -1,7 +1,11 @@
 """Diffusion lab: sampling plans compared on quality, time and arithmetic, on a model that runs.
 
 from workbench.labs import diffusion
-diffusion.open()
+
+diffusion.open()  # methods compared
+diffusion.text_to_image()  # prompts on a checkpoint
+diffusion.plan_editor()  # what each step computes, painted
+diffusion.automatic_plan()  # a plan that finds itself
 """
 
 from __future__ import annotations
