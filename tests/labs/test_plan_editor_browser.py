@@ -171,7 +171,8 @@ def test_text_to_image_shows_saves_and_refuses(show: Callable[..., Host]) -> Non
 
 @pytest.mark.parametrize("width", [1176, 676])
 def test_nothing_overflows(show: Callable[..., Host], width: int) -> None:
-    for panel in (diffusion.plan_editor(), diffusion.text_to_image()):
-        host = show(panel, ".wb-slot img[src]", width=width)
+    panels = (diffusion.plan_editor(), diffusion.text_to_image(), diffusion.automatic_plan())
+    for panel in panels:
+        host = show(panel, ".wb-slot :is(img[src], svg.marks, .wb-button)", width=width)
         host.pump(0.5)
         assert host.page.evaluate(OVERFLOWING) == []

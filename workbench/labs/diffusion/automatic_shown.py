@@ -29,6 +29,8 @@ NAMES = {
 }
 SLOTS = {NAMES[AUTOMATIC]: 4, NAMES[HAND_MADE]: 2, NAMES[FEWER]: 0}
 FINEST = 1e-4
+FEW_NAMES = 3
+"""Inherited names that are listed; more are counted."""
 BY = {"seconds": "Time of the steps (% of a full run)", "operations": "Operations (% of full)"}
 
 
@@ -118,8 +120,9 @@ def chosen(judged: Judged) -> TableContent:
         [
             Column("Asked for"),
             Column("Time", number=True),
-            Column("Operations", number=True),
+            Column("Operations", number=True, optional=True),
             Column("SSIM", number=True),
+            Column("95 %", number=True, optional=True),
             Column("Steps", wrap=True),
         ],
         [
@@ -127,7 +130,8 @@ def chosen(judged: Judged) -> TableContent:
                 Cell(_asked(one.name), method=SLOTS[NAMES[AUTOMATIC]]),
                 _percent(one.seconds),
                 _percent(one.operations),
-                Cell(near_one(one.quality.value), note=_ends(one)),
+                near_one(one.quality.value),
+                _ends(one),
                 words(one.plan),
             ]
             for one in plans
@@ -142,7 +146,9 @@ def words(plan: Plan) -> str:
     """A plan's steps in a line."""
     parts = [pattern_of(plan.actions)]
     parts += [f"branch {plan.branch}"] if "shallow" in plan.actions else []
-    parts += [f"inherits {', '.join(plan.inherited)}"] if "inherit" in plan.actions else []
+    names = plan.inherited
+    kept = ", ".join(names) if len(names) <= FEW_NAMES else f"{len(names)} layers"
+    parts += [f"inherits {kept}"] if "inherit" in plan.actions else []
     return " · ".join(parts)
 
 
