@@ -156,6 +156,7 @@ def test_progress_tells_steps_with_previews_and_decoding(drawn: dict) -> None:
     assert all(p.shape == (2, 8, 8, 3) and p.dtype == np.uint8 for p in shown)
 
 
+@pytest.mark.slow
 def test_decoding_one_by_one_is_decoding_at_once(
     text: Pipeline, drawn: dict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -166,6 +167,7 @@ def test_decoding_one_by_one_is_decoding_at_once(
     np.testing.assert_allclose(found, drawn["image"], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_preview_colours_are_the_least_squares_of_the_decoder(text: Pipeline) -> None:
     """On latents they were fitted to, no other linear map is nearer."""
     colours = LatentColours.of(text.vae, samples=2)
