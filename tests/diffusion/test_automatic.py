@@ -3,6 +3,7 @@
 import itertools
 import json
 
+import jax
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -164,10 +165,19 @@ def kept(tmp_path, monkeypatch):
     return tmp_path / "automatic-plans"
 
 
+@pytest.fixture
+def quickly_compiled():
+    """Programs here are many and small; what they compute does not depend on this."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 METHOD = AutomaticPlan(cost="operations", tries=2, tolerance=1.0)
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("quickly_compiled")
 def test_a_search_stops_goes_on_and_is_done_once(tiny, kept, monkeypatch):
     subject = tiny.with_sampling(steps=8)
     seen = []
