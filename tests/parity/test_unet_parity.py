@@ -31,28 +31,10 @@ SMALL = {
     "attention_head_dim": 4,
     "norm_num_groups": 8,
 }
-CROSS = ("CrossAttnDownBlock2D",) * 2, ("CrossAttnUpBlock2D",) * 2
 PLAIN = ("DownBlock2D",) * 2, ("UpBlock2D",) * 2
 
 FORMS = {
     "plain_and_cross": {},
-    "linear_projection": {"use_linear_projection": True},
-    "heads_by_block": {
-        "down_block_types": CROSS[0],
-        "up_block_types": CROSS[1],
-        "attention_head_dim": (2, 8),
-    },
-    "depth_two": {
-        "down_block_types": CROSS[0],
-        "up_block_types": CROSS[1],
-        "transformer_layers_per_block": 2,
-    },
-    "depth_by_block": {
-        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),
-        "up_block_types": ("CrossAttnUpBlock2D", "UpBlock2D"),
-        "transformer_layers_per_block": (1, 2),
-        "use_linear_projection": True,
-    },
     "layers_by_block": {"layers_per_block": (2, 1)},
     "plain_mid": {
         "down_block_types": PLAIN[0],
@@ -68,6 +50,8 @@ FORMS = {
     },
     "stable_diffusion_2": {
         "block_out_channels": (16, 32),
+        "down_block_types": ("CrossAttnDownBlock2D",) * 2,
+        "up_block_types": ("CrossAttnUpBlock2D",) * 2,
         "attention_head_dim": (2, 4),
         "cross_attention_dim": 24,
         "use_linear_projection": True,
@@ -89,7 +73,6 @@ FORMS = {
         "block_out_channels": (32, 64, 128),
         "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
         "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
-        "layers_per_block": 2,
         "in_channels": 3,
         "out_channels": 6,
     },
@@ -202,11 +185,16 @@ def test_residuals_of_a_control_net(form: str, tmp_path: Path) -> None:
 
 def test_sharded_and_half_precision(tmp_path: Path) -> None:
     model = _theirs("no_mid")
+    model.save_pretrained(tmp_path / "whole")
     model.save_pretrained(tmp_path / "shards", max_shard_size="200KB")
     assert (tmp_path / "shards" / "diffusion_pytorch_model.safetensors.index.json").exists()
+    whole, shards = (
+        jax.tree.leaves(nnx.state(load_unet(tmp_path / n))) for n in ("whole", "shards")
+    )
+    for one, other in zip(whole, shards, strict=True):
+        np.testing.assert_array_equal(one, other)
     x, t, context = _inputs(4)
     theirs = _answer(model, x, t, context)
-    assert _error(_ours(load_unet(tmp_path / "shards"), x, t, context)[0], theirs) <= 1e-4
     model.half().save_pretrained(tmp_path / "half", variant="fp16")
     half = load_unet(tmp_path / "half")
     assert half.conv_in.kernel[...].dtype == jnp.float32
@@ -223,5 +211,9 @@ def test_smaller_weights_stay_near(
     model.save_pretrained(tmp_path)
     x, t, context = _inputs(4)
     theirs = _answer(model, x, t, context)
-    ours = load_unet(tmp_path, dtype=dtype)
-    assert nearest < _error(_ours(ours, x, t, context)[0], theirs) <= farthest
+    unet = load_unet(tmp_path, dtype=dtype)
+    ours = _ours(unet, x, t, context)[0]
+    assert nearest < _error(ours, theirs) <= farthest
+    save_unet(unet, tmp_path / "small")
+    again = diffusers.UNet2DConditionModel.from_pretrained(tmp_path / "small").eval()
+    assert _error(ours, _answer(again, x, t, context)) <= 1e-4

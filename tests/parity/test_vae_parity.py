@@ -16,17 +16,20 @@ from workbench.diffusion.checkpoint import WEIGHTS, load_vae, save_vae  # noqa: 
 
 pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("default")]
 
+QUICK = {"xla_backend_optimization_level": 0}
+"""Compiles in half the time; the arithmetic is the same."""
+
 SMALL = {
-    "block_out_channels": (8, 16, 16),
-    "down_block_types": ("DownEncoderBlock2D",) * 3,
-    "up_block_types": ("UpDecoderBlock2D",) * 3,
-    "layers_per_block": 2,
+    "block_out_channels": (8, 16),
+    "down_block_types": ("DownEncoderBlock2D",) * 2,
+    "up_block_types": ("UpDecoderBlock2D",) * 2,
+    "layers_per_block": 1,
     "norm_num_groups": 4,
     "sample_size": 32,
 }
 FORMS = {
     "stable_diffusion": {},
-    "sdxl": {"scaling_factor": 0.13025, "layers_per_block": 1},
+    "sdxl": {"scaling_factor": 0.13025, "layers_per_block": 2},
     "shifted": {
         "shift_factor": 0.0609,
         "scaling_factor": 0.3611,
@@ -34,7 +37,7 @@ FORMS = {
         "use_quant_conv": False,
         "use_post_quant_conv": False,
     },
-    "no_attention": {"mid_block_add_attention": False, "layers_per_block": 1},
+    "no_attention": {"mid_block_add_attention": False},
 }
 
 
@@ -65,17 +68,17 @@ def _answers(model, x: np.ndarray, z: np.ndarray) -> list[np.ndarray]:
 def _ours(vae, x: np.ndarray, z: np.ndarray) -> list[np.ndarray]:
     graph, weights = nnx.split(vae)
 
-    @jax.jit
     def both(weights, x, z):
         vae = nnx.merge(graph, weights)
         return (*vae.encode(x), vae.decode(z))
 
-    return [np.asarray(v) for v in both(weights, jnp.asarray(x), jnp.asarray(z))]
+    found = jax.jit(both, compiler_options=QUICK)(weights, jnp.asarray(x), jnp.asarray(z))
+    return [np.asarray(v) for v in found]
 
 
 def _inputs(latent: int) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
-    x = rng.uniform(-1, 1, (2, 32, 16, 3)).astype(np.float32)
+    x = rng.uniform(-1, 1, (2, 16, 8, 3)).astype(np.float32)
     return x, rng.standard_normal((2, 8, 4, latent)).astype(np.float32)
 
 
@@ -121,7 +124,8 @@ def test_old_names_of_attention(as_convolutions: bool, tmp_path: Path) -> None:
     assert sum(".query." in name for name in tensors) == 4
     write_tensors(tmp_path / WEIGHTS, tensors)
     x, z = _inputs(4)
-    _same(_ours(load_vae(tmp_path), x, z), _answers(model, x, z))
+    ours = _ours(load_vae(tmp_path), x, z)
+    _same(ours, _answers(model, x, z))
     if not as_convolutions:
         theirs = diffusers.AutoencoderKL.from_pretrained(tmp_path).eval()
-        _same(_ours(load_vae(tmp_path), x, z), _answers(theirs, x, z))
+        _same(ours, _answers(theirs, x, z))
