@@ -19,7 +19,7 @@ from typing import Any
 
 from kernels_pallas.conv2d.window import Window
 
-LEAST_MACS = 30_000_000
+LEAST_MACS = 100_000_000
 """Multiply-accumulates below which the plain form runs: there is less to win than the other forms
 take to compile."""
 

@@ -73,16 +73,8 @@ class WinogradWeights:
         self.values = values
 
 
-SMALL_MACS = 200_000_000
-"""Multiply-accumulates of the definition up to which a convolution is compiled as few loops, which
-takes half the time to compile and runs up to a quarter slower."""
-
-
 def conv2d(x: jax.Array, kernel: jax.Array, window: Window, filtering: Filtering = F2) -> jax.Array:
     """Transforms the kernel and convolves: one product for each place of a tile."""
-    rows, columns = window.outputs(x.shape[1:3], (TAPS, TAPS))
-    if x.shape[0] * rows * columns * kernel.size <= SMALL_MACS:
-        return _compact(x, kernel, window, filtering)
     found = transformed(_after(x, kernel), filtering)
     tiles = tiled(x, window, filtering)
     products = [jnp.matmul(tile, tap) for tile, tap in zip(tiles, found, strict=True)]
@@ -147,45 +139,6 @@ def joined(
     whole = jnp.stack(lines, axis=2)
     picture = whole.reshape(shape[0], shape[1] * size, shape[2] * size, shape[3])
     return picture[:, :rows, :columns]
-
-
-def _compact(x: jax.Array, kernel: jax.Array, window: Window, filtering: Filtering) -> jax.Array:
-    """The same with one loop for each direction of a transform, and one product with a batch."""
-    size, side = filtering.outputs, filtering.outputs + TAPS - 1
-    batch, _, _, inputs = x.shape
-    outputs = kernel.shape[3]
-    rows, columns = window.outputs(x.shape[1:3], (TAPS, TAPS))
-    down, across = _tiles(rows, size), _tiles(columns, size)
-    padded = window.padded(x, (down * size - rows, across * size - columns))
-
-    def each(array: jax.Array, axis: int, count: int) -> list[jax.Array]:
-        return [
-            lax.slice_in_dim(array, r, r + size * (count - 1) + 1, size, axis) for r in range(side)
-        ]
-
-    tiles = _spread(filtering.of_input, each(padded, 1, down))
-    tiles = _spread(filtering.of_input, each(tiles, 3, across))  # [side, side, B, h, w, C]
-    taps = _spread(filtering.of_kernel, list(_after(x, kernel)))
-    taps = _spread(filtering.of_kernel, [taps[:, s] for s in range(TAPS)])
-    products = lax.dot_general(
-        tiles.reshape(side**2, batch * down * across, inputs),
-        taps.reshape(side**2, inputs, outputs),
-        (((2,), (1,)), ((0,), (0,))),
-    )
-    places = products.reshape(side, side, batch, down, across, outputs)
-    found = _spread(filtering.of_output, [places[:, r] for r in range(side)])
-    found = _spread(filtering.of_output, [found[:, s] for s in range(side)])
-    whole = jnp.transpose(found, (2, 3, 1, 4, 0, 5))  # [B, h, rows, w, columns, K]
-    picture = whole.reshape(batch, down * size, across * size, outputs)
-    return picture[:, :rows, :columns]
-
-
-def _spread(matrix: Rows, parts: list[jax.Array]) -> jax.Array:
-    """M d along a new first axis: one loop to compile, in which zeros are multiplied too."""
-    columns = jnp.asarray(matrix, parts[0].dtype).reshape(len(matrix), len(parts))
-    shape = (len(matrix),) + (1,) * parts[0].ndim
-    terms = [columns[:, r].reshape(shape) * part[None] for r, part in enumerate(parts)]
-    return functools.reduce(jnp.add, terms)
 
 
 def _tiles(length: int, size: int) -> int:
