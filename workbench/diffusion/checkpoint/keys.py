@@ -56,9 +56,8 @@ def file_shapes(model: Any) -> dict[str, Shape]:
 
 
 def from_file(path: Path, tensor: np.ndarray) -> np.ndarray:
-    """A file's tensor as the parameter holds it, contiguous."""
-    axes = _FROM_FILE[tensor.ndim] if path[-1] == "kernel" else tuple(range(tensor.ndim))
-    return _contiguous(tensor.transpose(axes))
+    """A file's tensor as the parameter holds it: a view, its axes turned."""
+    return tensor.transpose(_FROM_FILE[tensor.ndim]) if path[-1] == "kernel" else tensor
 
 
 def _contiguous(array: np.ndarray) -> np.ndarray:
