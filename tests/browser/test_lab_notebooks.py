@@ -94,11 +94,12 @@ def test_diffusion_notebook_runs_through(lab_page):
     drawn(lab)
     assert lab.output_errors() == []
     panels = lab.output(".wb-panel")
-    assert panels.count() == 3
+    assert panels.count() == 5
     own = panels.nth(1)
     assert own.get_by_role("group", name="Full, then shallow").count() == 1
     assert lab.output("table").filter(has_text="Encoder propagation").count()
-    pairs = panels.nth(2)
+    assert panels.nth(2).get_by_role("grid", name="Steps by blocks").count() == 1
+    pairs = panels.nth(4)
     pairs.get_by_role("group", name="Blind comparison; arrow keys choose").wait_for()
     lab.screenshot("diffusion-notebook")
 

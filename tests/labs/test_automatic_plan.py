@@ -3,9 +3,11 @@
 import json
 from dataclasses import replace
 
+import jax
 import pytest
 
 from tests.labs import tiny
+from workbench.diffusion.automatic import surveying
 from workbench.diffusion.automatic.survey import Survey
 from workbench.diffusion.plan import Plan
 from workbench.labs import diffusion
@@ -135,11 +137,22 @@ def test_it_opens_where_nothing_ships(monkeypatch):
     panel.close()
 
 
+@pytest.fixture
+def two_kinds(monkeypatch):
+    """Only decoding and the outermost branch are surveyed, and programs compile quickly."""
+    whole = surveying.candidates
+    monkeypatch.setattr(surveying, "candidates", lambda *given: whole(*given)[:2])
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("two_kinds")
 def test_a_search_chooses_then_judges(home):
     view = AutomaticView(tiny.pipeline())
     given = {
-        "sampling": {"steps": 8},
+        "sampling": {"steps": 6},
         GROUP: {"budget": 0.7, "tolerance": 1.0, "tries": 0},
         "judging": {"lists": 1},
     }
