@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.labs import tiny
+from tests.labs import small_text_model, tiny
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 COMPARED, *REST = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
@@ -51,7 +51,7 @@ def test_a_method_and_images_of_ones_own_and_a_model_made_of_them(run):
             pixels = draw.integers(0, 255, (40, 40, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(folder / f"{number}.png")
     tiny.write(Path("my-model"))
-    method, images, model, _ = REST
+    method, images, model, _, _ = REST
     assert method.count("\ndiffusion.open(") == 1 and model.startswith("diffusion.open(")
     method = method.replace("\ndiffusion.open(", "\nmine = diffusion.open(")
     made = run("readme_own", f"{method}\n{images}\nother = {model}")
@@ -61,6 +61,21 @@ def test_a_method_and_images_of_ones_own_and_a_model_made_of_them(run):
     assert made.other.view.pipeline.name == "my-model"
     made.mine.close()
     made.other.close()
+
+
+@pytest.mark.slow
+def test_a_checkpoint_of_ones_own(run):
+    small_text_model.write(Path("my-checkpoint"))
+    code, fewer = re.subn(r"steps=20, seeds=8", "steps=6, seeds=2", REST[3])
+    code, panels = re.subn(r"\ndiffusion\.(\w+)\(", r"\n\1_panel = diffusion.\1(", code)
+    code, compared = re.subn(r"\ncompare\(", "\nfound = compare(", code)
+    assert (fewer, panels, compared) == (1, 3, 1)
+    made = run("readme_checkpoint", code)
+    assert made.found.tables.methods == ["Full sampling", "Encoder propagation"]
+    assert made.mine.prompts == ("a red house", "a cat and a dog")
+    for panel in (made.text_to_image_panel, made.plan_editor_panel, made.open_panel):
+        assert not panel.problems
+        panel.close()
 
 
 def test_a_kernel_by_itself(run):
