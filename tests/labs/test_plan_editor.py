@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -266,7 +267,16 @@ def test_the_comparison_takes_the_plan(editor):
         diffusion.plan_editor(panel=diffusion.blind())
 
 
+@pytest.fixture
+def quickly_compiled():
+    """Programs here are many and small; what they compute does not depend on this."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("quickly_compiled")
 def test_a_run_measures_the_painted_plan(home):
     view = PlanEditorView(tiny.pipeline())
     given = {"sampling": {"steps": 8, "seeds": 8}, GROUP: {"pattern": "full, decode, shallow"}}
