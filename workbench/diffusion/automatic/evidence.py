@@ -34,7 +34,7 @@ class Evidence:
     choices: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, fingerprint: str, seeds: tuple[int, ...], version: str) -> Evidence:
+    def of(cls, fingerprint: str, seeds: tuple[int, ...], version: str) -> Evidence:
         """What is known of a pipeline: measured here, else shipped, else nothing yet."""
         name = digest({"subject": fingerprint, "seeds": list(seeds), "version": version})
         file = home.data() / "automatic-plans" / f"{name}.json"

@@ -141,7 +141,7 @@ class AutomaticPlan(Method):
 
     def evidence(self, subject: Pipeline) -> Evidence:
         """All that is known of a pipeline: survey, trials, choices."""
-        return Evidence.open(subject.fingerprint, self.search_seeds, str(self.version))
+        return Evidence.of(subject.fingerprint, self.search_seeds, str(self.version))
 
     def choice(self, subject: Pipeline) -> dict[str, Any] | None:
         """What was chosen for these settings, with its reason; None before any search.
