@@ -15,7 +15,14 @@ from workbench.diffusion.checkpoint import save_unet
 from workbench.diffusion.conditioning import ClassTokens
 from workbench.diffusion.pipeline import Pipeline, flat_weights
 from workbench.diffusion.plan import Plan
-from workbench.diffusion.schedulers import DDIM, DDPM, DPMSolverPlusPlus, save_scheduler
+from workbench.diffusion.schedulers import (
+    DDIM,
+    DDPM,
+    PNDM,
+    DPMSolverPlusPlus,
+    Euler,
+    save_scheduler,
+)
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +160,20 @@ def test_a_sampler_comes_back_with_its_own_settings(tiny, own, way):
             assert pipeline.scheduler.clip_sample is False
     back = {DDIM: "ddim", DDPM: "ddpm", DPMSolverPlusPlus: "dpm++"}[type(own)]
     assert pipeline.with_sampling(sampler=back).scheduler == own
+
+
+@pytest.mark.parametrize(
+    "own", [PNDM(), Euler(), DPMSolverPlusPlus()], ids=lambda s: type(s).__name__
+)
+def test_latents_are_not_clipped_by_a_sampler_that_took_the_place_of_one_without_clipping(
+    tiny, own
+):
+    pixels = replace(tiny, scheduler=own)
+    latents = replace(pixels, vae=object())
+    for name in ("ddim", "ddpm"):
+        assert pixels.with_sampling(sampler=name).scheduler.clip_sample is True
+        assert latents.with_sampling(sampler=name).scheduler.clip_sample is False
+    assert latents.with_sampling(sampler="ddim").scheduler.set_alpha_to_one is False
 
 
 def test_a_sampler_set_by_hand_is_kept(tiny):

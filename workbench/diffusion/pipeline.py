@@ -51,6 +51,7 @@ SAMPLERS: dict[str, type[Scheduler]] = {
     "euler-ancestral": EulerAncestral,
     "lcm": LCM,
 }
+LATENT = {"clip_sample": False, "set_alpha_to_one": False}
 
 
 class Inputs(NamedTuple):
@@ -298,7 +299,7 @@ class Pipeline:
         first = self.first_scheduler or self.scheduler
         scheduler = self.scheduler
         if sampler is not None:
-            scheduler = _as_sampler(scheduler, sampler, first)
+            scheduler = _as_sampler(scheduler, sampler, first, latent=self.vae is not None)
         scheduler.plan(steps)  # what this sampler cannot do is said before anything runs
         return replace(
             self,
@@ -372,12 +373,18 @@ def _turns(prompts: tuple[str, ...], seeds: tuple[int, ...]) -> Sequence[str]:
     return [prompts[seed % len(prompts)] for seed in seeds]
 
 
-def _as_sampler(scheduler: Scheduler, name: str, first: Scheduler) -> Scheduler:
-    """Another sampler on the same noising process, with all settings it shares with these two."""
+def _as_sampler(scheduler: Scheduler, name: str, first: Scheduler, latent: bool) -> Scheduler:
+    """Another sampler on the same noising process, with all settings it shares with these two.
+
+    Args:
+        latent: samples are latents, which are not bounded as pixels are: where neither of the two
+            says, none are clipped, and the last step lands on timestep 0's noise, as in the files
+            of latent diffusion.
+    """
     if name not in SAMPLERS:
         raise ValueError(f"Sampler must be one of {', '.join(SAMPLERS)}. You gave {name!r}")
     if isinstance(scheduler, SAMPLERS[name]):
         return scheduler
-    known = {**dict(first), **dict(scheduler)}
+    known = {**(LATENT if latent else {}), **dict(first), **dict(scheduler)}
     fields = SAMPLERS[name].model_fields.keys() & known.keys()
     return SAMPLERS[name](**{field: known[field] for field in fields})
