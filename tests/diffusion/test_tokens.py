@@ -46,6 +46,15 @@ def test_padding_is_the_files_own(tmp_path: Path) -> None:
     assert tokenizer.pad == 0
 
 
+@pytest.mark.parametrize("newer", [False, True])
+def test_where_the_two_files_differ_in_padding(tmp_path: Path, newer: bool) -> None:
+    file = write_tokenizer(tmp_path, pad="!") / "tokenizer_config.json"
+    other = json.loads(file.read_text(encoding="utf-8")) | {"pad_token": LAST}
+    other |= {"added_tokens_decoder": {}} if newer else {}
+    file.write_text(json.dumps(other), encoding="utf-8")
+    assert Tokenizer.load(tmp_path).pad == WORDS[LAST if newer else "!"]
+
+
 def test_long_texts_end_with_the_mark_and_say_what_is_lost(tokenizer: Tokenizer) -> None:
     text = "cat " * 80
     row = tokenizer([text])[0]

@@ -16,7 +16,7 @@ from tokenizers import Tokenizer as Encoder
 from workbench.checkpoints import CheckpointError
 
 VOCABULARY, MERGES, WHOLE = "vocab.json", "merges.txt", "tokenizer.json"
-SETTINGS = ("special_tokens_map.json", "tokenizer_config.json")  # the later wins
+SPECIAL, SETTINGS = "special_tokens_map.json", "tokenizer_config.json"
 FIRST, LAST = "<|startoftext|>", "<|endoftext|>"
 LENGTH = 77
 """Positions of CLIP's text encoders."""
@@ -85,9 +85,7 @@ class Tokenizer:
             CheckpointError: a missing or broken file, or a special token the vocabulary lacks.
         """
         folder = Path(folder)
-        settings: dict[str, Any] = {}
-        for name in SETTINGS:
-            settings |= _fields(folder / name) if (folder / name).is_file() else {}
+        settings = _settings(folder)
         last = _text(settings.get("eos_token"), LAST)
         special = {
             "bos_token": _text(settings.get("bos_token"), FIRST),
@@ -129,9 +127,9 @@ class Tokenizer:
             )
         }
         names["unk_token"] = model.get("unk_token") or names["eos_token"]
-        _write(folder / "special_tokens_map.json", names)
+        _write(folder / SPECIAL, names)
         more = {"tokenizer_class": "CLIPTokenizer", "model_max_length": self.length}
-        _write(folder / "tokenizer_config.json", {**names, **more})
+        _write(folder / SETTINGS, {**names, **more})
         return folder
 
 
@@ -178,6 +176,16 @@ def _encoder(folder: Path, unknown: str) -> Encoder:
         return Encoder.from_file(str(folder / WHOLE))
     except Exception as error:  # the library raises no narrower kind
         raise CheckpointError(f"{folder / WHOLE}: cannot be read: {error}") from error
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    """The settings of both files. Where they differ, the special tokens' own file is right, as
+    transformers reads them, unless the other is of the newer kind that lists the added tokens.
+    """
+    special, settings = (
+        _fields(folder / name) if (folder / name).is_file() else {} for name in (SPECIAL, SETTINGS)
+    )
+    return special | settings if "added_tokens_decoder" in settings else settings | special
 
 
 def _fields(file: Path) -> dict[str, Any]:
