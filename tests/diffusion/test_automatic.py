@@ -10,12 +10,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.diffusion.automatic import AutomaticPlan, choosing, trials
-from workbench.diffusion.automatic.judging import Front, difference, hand_made, hypervolume, share
+from workbench.diffusion.automatic.judging import (
+    Front,
+    difference,
+    fewer_steps,
+    hand_made,
+    hypervolume,
+    share,
+)
 from workbench.diffusion.automatic.reuse import Reuse, candidates, kits
 from workbench.diffusion.automatic.search import FULL, Choices, _programmed, best, neighbours
 from workbench.diffusion.automatic.survey import Survey
 from workbench.diffusion.costs import unit_costs
 from workbench.diffusion.plan import Plan
+from workbench.diffusion.schedulers import DDIM, PNDM
 from workbench.measure.intervals import bootstrap
 from workbench.study import Cancelled, MethodError
 
@@ -159,6 +167,12 @@ def test_hand_made_lists_are_plans_of_the_run(steps):
     assert share(Plan(("full", "shallow"), branch=0), survey, COSTS) is None
 
 
+@pytest.mark.parametrize("steps", range(2, 10))
+def test_hand_made_lists_are_there_for_short_runs(steps):
+    found = hand_made(steps)
+    assert found and all(plan.steps == steps for plan in found.values())
+
+
 @pytest.fixture
 def kept(tmp_path, monkeypatch):
     monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path))
@@ -215,6 +229,11 @@ def errors_of(kept):
     errors = json.loads(file.read_text(encoding="utf-8"))["errors"]
     inside = [v for name, v in errors.items() if "decode" in name or "shallow" in name]
     return [*inside, 1e9]
+
+
+def test_a_shorter_run_has_a_number_of_steps_that_the_sampler_makes():
+    assert [fewer_steps(DDIM(), 10, share) for share in (0.05, 0.2, 0.35, 1.0)] == [1, 2, 3, 9]
+    assert [fewer_steps(PNDM(), 10, share) for share in (0.05, 0.2, 0.35, 1.0)] == [1, 1, 3, 9]
 
 
 def test_one_step_is_left_as_it_is(tiny, kept):

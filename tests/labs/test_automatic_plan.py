@@ -182,7 +182,8 @@ def test_a_search_chooses_then_judges(home):
     assert view.predict(values).basis == "measured"
     record = found.choice.get("plan") or found.choice["nearest"]
     survey = Survey.of_record(diffusion_evidence(view, values).survey)
-    assert len(rivals(Plan.of_record(record), survey, 3)) == 4
+    others = rivals(Plan.of_record(record), survey, 3, view._pipeline(values).scheduler)
+    assert len(others) == 4
 
 
 def diffusion_evidence(view, values):

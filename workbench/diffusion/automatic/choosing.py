@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from workbench.diffusion.automatic.evidence import Evidence
+from workbench.diffusion.automatic.judging import fewer_steps
 from workbench.diffusion.automatic.survey import Survey
 from workbench.diffusion.automatic.surveying import survey
 from workbench.diffusion.automatic.trials import Found, Trials, within_budget, within_tolerance
@@ -57,7 +58,7 @@ def _judged(
 ) -> dict[str, Any]:
     """The plan, unless it changes too much or a shorter full run is nearer at the same cost."""
     plan = best.choices.plan(found.reuses)
-    fewer = max(1, min(pipeline.steps - 1, int(best.share * pipeline.steps + 1e-9)))
+    fewer = fewer_steps(pipeline.scheduler, pipeline.steps, best.share)
     rival = trials.error(Plan.full(fewer))
     facts = {
         "share": best.share,

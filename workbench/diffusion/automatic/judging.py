@@ -11,6 +11,7 @@ from workbench.diffusion import step_lists
 from workbench.diffusion.automatic.reuse import LARGEST_GROUP
 from workbench.diffusion.automatic.survey import Survey
 from workbench.diffusion.plan import Plan
+from workbench.diffusion.schedulers import Scheduler
 from workbench.measure.intervals import Interval, bootstrap
 
 INTERVALS = (2, 3, 4, 5, 6, 8, 10)
@@ -29,7 +30,7 @@ def hand_made(steps: int) -> dict[str, Plan]:
     keys["triangular"] = step_lists.triangular(steps)
     uniform = {f"every {n}": step_lists.uniform(steps, n) for n in INTERVALS}
     dense = {
-        f"centre-dense {n}": step_lists.centre_dense(steps, n, centre * steps / 50, power)
+        f"centre-dense {n}": step_lists.centre_dense(steps, n, max(centre * steps / 50, 1), power)
         for n, (centre, power) in CENTRES.items()
         if n < steps
     }
@@ -48,6 +49,17 @@ def hand_made(steps: int) -> dict[str, Plan]:
             for name, at in lists.items()
         }
     return found
+
+
+def fewer_steps(scheduler: Scheduler, steps: int, share: float) -> int:
+    """Steps of a full run that takes at most a share of `steps`; a number the sampler can make."""
+    for count in range(min(steps - 1, int(share * steps + 1e-9)), 1, -1):
+        try:
+            scheduler.plan(count)
+        except ValueError:
+            continue
+        return count
+    return 1
 
 
 def share(plan: Plan, survey: Survey, costs: tuple[float, ...]) -> float | None:

@@ -19,6 +19,7 @@ from workbench.progress import Report
 if TYPE_CHECKING:
     from workbench.diffusion.automatic.survey import Survey
     from workbench.diffusion.pipeline import Pipeline
+    from workbench.diffusion.schedulers import Scheduler
 
 FOLDER = "data/automatic-plan"
 AUTOMATIC, HAND_MADE, FEWER = "automatic", "hand-made", "fewer steps"
@@ -118,11 +119,13 @@ def read(place: Path) -> Judged:
     )
 
 
-def rivals(plan: Plan, survey: Survey, count: int) -> list[tuple[str, str, Plan]]:
+def rivals(
+    plan: Plan, survey: Survey, count: int, scheduler: Scheduler
+) -> list[tuple[str, str, Plan]]:
     """Origin, name and plan of what a plan is held against: the hand-made lists nearest in cost,
     no dearer ones before cheaper ones, and the full run that takes as long.
     """
-    from workbench.diffusion.automatic.judging import hand_made, share
+    from workbench.diffusion.automatic.judging import fewer_steps, hand_made, share
 
     own = share(plan, survey, survey.seconds) or 1.0
     priced = [
@@ -131,7 +134,7 @@ def rivals(plan: Plan, survey: Survey, count: int) -> list[tuple[str, str, Plan]
     ]
     known = [(cost, name, other) for cost, name, other in priced if cost is not None and cost < 1]
     nearest = sorted(known, key=lambda one: abs(one[0] - own))[:count]
-    fewer = max(1, min(plan.steps - 1, int(own * plan.steps + 1e-9)))
+    fewer = fewer_steps(scheduler, plan.steps, own)
     found = [(HAND_MADE, name, other) for _, name, other in sorted(nearest, key=lambda o: o[0])]
     return [*found, (FEWER, f"{fewer} steps", Plan.full(fewer))]
 

@@ -213,7 +213,8 @@ class AutomaticView(View):
             self.judged[self._key(values)] = found
             return
         plan, survey = Plan.of_record(record), Survey.of_record(evidence.survey)
-        plans = [(AUTOMATIC, method.key, plan), *rivals(plan, survey, judging.lists)]
+        others = rivals(plan, survey, judging.lists, pipeline.scheduler)
+        plans = [(AUTOMATIC, method.key, plan), *others]
         seeds = tuple(range(judging.seeds))
         contenders = judge(pipeline, plans, survey, seeds, self.likeness, judged_here)
         found = self._judged(tuple(contenders), choice, drift, pipeline)
