@@ -12,18 +12,17 @@ this Python has no torch. The full form needs 12 GiB of memory and 3.5 GB of dis
 from __future__ import annotations
 
 import contextlib
-import json
-import os
-import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from record import FOLDER, ROOT, THREADS, Benchmark, Figure, elsewhere
+from record import THREADS, Benchmark, Figure, elsewhere
+from sides import Clock, Memory, apart, worker
 
+SCRIPT = Path(__file__).stem
 NO_TORCH = "skipped: diffusers' side, for torch and diffusers are not here (make test-parity)"
 CROSS_DOWN, CROSS_UP = "CrossAttnDownBlock2D", "CrossAttnUpBlock2D"
 FULL = {
@@ -69,18 +68,18 @@ def main() -> int:
         folder = options.folder or scratch
         fields = SMALL if bench.tiny else FULL
         if not (folder / "unet" / "config.json").exists():
-            apart(write if peer else write_ours, folder, fields)
+            apart(SCRIPT, write if peer else write_ours, folder, fields)
         inputs(folder, fields)
         rounds = 2 if bench.tiny else options.rounds
-        cold = stack.enter_context(worker(ours, folder, scratch, False))
+        cold = stack.enter_context(worker(SCRIPT, ours, folder, scratch, False))
         started = {f"{PLAIN}, compiling": cold.ask("start")}
         cold.close()
-        other = stack.enter_context(worker(theirs, folder, scratch)) if peer else None
+        other = stack.enter_context(worker(SCRIPT, theirs, folder, scratch)) if peer else None
         if other:
             started[PEER] = other.ask("start")
         calls: dict[str, list[dict[str, float]]] = {}
         for name, kept in ((PLAIN, False), (WEIGHTS, True)):
-            here = stack.enter_context(worker(ours, folder, scratch, kept))
+            here = stack.enter_context(worker(SCRIPT, ours, folder, scratch, kept))
             started[name] = here.ask("start")
             sides = {name: here, **({PEER: other} if other else {})}
             found = {side: [] for side in sides}
@@ -167,76 +166,6 @@ def floor(bench: Benchmark, found: dict[str, Any], calls: Any) -> None:
         Figure("all products at that rate", least, "s", basis="modelled"),
         Figure(f"{PLAIN}: forward over that", middle / least, "×"),
     )
-
-
-class Worker:
-    """A side in a process of its own that answers one line of JSON for each word it is sent."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.process = process
-
-    def ask(self, word: str) -> dict[str, Any]:
-        """Sends a word and waits for what comes of it."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(word + "\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"a side ended while it was asked to {word}")
-        found: dict[str, Any] = json.loads(line)
-        return found
-
-    def close(self) -> None:
-        """Ends the process."""
-        if self.process.stdin and not self.process.stdin.closed:
-            self.process.stdin.close()
-        self.process.wait()
-
-
-@contextlib.contextmanager
-def worker(side: Callable[..., Any], *arguments: Any) -> Iterator[Worker]:
-    """A side, started; it ends with the block."""
-    code = (
-        f"import stable_diffusion_unet as b; b.serve(b.{side.__name__}, *{arguments_of(arguments)})"
-    )
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(FOLDER), str(ROOT)])}
-    process = subprocess.Popen(
-        [sys.executable, "-c", code],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-        env=environment,
-    )
-    found = Worker(process)
-    try:
-        yield found
-    finally:
-        found.close()
-
-
-def arguments_of(arguments: tuple[Any, ...]) -> str:
-    """Arguments as code."""
-    return repr(tuple(str(one) if isinstance(one, Path) else one for one in arguments))
-
-
-def apart(function: Callable[..., None], *arguments: Any) -> None:
-    """Runs a function of this file in a process of its own."""
-    code = f"import stable_diffusion_unet as b; b.{function.__name__}(*{arguments_of(arguments)})"
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(FOLDER), str(ROOT)])}
-    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
-
-
-def serve(side: Callable[..., Any], *arguments: Any) -> None:
-    """Answers words on standard input: each is a step of the side, in its order."""
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what a library prints is no answer
-    steps = side(*arguments)
-    for word in sys.stdin:
-        found = next(steps) if word.strip() != "finish" else steps.send("finish")
-        answers.write(json.dumps(found) + "\n")
-        answers.flush()
 
 
 def ours(folder: str, scratch: str, kept: bool) -> Iterator[dict[str, Any]]:
@@ -376,40 +305,6 @@ def inputs(folder: Path, fields: dict[str, Any]) -> None:
     context = rng.standard_normal((BATCH, TOKENS, width), dtype=np.float32)
     t = np.full((BATCH,), 501.0, np.float32)
     np.savez(folder / "inputs.npz", x=x, t=t, context=context)
-
-
-class Clock:
-    """Wall and processor time since it was made."""
-
-    def __init__(self) -> None:
-        import time
-
-        self._now = lambda: (time.perf_counter(), time.process_time())
-        self._start = self._now()
-
-    def seconds(self) -> float:
-        """Wall time [s]."""
-        return self._now()[0] - self._start[0]
-
-    def both(self) -> dict[str, float]:
-        """Wall time, and processor time of all threads together [s]."""
-        wall, processor = self._now()
-        return {"seconds": wall - self._start[0], "processor": processor - self._start[1]}
-
-
-class Memory:
-    """High-water mark above what the process held when this was made."""
-
-    def __init__(self) -> None:
-        from workbench.measure import fresh_process
-
-        self._read = fresh_process.lifetime_peak
-        fresh_process.forget_peak()
-        self._start = fresh_process.status_bytes("VmRSS") or self._read()
-
-    def peak(self) -> int:
-        """The mark so far [B]."""
-        return self._read() - self._start
 
 
 if __name__ == "__main__":
