@@ -24,7 +24,7 @@ from typing import Any, Literal
 FOLDER = Path(__file__).resolve().parent
 ROOT = FOLDER.parent
 RESULTS = FOLDER / "results"
-NOT_BENCHMARKS = ("record.py", "run.py", "readme_table.py", "device_time.py")
+NOT_BENCHMARKS = ("record.py", "run.py", "readme_table.py", "device_time.py", "sides.py")
 
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))

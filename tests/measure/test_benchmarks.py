@@ -10,7 +10,7 @@ import pytest
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="benchmarks are in a checkout only")
-NOT_BENCHMARKS = {"record.py", "run.py", "readme_table.py", "device_time.py"}
+NOT_BENCHMARKS = {"record.py", "run.py", "readme_table.py", "device_time.py", "sides.py"}
 SCRIPTS = sorted(file.stem for file in FOLDER.glob("*.py") if file.name not in NOT_BENCHMARKS)
 
 
