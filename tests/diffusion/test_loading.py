@@ -77,10 +77,18 @@ def test_settings_and_distilled_models(folder: Path) -> None:
     assert (distilled.steps, distilled.guidance) == (4, 1.0)
 
 
+def test_a_sampler_read_as_another_class_is_no_fault_of_the_folder(folder: Path) -> None:
+    file = folder / "scheduler" / "scheduler_config.json"
+    fields = json.loads(file.read_text(encoding="utf-8")) | {"_class_name": "HeunDiscreteScheduler"}
+    file.write_text(json.dumps(fields), encoding="utf-8")
+    assert load_pipeline(folder, scheduler="DDIMScheduler").home == ""
+
+
 def test_a_variant_is_read_where_a_part_has_it(one: tuple[Pipeline, Path], folder: Path) -> None:
     half = {k: v.astype(np.float16) for k, v in read_tensors(folder / UNET_WEIGHTS).items()}
     write_tensors(folder / "unet/diffusion_pytorch_model.fp16.safetensors", half)
     found = load_pipeline(folder, variant="fp16")
+    assert found.fingerprint != load_pipeline(folder).fingerprint
     plain = one[0].weights
     rounded = [np.asarray(w).astype(np.float16).astype(np.float32) for w in plain]
     for mine, wanted in zip(found.weights, rounded, strict=True):

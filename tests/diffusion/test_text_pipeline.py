@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from tests.diffusion.text_models import LENGTH, WIDTH, text_pipeline
+from tests.diffusion.text_models import (
+    LENGTH,
+    VAE,
+    VAE_CONFIG,
+    WIDTH,
+    filled,
+    text_pipeline,
+)
 from workbench import compare
 from workbench.diffusion import driver
 from workbench.diffusion.drift import drift
@@ -82,6 +89,9 @@ def test_prompts_kept_by_the_pipeline_take_turns(text: Pipeline) -> None:
     np.testing.assert_array_equal(mine.blank, theirs.blank)
     assert kept.fingerprint != text.fingerprint
     assert text.with_size(32, 32).fingerprint != text.fingerprint
+    lighter = filled(VAE.abstract(VAE_CONFIG), 10)
+    assert replace(text, vae=lighter).fingerprint != text.fingerprint
+    assert replace(text).fingerprint == text.fingerprint
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A name for the weights in a folder, from their content."""
+"""A name for the weights in a folder or of a model, from their content."""
 
 from __future__ import annotations
 
@@ -6,8 +6,15 @@ import hashlib
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from flax import nnx
 
 CHUNK = 1 << 22
+SMALL = 1 << 16
+"""Values of the largest tensor that names a model in memory."""
 
 
 def hash_of_weights(place: Path) -> str:
@@ -24,6 +31,18 @@ def hash_of_weights(place: Path) -> str:
         about = file.stat()
         stamps.append((name, str(file), about.st_size, about.st_mtime_ns))
     return _hash(tuple(stamps))
+
+
+def hash_of_model(model: Any) -> str:
+    """Sixteen digits that name a model in memory, by its configuration and its smaller tensors.
+
+    Training changes every tensor, so that the large ones need not be read.
+    """
+    digest = hashlib.sha256(repr(model.config).encode())
+    for leaf in jax.tree.leaves(nnx.split(model)[1]):
+        if leaf.size <= SMALL:
+            digest.update(np.asarray(leaf).tobytes())
+    return digest.hexdigest()[:16]
 
 
 def hashing(place: Path) -> Future[str]:

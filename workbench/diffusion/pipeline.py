@@ -21,7 +21,7 @@ from workbench.diffusion.checkpoint import load_unet
 from workbench.diffusion.conditioning import ClassTokens, Conditioned, Conditioning
 from workbench.diffusion.costs import Config, UNetShape
 from workbench.diffusion.dit import DiT
-from workbench.diffusion.folder_hash import hash_of_weights
+from workbench.diffusion.folder_hash import hash_of_model, hash_of_weights
 from workbench.diffusion.plan import Plan
 from workbench.diffusion.precision import FLOAT32, Precision, precision
 from workbench.diffusion.prompts import TextConditioning
@@ -225,6 +225,8 @@ class Pipeline:
             settings["size"] = self.size
         if self.reads_text:
             settings |= {"prompts": self.prompts, "negative": self.negative}
+        if self.vae is not None:
+            settings["vae"] = hash_of_model(self.vae)
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
     @cached_property
@@ -233,7 +235,10 @@ class Pipeline:
         first = self.first_scheduler or self.scheduler
         if not self.folder or hash_of_weights(Path(self.folder)) != self.weights_hash:
             return ""
-        return self.folder if load_scheduler(Path(self.folder) / "scheduler") == first else ""
+        try:
+            return self.folder if load_scheduler(Path(self.folder) / "scheduler") == first else ""
+        except ValueError:  # its own sampler is of a class that was read as another
+            return ""
 
     def with_text_reuse(self, on: bool) -> Pipeline:
         """The same pipeline, projecting the context once a run or at every step."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,8 @@ def load_folder(
     index = read_index(folder, kind)
     read = _part(folder, variant)
     if index.kind == DIT:
-        return load_transformer(folder, read, _sampler(folder, scheduler), settings)
+        found = load_transformer(folder, read, _sampler(folder, scheduler), settings)
+        return _named(found, variant)
     names = ["text_encoder", "text_encoder_2"] if index.kind == XL else ["text_encoder"]
     tokenizers = []
     for name in names:
@@ -51,7 +54,16 @@ def load_folder(
         vae=read("vae", load_vae, "float32"),
         text=TextConditioning(tuple(tokenizers), tuple(encoders), zeros),
     )
-    return assembled(models, _sampler(folder, scheduler), settings, folder, weights_hash.result())
+    sampler = _sampler(folder, scheduler)
+    return _named(assembled(models, sampler, settings, folder, weights_hash.result()), variant)
+
+
+def _named(found: Pipeline, variant: str | None) -> Pipeline:
+    """One folder holds other weights in each variant: named apart from the plain ones."""
+    if variant is None:
+        return found
+    mark = f"{found.weights_hash} {variant}"
+    return replace(found, weights_hash=hashlib.sha256(mark.encode()).hexdigest()[:16])
 
 
 def _sampler(folder: Path, kind: str | None) -> Scheduler:
