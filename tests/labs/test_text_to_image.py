@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tests.labs import small_text_model, tiny
 from tests.labs.tiny import dit_pipeline
 from workbench.diffusion import load_pipeline
 from workbench.diffusion.pipeline import SAMPLERS
+from workbench.diffusion.precision import precision
 from workbench.labs import diffusion
 from workbench.labs.diffusion import images_view
 from workbench.labs.diffusion.generation import in_parts
@@ -300,3 +302,11 @@ def test_a_shelf_holds_one_model_at_a_time(folder):
     assert shelf.known(knobs) is None
     first = shelf.load(knobs, lambda *_: None)
     assert shelf.load(knobs, lambda *_: None) is first and shelf.known(knobs) is first
+
+
+def test_weights_that_are_held_otherwise_are_counted_anew(small):
+    shelf = Shelf(small)
+    half = replace(small, precision=precision("bfloat16"), weights=small.weights[:1])
+    for pipeline in (small, half):
+        shelf.count(pipeline, lambda *_: None)
+    assert shelf.bytes(half)["UNet"] < shelf.bytes(small)["UNet"]

@@ -40,8 +40,8 @@ class Shelf:
         self.failures: dict[Key, str] = {}
         self._key: Key | None = None
         self._loaded: Pipeline | None = None
-        self._costs: dict[str, UnitCosts] = {}
-        self._uses: dict[str, dict[str, PartUse]] = {}
+        self._costs: dict[tuple[str, str], UnitCosts] = {}
+        self._uses: dict[tuple[str, str], dict[str, PartUse]] = {}
         self._previews: dict[str, Preview] = {}
 
     @staticmethod
@@ -79,12 +79,12 @@ class Shelf:
 
     def count(self, pipeline: Pipeline, report: Report) -> None:
         """Operations and bytes of the model's pieces, once; with its parts beside the UNet."""
-        if pipeline.weights_hash not in self._costs:
+        if _held(pipeline) not in self._costs:
             from workbench.diffusion.costs import unit_costs
 
             report(0, 1, "Counting the operations")
-            self._uses[pipeline.weights_hash] = pipeline.costs()
-            self._costs[pipeline.weights_hash] = unit_costs(pipeline.shape)
+            self._uses[_held(pipeline)] = pipeline.costs()
+            self._costs[_held(pipeline)] = unit_costs(pipeline.shape)
 
     def preview(self, pipeline: Pipeline, report: Report) -> Preview:
         """What turns a sample on its way into a small picture."""
@@ -99,12 +99,12 @@ class Shelf:
 
     def bytes(self, pipeline: Pipeline) -> dict[str, int]:
         """Bytes of the weights of each part."""
-        uses = self._uses.get(pipeline.weights_hash, {})
+        uses = self._uses.get(_held(pipeline), {})
         return {name: use.weights for name, use in uses.items()}
 
     def room(self, pipeline: Pipeline, values: Values) -> Room | None:
         """Memory of a run with these settings; None before the model's pieces are counted."""
-        costs = self._costs.get(pipeline.weights_hash)
+        costs = self._costs.get(_held(pipeline))
         if costs is None:
             return None
         drawing: Any = values[DRAWING]
@@ -135,6 +135,11 @@ class Shelf:
         method = method_of(values)
         planned = pipeline if method is None else method.outline(pipeline)
         return {name: use.macs for name, use in planned.costs().items()}
+
+
+def _held(pipeline: Pipeline) -> tuple[str, str]:
+    """Names weights and how they are stored, which changes their bytes."""
+    return pipeline.weights_hash, pipeline.precision.name
 
 
 def _as_pixels(samples: np.ndarray) -> np.ndarray:
