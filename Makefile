@@ -47,7 +47,7 @@ test-full:
 test-browser: test-browser-panels test-browser-lab
 
 test-browser-panels:
-	@$(IN) test -m pytest $(DRIVEN) tests/panels $(call report,panels) $(PYTEST_ARGS)
+	@$(IN) test -m pytest $(DRIVEN) tests/panels tests/labs $(call report,panels) $(PYTEST_ARGS)
 
 test-browser-lab:
 	@$(IN) test -m pytest $(DRIVEN) tests/browser $(call report,lab) $(PYTEST_ARGS)
