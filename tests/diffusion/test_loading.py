@@ -321,5 +321,8 @@ def test_int8_runs_beside_float32(one: tuple[Pipeline, Path]) -> None:
 def test_a_folder_of_class_tokens(tiny: Pipeline, tmp_path: Path) -> None:
     found = load_pipeline(save_pipeline(tiny, tmp_path), steps=3, dtype="bfloat16")
     assert (found.steps, found.guidance, found.precision.name) == (3, 1.5, "bfloat16")
+    index = {"_class_name": "ClassConditionalPipeline"}  # as the shipped model's folder has it
+    (tmp_path / "model_index.json").write_text(json.dumps(index), encoding="utf-8")
+    assert load_pipeline(tmp_path, dtype="bfloat16").weights_hash == found.weights_hash
     with pytest.raises(CheckpointError, match="variant='fp16' is for text models"):
         load_pipeline(tmp_path, variant="fp16")

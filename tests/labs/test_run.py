@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.labs import tiny
+from tests.labs import small_text_model, tiny
 from tests.labs.tiny import SMALL
 from workbench.diffusion.feature_inheritance import FeatureInheritance
 from workbench.diffusion.full_sampling import FewerSteps, FullSampling
@@ -102,6 +102,21 @@ def test_copied_code_names_ones_own_model(home, tmp_path):
     exec(compile(text.split("comparison = ")[0], "copied", "exec"), scope)
     assert scope["study"].subject.folder == own.folder
     assert scope["study"].subject.weights_hash == own.weights_hash
+
+
+def test_copied_code_and_memory_name_a_model_of_prompts_as_it_is(home, tmp_path):
+    folder = small_text_model.write(tmp_path / "text")
+    own = diffusion.pipeline(
+        folder, dtype="bfloat16", prompts=["a cat", "a dog"], negative="red", size=(16, 32)
+    )
+    view = DiffusionView(pipeline=own)
+    scope: dict = {}
+    text = view.code(accepted(view, start(view, SMALL)))
+    exec(compile(text.split("comparison = ")[0], "copied", "exec"), scope)
+    again = scope["study"].subject
+    assert again.fingerprint == view._study(accepted(view, start(view, SMALL))).subject.fingerprint
+    weighed = diffusion.study(own, memory=True).peak.keywords["settings"]["model"]
+    assert diffusion.pipeline(**weighed).fingerprint == own.fingerprint
 
 
 def test_copied_code_says_what_to_bind_for_a_model_in_memory(home):

@@ -11,7 +11,7 @@ from workbench.checkpoints.header import refuse_pickle
 from workbench.diffusion.loading.assembly import Settings
 from workbench.diffusion.loading.folders import load_folder
 from workbench.diffusion.loading.single_files import load_file
-from workbench.diffusion.loading.source import INDEX, find
+from workbench.diffusion.loading.source import find
 from workbench.diffusion.pipeline import Pipeline
 from workbench.diffusion.schedulers import Scheduler
 
@@ -67,7 +67,7 @@ def load_pipeline(
             f"{place}: holds its own sampler; pass scheduler= the name of a class to read it as"
         )
     _only_for("a single file", place, tokenizer=tokenizer)
-    if not (place / INDEX).exists() and (place / "class_tokens").is_dir():
+    if (place / "class_tokens").is_dir():
         _only_for("text models", place, kind=kind, variant=variant, scheduler=scheduler)
         given: dict[str, Any] = {"steps": steps, "guidance": guidance, "dtype": dtype}
         return Pipeline.load(place, **{k: v for k, v in given.items() if v is not None})

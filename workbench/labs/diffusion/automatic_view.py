@@ -17,6 +17,7 @@ from workbench.labs.diffusion.automatic_judged import (
     shipped_judging,
     verdict,
 )
+from workbench.labs.diffusion.export import model_code
 from workbench.labs.diffusion.facts import ModelFacts
 from workbench.labs.diffusion.foresight import device_label
 from workbench.labs.diffusion.methods import group_id
@@ -285,15 +286,18 @@ class AutomaticView(View):
         sampling: Any = values[SAMPLING]
         method = AutomaticPlan(values[GROUP])
         given = {"sampler": sampling.sampler, "guidance": sampling.guidance}
+        if self.given is not None and given["guidance"] is None:
+            given["guidance"] = self.given.guidance
         chosen = [f"steps={sampling.steps}"]
         chosen += [f"{name}={value!r}" for name, value in given.items() if value not in UNSAID]
-        model = "diffusion.pipeline()" if self.given is None else "model"
+        note, model = model_code(self.given)
         return "\n".join(
             [
                 "from workbench.diffusion.automatic.method import AutomaticPlan",
                 "from workbench.labs import diffusion",
                 "",
-                f"subject = {model}.with_sampling({', '.join(chosen)})",
+                *note,
+                f"subject = {model or 'diffusion.pipeline()'}.with_sampling({', '.join(chosen)})",
                 f"planned = {method.code()}.prepare(subject)",
                 'print(planned.plan.export("json"))',
                 "diffusion.plan_editor(subject, planned.plan)",

@@ -40,7 +40,7 @@ def code(methods: Sequence[MethodClass], values: Values, pipeline: Pipeline | No
     knobs = sampling(values)
     listed = chosen(methods, values)
     calls = [f"    {method.code()}," for method in listed]
-    note, model = _model(pipeline)
+    note, model = model_code(pipeline)
     given = f"{model}, " if model else ""
     return "\n".join(
         [
@@ -67,7 +67,7 @@ def blind_code(
     pipeline: Pipeline | None = None,
 ) -> str:
     """Python that opens the blind pairs of these settings."""
-    note, model = _model(pipeline)
+    note, model = model_code(pipeline)
     lines = ["from workbench.labs import diffusion", "", *note]
     lines.append(f"settings = {pformat(values, width=96)}")
     given = ["settings=settings"]
@@ -79,12 +79,15 @@ def blind_code(
     return "\n".join([*lines, f"diffusion.blind({', '.join(given)})", ""])
 
 
-def _model(pipeline: Pipeline | None) -> tuple[list[str], str]:
+def model_code(pipeline: Pipeline | None) -> tuple[list[str], str]:
     """What to say before the code, and how it names the model; nothing for the shipped one."""
     if pipeline is None:
         return [], ""
     if pipeline.home:
-        return [], f"diffusion.pipeline({pipeline.home!r})"
+        from workbench.labs.diffusion.sampling_study import beside_folder
+
+        given = "".join(f", {name}={value!r}" for name, value in beside_folder(pipeline).items())
+        return [], f"diffusion.pipeline({pipeline.home!r}{given})"
     return ["# No folder holds this panel's model: bind `model` to what pipeline= was."], "model"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from workbench.labs.diffusion.export import model_code
 from workbench.labs.diffusion.images_form import CHECKPOINT, DRAWING, PROMPT, method_of, seeds_of
 from workbench.panels.view import Values
 
@@ -55,10 +56,16 @@ def _model(checkpoint: Any, given: Pipeline | None) -> list[str]:
         ]
     if given is None:
         return ["model = diffusion.pipeline()"]
-    if given.folder:
-        return [
-            "from workbench.diffusion import load_pipeline",
-            "",
-            f"model = load_pipeline({given.folder!r})",
-        ]
-    return ["# Bind `model` to the pipeline this panel was opened with."]
+    note, model = model_code(given)
+    return note or [f"model = {model}", f"model = model.with_sampling({_own_sampling(given)})"]
+
+
+def _own_sampling(given: Pipeline) -> str:
+    """Sampler, steps and guidance a model was given with, which its folder does not hold."""
+    from workbench.diffusion.pipeline import SAMPLERS
+
+    own = [f"steps={given.steps}", f"guidance={given.guidance!r}"]
+    if given.scheduler != (given.first_scheduler or given.scheduler):
+        kind = next(name for name, made in SAMPLERS.items() if type(given.scheduler) is made)
+        own.insert(0, f"sampler={kind!r}")
+    return ", ".join(own)

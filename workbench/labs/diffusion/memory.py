@@ -21,13 +21,13 @@ def peak(method: Method, settings: dict[str, Any]) -> PeakMemory | None:
     that no folder holds, and where the process could not be measured.
 
     Args:
-        settings: arguments of `study`, and `folder` of the model.
+        settings: arguments of `study`, and those of `pipeline` as `model`.
     """
     from workbench.measure.memory import FreshProcessError, peak_in_fresh_process
 
     kind = type(method)
     knobs = method.knobs.model_dump(mode="json")
-    if kind.__module__ == "__main__" or not settings["folder"]:
+    if kind.__module__ == "__main__" or not settings["model"]["folder"]:
         return None
     try:
         # The first process compiles and keeps what it compiled; the last one only samples.
@@ -54,6 +54,6 @@ def run(module: str, name: str, knobs: dict[str, Any], settings: dict[str, Any])
 
     kind: type[Method] = getattr(import_module(module), name)
     method = kind(kind.Knobs.model_validate(knobs))
-    about = study(pipeline(settings.pop("folder")), **settings)
+    about = study(pipeline(**settings.pop("model")), **settings)
     artifact = method.prepare(about.subject)
     jax.block_until_ready(method.apply(artifact, about.inputs(about.seeds[: about.batch])))

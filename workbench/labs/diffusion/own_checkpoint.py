@@ -32,11 +32,6 @@ def checkpoint(
         return None
     from workbench.diffusion import load_pipeline
 
-    place = Path(source).expanduser()
-    if (place / "class_tokens").is_dir():
-        from workbench.labs.diffusion.sampling_study import pipeline
-
-        return pipeline(place)
     found = load_pipeline(source, **more)
     if not found.reads_text or not prompts:
         return found

@@ -153,11 +153,15 @@ class PlanEditorView(DiffusionView):
         if panel is not None and GROUP in panel.settings:
             panel.load(over)
             return Acted("The comparison has the plan")
+        note, model = export.model_code(self.pipeline)
+        given = f", pipeline={model}" if model else ""
         lines = [
             "from workbench.labs import diffusion",
             "",
+            *note,
             f"settings = {pformat(over, width=96, sort_dicts=False)}",
-            "diffusion.open(methods=[*diffusion.DEFAULT, diffusion.OwnPlan], settings=settings)",
+            "diffusion.open(methods=[*diffusion.DEFAULT, diffusion.OwnPlan], "
+            f"settings=settings{given})",
             "",
         ]
         return Acted("Copied: paste it into a cell", "\n".join(lines))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from workbench import shipped
+from workbench.diffusion.loading.source import INDEX
 from workbench.labs.diffusion.judge import Judge, judge_of
 from workbench.labs.diffusion.memory import peak
 from workbench.labs.diffusion.own_networks import OwnNetworks
@@ -30,13 +31,47 @@ def _loaded(folder: str) -> Pipeline:
     return Pipeline.load(folder)
 
 
-def pipeline(folder: str | Path | None = None) -> Pipeline:
-    """The shipped model, or one from a folder of the same layout.
+def pipeline(
+    folder: str | Path | None = None,
+    *,
+    dtype: str = "float32",
+    prompts: Sequence[str] = (),
+    negative: str = "",
+    size: tuple[int, int] | None = None,
+) -> Pipeline:
+    """The shipped model, or one from a folder.
+
+    Args:
+        folder: of this layout or of any that `workbench.diffusion.load_pipeline` reads.
+        dtype: what the weights are held in.
+        prompts, negative: texts that studies draw by seed, for a model that reads them.
+        size: height and width of the pictures in pixels, where not the model's own.
 
     Raises:
         CheckpointError: for a missing, truncated or mislabelled part.
     """
-    return _loaded(str(folder or shipped.path(MODEL)))
+    place = Path(folder or shipped.path(MODEL))
+    of_classes = (place / "class_tokens").is_dir() or not (place / INDEX).exists()
+    if of_classes and dtype == "float32":
+        found = _loaded(str(place))
+    else:  # not kept: a checkpoint of one's own may fill the memory
+        from workbench.diffusion import load_pipeline
+
+        found = load_pipeline(place, dtype=dtype)
+    found = found.with_prompts(prompts, negative) if prompts else found
+    return found.with_size(*size) if size else found
+
+
+def beside_folder(subject: Pipeline) -> dict[str, Any]:
+    """Arguments of `pipeline` that give this model from its folder; its sampling is left out."""
+    given: dict[str, Any] = {}
+    if subject.precision.name != "float32":
+        given["dtype"] = subject.precision.name
+    if subject.prompts:
+        given |= {"prompts": list(subject.prompts), "negative": subject.negative}
+    if subject.size is not None:
+        given["size"] = subject.picture_size
+    return given
 
 
 def study(
@@ -62,7 +97,10 @@ def study(
     chosen = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
     judges = [judge for judge in (judge_of(subject.folder), networks) if judge is not None]
     settings = {"sampler": sampler, "steps": steps, "guidance": guidance, "seeds": BATCH}
-    weighed = partial(peak, settings={**settings, "folder": subject.home}) if memory else None
+    weighed = None
+    if memory:
+        model = {"folder": subject.home, **beside_folder(subject)}
+        weighed = partial(peak, settings={**settings, "model": model})
     return Study(
         name=f"{subject.name}, {steps} steps",
         subject=subject,
