@@ -7,7 +7,7 @@ from workbench.checkpoints.errors import CheckpointError
 from workbench.checkpoints.layout import variants
 from workbench.checkpoints.matching import match, require_finite
 from workbench.checkpoints.reading import Tensors, open_tensors, read_tensors, tensor_shapes
-from workbench.checkpoints.writing import write_tensors
+from workbench.checkpoints.writing import write_tensors, write_text
 
 __all__ = [
     "CheckpointError",
@@ -19,4 +19,5 @@ __all__ = [
     "tensor_shapes",
     "variants",
     "write_tensors",
+    "write_text",
 ]

@@ -76,6 +76,18 @@ def write_tensors(
     return path
 
 
+def write_text(path: str | Path, text: str) -> Path:
+    """Write the text that stands beside tensors, such as `config.json`, atomically too.
+
+    Raises:
+        CheckpointError: the disk refused (full, read-only).
+    """
+    path, content = Path(path), text.encode()
+    with clear_write_error(path, len(content)):
+        replace_file(path, [content])
+    return path
+
+
 def _write_sharded(
     path: Path,
     index: Path,

@@ -21,6 +21,7 @@ from workbench.checkpoints import (
     read_tensors,
     require_finite,
     write_tensors,
+    write_text,
 )
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
@@ -153,5 +154,5 @@ class ClassTokens:
             "width": self.width,
             "blank": "the last row",
         }
-        (folder / CONFIG).write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
+        write_text(folder / CONFIG, json.dumps(fields, indent=2) + "\n")
         return write_tensors(folder / WEIGHTS, {"table": np.asarray(self.table)})

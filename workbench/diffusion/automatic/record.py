@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from workbench import shipped
+from workbench.atomic import replace_file
 from workbench.diffusion.automatic.choosing import DISTURBED
 from workbench.diffusion.automatic.evidence import Evidence
 from workbench.diffusion.automatic.judging import Front, difference, hand_made, sentence, share
@@ -107,7 +108,7 @@ def judge(
             "seconds": None if shares[1] is None else shares[1] * whole,
             "ssim": quality(pipeline, plan, reference),
         }
-        kept.write_text(json.dumps(rows), encoding="utf-8")
+        replace_file(kept, [json.dumps(rows).encode()])
     return [rows[f"{origin}: {name}: {plan!r}"] for origin, name, plan in all_of]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from workbench.checkpoints import write_text
 from workbench.diffusion.schedulers.ddim import DDIM
 from workbench.diffusion.schedulers.ddpm import DDPM
 from workbench.diffusion.schedulers.dpm_solver import DPMSolverPlusPlus
@@ -150,5 +151,4 @@ def save_scheduler(scheduler: Scheduler, folder: str | Path) -> Path:
     file = folder / NAME
     # `lambda_min_clipped` may be -Infinity, which the format's own reader and writer use too.
     text = json.dumps(to_fields(scheduler), indent=2, sort_keys=True)
-    file.write_text(text + "\n", encoding="utf-8")
-    return file
+    return write_text(file, text + "\n")

@@ -42,7 +42,12 @@ class Generated:
         return np.rint(255 * np.clip(self.images, 0, 1)).astype(np.uint8)
 
     def save(self, folder: str | Path) -> list[Path]:
-        """One PNG a picture, its settings inside; returns the files."""
+        """One PNG a picture, its settings inside; replaces files of the same names.
+
+        Returns:
+            The files, "seed-0.png" and so on.
+        """
+        from workbench.atomic import replace_file
         from workbench.labs.diffusion.picture_files import png_with_settings
 
         place = Path(folder)
@@ -50,7 +55,7 @@ class Generated:
         written = []
         for seed, picture in zip(self.seeds, self.pictures, strict=True):
             file = place / f"seed-{seed}.png"
-            file.write_bytes(png_with_settings(picture, {**self.settings, "seed": seed}))
+            replace_file(file, [png_with_settings(picture, {**self.settings, "seed": seed})])
             written.append(file)
         return written
 
