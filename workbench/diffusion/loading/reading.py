@@ -40,10 +40,11 @@ def load_pipeline(
         kind: pipeline class to read the index as, instead of the one it names.
         scheduler: scheduler class to read the sampler's file as; for a single file, which holds
             none, the scheduler itself.
-        tokenizer: folder or hub name of the vocabulary, for a single file, which holds none.
+        tokenizer: folder or hub name of the vocabulary, for a single file, which holds none;
+            without, the one beside the file, else CLIP's own from the hub cache or the hub.
         steps: of the sampler; without, 50, or 4 for distilled models.
         guidance: scale of classifier-free guidance; without, 7.5, 5 for XL, 1 (none) for distilled
-            models.
+            models. 0 leaves the prompt out: where a model's card says 0 for none, give 1.
 
     Raises:
         CheckpointError: what is missing, broken, of another class, or does not fit; one line that

@@ -206,8 +206,8 @@ class AutomaticView(View):
         method.prepare(pipeline, report=searching)
         choice = method.choice(pipeline) or {}
         evidence = method.evidence(pipeline)
-        drift = (evidence.survey or {}).get("drift", {})
-        found = self._judged((), choice, drift, pipeline)
+        surveyed = evidence.survey or {}
+        found = self._judged((), choice, surveyed, pipeline)
         yield self._picture(found, values, "measured")
         record = choice.get("plan") or choice.get("nearest")
         if record is None or evidence.survey is None:
@@ -218,7 +218,7 @@ class AutomaticView(View):
         plans = [(AUTOMATIC, method.key, plan), *others]
         seeds = tuple(range(judging.seeds))
         contenders = judge(pipeline, plans, survey, seeds, self.likeness, judged_here)
-        found = self._judged(tuple(contenders), choice, drift, pipeline)
+        found = self._judged(tuple(contenders), choice, surveyed, pipeline)
         self.judged[self._key(values)] = found
         yield self._picture(found, values, "measured")
 
@@ -226,9 +226,10 @@ class AutomaticView(View):
         self,
         contenders: tuple[Contender, ...],
         choice: Mapping[str, Any],
-        drift: Mapping[str, Any],
+        surveyed: Mapping[str, Any],
         pipeline: Pipeline,
     ) -> Judged:
+        """What is shown; times are the survey's, which may have shipped from another machine."""
         import datetime
 
         said = verdict(contenders)
@@ -238,10 +239,10 @@ class AutomaticView(View):
             verdicts={"rivals, judged here": said} if said else {},
             choice=choice,
             short=None,
-            drift=drift,
+            drift=surveyed.get("drift", {}),
             setting=f"{name}, {pipeline.steps} steps, guidance {pipeline.guidance:g}",
-            device=device_label(),
-            date=datetime.date.today().isoformat(),
+            device=surveyed.get("device", device_label()),
+            date=surveyed.get("date", datetime.date.today().isoformat()),
         )
 
     def _picture(self, judged: Judged, values: Values, basis: Any) -> Picture:

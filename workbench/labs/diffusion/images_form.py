@@ -26,8 +26,8 @@ class CheckpointKnobs(Knobs):
     path: str = knob(
         "",
         label="Folder, file or hub name",
-        help="A folder of diffusers, a single .safetensors file, or a name in the local hub cache. "
-        "Empty: the model given to the panel, else the shipped digits.",
+        help="A folder of diffusers, a single .safetensors file, or a hub name, fetched where "
+        "the local cache lacks it. Empty: the model given to the panel, else the shipped digits.",
     )
     precision: Literal["float32", "bfloat16", "int8"] = knob(
         "float32",
@@ -39,7 +39,8 @@ class CheckpointKnobs(Knobs):
     )
     tokenizer: str = knob(
         "",
-        help="Folder or hub name of the vocabulary, for a single file, which holds none.",
+        help="Folder or hub name of the vocabulary, for a single file, which holds none. Empty: "
+        "the one beside the file, else CLIP’s own from the hub.",
     )
 
 
@@ -82,7 +83,8 @@ class DrawingKnobs(Knobs):
         ge=0,
         step=0.1,
         unit="×",
-        help=f"How strongly the prompt pulls; 1 runs one pass a step instead of two. {OWN}",
+        help=f"How strongly the prompt pulls; 1 runs one pass a step instead of two, "
+        f"0 leaves the prompt out. {OWN}",
         source="Classifier-free guidance, arXiv 2207.12598",
     )
     seed: int = knob(0, ge=0, label="First seed", help="Pictures use this seed and those after it.")
