@@ -261,3 +261,16 @@ def test_compiling_is_told_of_a_run_here_and_never_of_a_recorded_one(finished):
     assert details(slow, None) == [noise] and details(None, None) == []
     quick = replace(ran, tables=replace(ran.tables, trials=trials.assign(**{"cost.compile": 0.1})))
     assert details(quick, quick) == [noise]
+
+
+def test_a_model_of_ones_own_is_sampled_as_it_is_where_nothing_is_asked(home):
+    own = tiny.pipeline().with_sampling(sampler="euler", steps=7, guidance=3.0)
+    about = diffusion.study(own)
+    assert about.subject.fingerprint == own.fingerprint and about.name == f"{own.name}, 7 steps"
+    for panel in (diffusion.open(pipeline=own), diffusion.plan_editor(own)):
+        shown = panel.settings["sampling"]
+        assert (shown["sampler"], shown["steps"], shown["guidance"]) == ("euler", 7, 3.0)
+        panel.close()
+    shipped_one = diffusion.study().subject
+    assert type(shipped_one.scheduler).__name__ == "DDIM"
+    assert (shipped_one.steps, shipped_one.guidance) == (50, 1.5)

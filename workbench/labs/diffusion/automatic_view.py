@@ -97,6 +97,8 @@ def automatic_plan(
         pipeline: another model than the shipped one. A model of prompts needs `with_prompts`.
         settings: what "Copy settings" gave.
     """
+    if pipeline is not None and settings is None:
+        settings = {SAMPLING: {"steps": min(max(pipeline.steps, 2), 200)}}
     return Panel(AutomaticView(pipeline), settings=settings)
 
 

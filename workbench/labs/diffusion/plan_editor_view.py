@@ -22,7 +22,7 @@ from workbench.labs.diffusion.plan_cells import unknown_name
 from workbench.labs.diffusion.plan_figures import plan_figures
 from workbench.labs.diffusion.plan_files import PLAN_MENU, plan_file, where_it_runs
 from workbench.labs.diffusion.plan_grid import own_plan, painted, plan_grid
-from workbench.labs.diffusion.presets import setting_line
+from workbench.labs.diffusion.presets import own_sampling, setting_line
 from workbench.labs.diffusion.scene import Scene
 from workbench.labs.diffusion.time_quality import time_quality
 from workbench.labs.diffusion.view import DiffusionView
@@ -78,7 +78,10 @@ def plan_editor(
     if plan is not None:
         if settings is not None:
             raise ValueError("Give plan= or settings=, not both: settings hold a plan already")
-        settings = {SAMPLING: {"steps": plan.steps}, GROUP: settings_of(plan)}
+        run = {} if pipeline is None else own_sampling(pipeline)
+        settings = {SAMPLING: {**run, "steps": plan.steps}, GROUP: settings_of(plan)}
+    elif pipeline is not None and settings is None:
+        settings = {SAMPLING: own_sampling(pipeline)}
     return PlanEditor(PlanEditorView(pipeline, panel), settings=settings)
 
 
@@ -280,7 +283,5 @@ _STARTS: Sequence[tuple[str, Method]] = (
 
 def _preset(label: str, method: Method, pipeline: Pipeline | None) -> Preset:
     """A list at 50 steps, or at a given model's own number, with its own guidance."""
-    run: dict[str, Any] = {"steps": 50}
-    if pipeline is not None:
-        run = {"steps": max(pipeline.steps, 6), "guidance": min(max(pipeline.guidance, 1.0), 10.0)}
+    run = {"steps": 50} if pipeline is None else own_sampling(pipeline)
     return Preset(label, {SAMPLING: run, GROUP: settings_of(plan_of(method, run["steps"]))})

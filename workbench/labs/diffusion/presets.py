@@ -34,6 +34,18 @@ def setting_line(knobs: Sampling, pipeline: Pipeline | None) -> str:
     return f"{model}, {knobs.sampler.upper()} {knobs.steps}, guidance {knobs.guidance:g}."
 
 
+def own_sampling(pipeline: Pipeline) -> dict[str, Any]:
+    """A given model's own sampler, steps and guidance, as far as the form goes."""
+    from workbench.diffusion.pipeline import SAMPLERS
+
+    own = (name for name, made in SAMPLERS.items() if isinstance(pipeline.scheduler, made))
+    return {
+        "sampler": next(own, "ddim"),
+        "steps": min(max(pipeline.steps, 6), 200),
+        "guidance": min(max(pipeline.guidance, 1.0), 10.0),
+    }
+
+
 def presets(methods: Sequence[MethodClass]) -> tuple[Preset, Preset, Preset]:
     """Three starting points answered from recorded trials."""
     names = [method.name for method in methods]

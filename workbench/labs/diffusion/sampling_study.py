@@ -77,9 +77,9 @@ def beside_folder(subject: Pipeline) -> dict[str, Any]:
 def study(
     subject: Pipeline | None = None,
     *,
-    sampler: str = "ddim",
-    steps: int = 50,
-    guidance: float = 1.5,
+    sampler: str | None = None,
+    steps: int | None = None,
+    guidance: float | None = None,
     seeds: int | Iterable[int] = 32,
     memory: bool = False,
     networks: OwnNetworks | None = None,
@@ -88,6 +88,7 @@ def study(
 
     Args:
         subject: a pipeline; the shipped one when None.
+        sampler, steps, guidance: the subject's own where left out; DDIM, 50 and 1.5 of the shipped.
         seeds: how many, or which; toy-KID and diversity have an interval from three of a class.
         memory: whether peak memory is measured too, a fresh process for each method.
         networks: networks of one's own, for FID and CLIPScore.
@@ -96,13 +97,14 @@ def study(
     subject = subject.with_sampling(sampler=sampler, steps=steps, guidance=guidance)
     chosen = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
     judges = [judge for judge in (judge_of(subject.folder), networks) if judge is not None]
-    settings = {"sampler": sampler, "steps": steps, "guidance": guidance, "seeds": BATCH}
+    own = {"steps": subject.steps, "guidance": subject.guidance}
+    settings = {"sampler": sampler, **own, "seeds": BATCH}
     weighed = None
     if memory:
         model = {"folder": subject.home, **beside_folder(subject)}
         weighed = partial(peak, settings={**settings, "model": model})
     return Study(
-        name=f"{subject.name}, {steps} steps",
+        name=f"{subject.name}, {subject.steps} steps",
         subject=subject,
         inputs=subject.inputs,
         seeds=chosen,

@@ -31,7 +31,7 @@ from workbench.labs.diffusion.methods import (
 )
 from workbench.labs.diffusion.pictures import grid, split
 from workbench.labs.diffusion.points import Point, points_of
-from workbench.labs.diffusion.presets import presets, setting_line, study_line
+from workbench.labs.diffusion.presets import own_sampling, presets, setting_line, study_line
 from workbench.labs.diffusion.recorded import Recorded, recorded
 from workbench.labs.diffusion.scene import Scene
 from workbench.labs.diffusion.scoreboard import scoreboard
@@ -77,10 +77,12 @@ def open(
     Args:
         methods: method classes beside full sampling, `[*DEFAULT, Mine]` to add one's own.
         pipeline: another model than the shipped one.
-        settings: what "Copy settings" gave.
+        settings: what "Copy settings" gave; without, a given model's own sampling.
         peaks: peak rates of the device, see `workbench.compare`.
         networks: networks of one's own, for FID and CLIPScore.
     """
+    if pipeline is not None and settings is None:
+        settings = {SAMPLING: own_sampling(pipeline)}
     return Panel(DiffusionView(methods, pipeline, peaks, networks), settings=settings)
 
 
