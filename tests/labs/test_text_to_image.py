@@ -19,7 +19,7 @@ from workbench.diffusion.pipeline import SAMPLERS
 from workbench.diffusion.precision import precision
 from workbench.labs import diffusion
 from workbench.labs.diffusion import images_view
-from workbench.labs.diffusion.generation import in_parts
+from workbench.labs.diffusion.generation import in_parts, inputs_of
 from workbench.labs.diffusion.images_form import DrawingKnobs
 from workbench.labs.diffusion.images_view import ImagesView
 from workbench.labs.diffusion.model_shelf import Shelf
@@ -310,3 +310,16 @@ def test_weights_that_are_held_otherwise_are_counted_anew(small):
     for pipeline in (small, half):
         shelf.count(pipeline, lambda *_: None)
     assert shelf.bytes(half)["UNet"] < shelf.bytes(small)["UNet"]
+
+
+def test_without_a_prompt_the_models_own_take_turns(small):
+    kept = small.with_prompts(["a cat", "a dog"], negative="red")
+    mine = inputs_of(kept, "", "", (0, 3))
+    theirs = small.inputs((0, 3), prompts=["a cat", "a dog"], negative="red")
+    np.testing.assert_array_equal(mine.context, theirs.context)
+    np.testing.assert_array_equal(mine.blank, theirs.blank)
+    asked = inputs_of(kept, "the end", "", (0,))
+    wanted = small.inputs((0,), prompts="the end", negative="red")
+    np.testing.assert_array_equal(asked.context, wanted.context)
+    nothing = small.inputs((0,), prompts="", negative="")
+    np.testing.assert_array_equal(inputs_of(small, "", "", (0,)).context, nothing.context)

@@ -87,9 +87,10 @@ def generate(
 
     Args:
         pipeline: with the sampler, steps, guidance and size it shall have.
-        prompt: the text. A model of classes reads class numbers here, "3" or "0, 1, 2", one for
-            each seed in turn; empty means classes take turns by seed.
-        negative: what guidance moves away from.
+        prompt: the text; empty means the pipeline's own prompts, where it has some, by seed. A
+            model of classes reads class numbers here, "3" or "0, 1, 2", one for each seed in turn;
+            empty means classes take turns by seed.
+        negative: what guidance moves away from; empty means the pipeline's own.
         seeds: how many from 0 on, or which.
         method: how the steps run; in full when None.
         at_once: pictures sampled together.
@@ -126,7 +127,7 @@ def in_parts(
         "model": pipeline.name,
         "weights": pipeline.weights_hash,
         "prompt": prompt,
-        "negative": negative,
+        "negative": negative or pipeline.negative,
         "sampler": type(pipeline.scheduler).__name__,
         "steps": pipeline.steps,
         "guidance": pipeline.guidance,
@@ -134,6 +135,8 @@ def in_parts(
         "precision": pipeline.precision.name,
         "method": "full sampling" if method is None else method.code(),
     }
+    if pipeline.prompts and not prompt:
+        settings["prompts by seed"] = list(pipeline.prompts)
     planned = pipeline if method is None else method.prepare(pipeline)
     groups = [chosen[i : i + at_once] for i in range(0, len(chosen), at_once)]
     made: Generated | None = None
@@ -173,7 +176,9 @@ def inputs_of(
         ValueError: a text for a model of classes, or a class it does not have.
     """
     if pipeline.reads_text:
-        return pipeline.inputs(seeds, prompts=prompt, negative=negative, report=report)
+        own = None if pipeline.prompts else ""
+        away = negative or None
+        return pipeline.inputs(seeds, prompts=prompt or own, negative=away, report=report)
     if negative:
         raise ValueError(f"Negative prompt: {pipeline.name} reads classes, not text")
     return pipeline.inputs(seeds, labels_of(pipeline, prompt, seeds))

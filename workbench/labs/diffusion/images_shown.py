@@ -228,7 +228,8 @@ def _title(prompt: str, pipeline: Pipeline) -> str:
     if not pipeline.reads_text:
         return f"Classes {prompt}" if prompt.strip() else "A class for each seed"
     short = prompt if len(prompt) <= 90 else f"{prompt[:88]}…"
-    return f"“{short}”" if prompt else "No prompt"
+    none = "A prompt of the model’s own for each seed" if pipeline.prompts else "No prompt"
+    return f"“{short}”" if prompt else none
 
 
 def _sampling(pipeline: Pipeline) -> str:
