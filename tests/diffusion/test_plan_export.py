@@ -39,8 +39,20 @@ def test_json_gives_the_plan_back(plan):
         ('{"actions": ["full"], "branch": "1"}', "branch must be a number. You gave '1'"),
         ('{"actions": ["full"], "branch": true}', "branch must be a number. You gave True"),
         ('{"actions": ["decode"]}', "Step 0 must run in full"),
-        ('{"actions": [[1]]}', "actions must be names"),
-        ('{"actions": ["full"], "inherited": [1]}', r"inherited must be names. You gave \[1\]"),
+        ('{"actions": [[1]]}', "actions must be a list of names"),
+        (
+            '{"actions": ["full"], "inherited": [1]}',
+            r"inherited must be a list of names. You gave \[1\]",
+        ),
+        (
+            '{"actions": ["full"], "inherited": null}',
+            "inherited must be a list of names. You gave None",
+        ),
+        (
+            '{"actions": ["full"], "inherited": "mid"}',
+            "inherited must be a list of names. You gave 'mid'",
+        ),
+        ('{"actions": ["full"], "injection": NaN}', "injection must be a number. You gave nan"),
     ],
 )
 def test_a_file_that_is_no_plan_says_why(text, message):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -154,11 +155,13 @@ class Plan:
             raise PlanError(f"actions must be a list of actions. You gave {record.get('actions')}")
         given = {**fields, **record}
         for name, kind in (("branch", int), ("largest_group", int), ("injection", int | float)):
-            if not isinstance(given[name], kind) or isinstance(given[name], bool):
+            found = given[name]
+            if not isinstance(found, kind) or isinstance(found, bool) or not math.isfinite(found):
                 raise PlanError(f"{name} must be a number. You gave {given[name]!r}")
         for name in ("actions", "inherited"):
-            if not all(isinstance(value, str) for value in given[name]):
-                raise PlanError(f"{name} must be names. You gave {given[name]!r}")
+            listed = isinstance(given[name], list | tuple)
+            if not listed or not all(isinstance(value, str) for value in given[name]):
+                raise PlanError(f"{name} must be a list of names. You gave {given[name]!r}")
         actions, names = tuple(given["actions"]), tuple(given["inherited"])
         return cls(**{**given, "actions": actions, "inherited": names})
 
