@@ -180,6 +180,8 @@ def test_a_group_beyond_memory_names_one_that_fits(tiny, monkeypatch):
     assert (
         problems(EncoderPropagation(key_steps="uniform", interval=10, largest_group=4), tiny) == []
     )
+    few = method.for_batch(1)
+    assert few == method and not [p for p in few.check(tiny) if p.level == "error"]
     monkeypatch.setattr(planned, "available_bytes", lambda: None)
     assert problems(method, tiny) == []
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from copy import copy
+from typing import TYPE_CHECKING, Any, Self
 
 from workbench.diffusion.arithmetic import UnitCosts
 from workbench.diffusion.plan import Plan, PlanError
@@ -25,6 +26,8 @@ class PlannedSampling(Method):
     """
 
     kind = "plan"
+    batch = BATCH
+    """Pictures sampled together, for which memory is foreseen."""
 
     def plan(self, steps: int) -> Plan:
         """What each of `steps` steps computes."""
@@ -33,6 +36,12 @@ class PlannedSampling(Method):
     def run_steps(self, steps: int) -> int:
         """How long this method's run is where `steps` are asked for; so long, for most."""
         return steps
+
+    def for_batch(self, pictures: int) -> Self:
+        """The same method, checked for so many pictures sampled together."""
+        found = copy(self)
+        found.batch = pictures
+        return found
 
     def outline(self, subject: Pipeline) -> Pipeline:
         changed = subject.with_sampling(steps=self.run_steps(subject.steps))
@@ -65,7 +74,8 @@ class PlannedSampling(Method):
 
         baseline = self.slot == 0 and planned.steps == subject.steps
         costs = unit_costs(subject.shape)
-        found = plan_problems(planned.plan, subject.steps, costs, subject.passes, self.plan_field)
+        about = (planned.plan, subject.steps, costs, subject.passes)
+        found = plan_problems(*about, self.plan_field, self.batch)
         return [] if baseline else found
 
     plan_field = ""

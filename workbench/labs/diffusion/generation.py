@@ -137,7 +137,7 @@ def in_parts(
     }
     if pipeline.prompts and not prompt:
         settings["prompts by seed"] = list(pipeline.prompts)
-    planned = pipeline if method is None else method.prepare(pipeline)
+    planned = pipeline if method is None else prepared(method, pipeline, min(at_once, len(chosen)))
     groups = [chosen[i : i + at_once] for i in range(0, len(chosen), at_once)]
     made: Generated | None = None
     for index, group in enumerate(groups):
@@ -145,6 +145,18 @@ def in_parts(
         part = _group(planned, prompt, negative, group, of, preview)
         made = replace(part, settings=settings) if made is None else made.and_then(part)
         yield made
+
+
+def prepared(method: Method, pipeline: Pipeline, at_once: int) -> Any:
+    """The pipeline under a method, checked for the memory of so many pictures at once.
+
+    Raises:
+        MethodError: a method that cannot run there.
+    """
+    from workbench.diffusion.planned import PlannedSampling
+
+    fitting = method.for_batch(at_once) if isinstance(method, PlannedSampling) else method
+    return fitting.prepare(pipeline)
 
 
 def _group(

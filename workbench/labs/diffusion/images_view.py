@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.labs.diffusion import images_shown as shown
 from workbench.labs.diffusion.foresight import device_label
-from workbench.labs.diffusion.generation import Generated, in_parts, labels_of
+from workbench.labs.diffusion.generation import Generated, in_parts, labels_of, prepared
 from workbench.labs.diffusion.images_code import code
 from workbench.labs.diffusion.images_form import (
     CHECKPOINT,
@@ -152,11 +152,11 @@ class ImagesView(View):
         pipeline = self.shelf.load(knobs, report)
         chosen = set_up(pipeline, values)
         method = method_of(values)
+        drawing: Any = values[DRAWING]
         if method is not None:
-            method.require(chosen)
+            prepared(method, chosen, min(drawing.at_once, drawing.count))
         self.shelf.count(pipeline, report)
         small = self.shelf.preview(pipeline, report)
-        drawing: Any = values[DRAWING]
         prompt: Any = values[PROMPT]
         finished: list[Generated] = []
 
