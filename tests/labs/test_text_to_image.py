@@ -19,7 +19,7 @@ from workbench.diffusion.pipeline import SAMPLERS
 from workbench.diffusion.precision import precision
 from workbench.labs import diffusion
 from workbench.labs.diffusion import images_view
-from workbench.labs.diffusion.generation import in_parts, inputs_of
+from workbench.labs.diffusion.generation import Generated, in_parts, inputs_of
 from workbench.labs.diffusion.images_form import DrawingKnobs
 from workbench.labs.diffusion.images_view import ImagesView
 from workbench.labs.diffusion.model_shelf import Shelf
@@ -96,6 +96,9 @@ def test_the_shipped_pictures_can_be_saved():
     assert name == "seed-3.png" and content.startswith(b"\x89PNG")
     with pytest.raises(ValueError, match="no export of kind"):
         panel.view.export("picture 99", panel.values, panel.picture)
+    # What is on the screen leaves, not what was drawn before it.
+    panel.view.made = Generated(np.zeros((1, 4, 4, 1)), (3,), {})
+    assert panel.view.export("picture 3", panel.values, panel.picture) == (name, content)
     panel.close()
 
 

@@ -234,7 +234,8 @@ class ImagesView(View):
 
             text = json.dumps(plain(values), indent=1, ensure_ascii=False)
             return "text-to-image.json", text.encode()
-        files = shown.recorded_files(picture) if self.made is None else self._files(self.made)
+        made = None if picture.basis == "recorded" else self.made
+        files = shown.recorded_files(picture) if made is None else self._files(made)
         if kind == "pictures":
             return "pictures.zip", zipped(files)
         wanted = f"seed-{kind.removeprefix('picture ')}.png"
