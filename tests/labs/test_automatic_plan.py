@@ -73,6 +73,8 @@ def test_shipped_evidence_stands_first_and_is_labelled(shown):
     assert "budget=0.3" in shown.picture.contents["front"].chart.arguments["current"]
     shown.load({"sampling": {"steps": 20}})
     assert shown.status["kind"] == "empty"
+    with pytest.raises(ValueError, match="No plan was chosen yet"):
+        shown.view.export("plan-json", shown.values, shown.picture)
     shown.close()
 
 

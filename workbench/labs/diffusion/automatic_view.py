@@ -179,13 +179,18 @@ class AutomaticView(View):
         own = self.judged.get(self._key(values))
         if own is not None:
             return self._picture(own, values, "measured")
-        sampling: Any = values[SAMPLING]
-        as_shipped = sampling.sampler in ("own", "ddim") and sampling.guidance in (None, 1.5)
-        if self.shipped is None or not as_shipped or sampling.steps != 50:
+        shipped_one = self._shipped_for(values)
+        if shipped_one is None:
             text = f"{self.verb} measures how features move, then tries plans. It can be stopped."
             empty = EmptyContent("Nothing searched yet with these settings", text, self.verb)
             return Picture({"front": empty}, basis="predicted", device=device_label())
-        return self._picture(self.shipped, values, "recorded")
+        return self._picture(shipped_one, values, "recorded")
+
+    def _shipped_for(self, values: Values) -> Judged | None:
+        """What shipped, where it is of these sampling settings."""
+        sampling: Any = values[SAMPLING]
+        as_shipped = sampling.sampler in ("own", "ddim") and sampling.guidance in (None, 1.5)
+        return self.shipped if as_shipped and sampling.steps == 50 else None
 
     def run(self, values: Values, report: Report) -> Iterator[Picture]:
         """Search, show what was chosen, then judge it on other seeds."""
@@ -310,7 +315,7 @@ class AutomaticView(View):
 
     def export(self, kind: str, values: Values, picture: Picture) -> tuple[str, bytes]:
         """The plan looked at, for elsewhere."""
-        judged = self.judged.get(self._key(values)) or self.shipped
+        judged = self.judged.get(self._key(values)) or self._shipped_for(values)
         look = None if judged is None else self._looked_at(judged, values)
         plan = look.plan if look else None if judged is None else self._plan_of(judged)
         if plan is None:
