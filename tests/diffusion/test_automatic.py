@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workbench.diffusion.automatic import AutomaticPlan, choosing, trials
+from workbench.diffusion.automatic import AutomaticPlan, choosing, room, surveying, trials
 from workbench.diffusion.automatic.judging import (
     Front,
     difference,
@@ -234,6 +234,31 @@ def errors_of(kept):
 def test_a_shorter_run_has_a_number_of_steps_that_the_sampler_makes():
     assert [fewer_steps(DDIM(), 10, share) for share in (0.05, 0.2, 0.35, 1.0)] == [1, 2, 3, 9]
     assert [fewer_steps(PNDM(), 10, share) for share in (0.05, 0.2, 0.35, 1.0)] == [1, 1, 3, 9]
+
+
+def test_pictures_are_measured_together_as_far_as_memory_goes(monkeypatch):
+    monkeypatch.setattr(room, "available_bytes", lambda: 800)
+    assert [room.at_once(8, each) for each in (50, 51, 101, 1000)] == [8, 4, 2, 1]
+    assert room.groups((1, 2, 3, 4), 200) == [(1, 2), (3, 4)]
+    monkeypatch.setattr(room, "available_bytes", lambda: None)
+    assert room.at_once(8, 1e30) == 8
+
+
+@pytest.mark.slow
+def test_a_survey_in_groups_is_the_mean_of_theirs(tiny, monkeypatch):
+    subject = tiny.with_sampling(steps=3)
+    few = (Reuse("decode"), Reuse("shallow", 0))  # each compiles
+    monkeypatch.setattr(surveying, "candidates", lambda *given: few)
+    monkeypatch.setattr(surveying, "seconds", lambda *given: (1.0,))
+    alone = [surveying.survey(subject, (seed,)) for seed in (5, 6)]
+    monkeypatch.setattr(room, "available_bytes", lambda: 1)
+    shares = []
+    found = surveying.survey(subject, (5, 6), lambda done, total, *_: shares.append(done / total))
+    wanted = np.mean([one.damage for one in alone], axis=0)
+    np.testing.assert_allclose(found.damage, wanted, rtol=1e-4)
+    for name, value in found.moved.items():
+        assert value == pytest.approx(np.mean([one.moved[name] for one in alone]), rel=1e-4)
+    assert shares == sorted(shares) and shares[0] >= 0 and shares[-1] <= 1
 
 
 def test_one_step_is_left_as_it_is(tiny, kept):

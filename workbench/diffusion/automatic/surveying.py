@@ -12,7 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from workbench.diffusion.arithmetic import UnitCosts
 from workbench.diffusion.automatic.reuse import LARGEST_GROUP, Reuse, candidates
+from workbench.diffusion.automatic.room import groups
 from workbench.diffusion.automatic.survey import Survey
 from workbench.diffusion.costs import abstract_unet, unit_costs
 from workbench.diffusion.drift import drift
@@ -42,26 +44,36 @@ PARTS = 3
 
 
 def survey(pipeline: Pipeline, seeds: tuple[int, ...], report: Report = silent) -> Survey:
-    """Measure a pipeline that samples in full.
+    """Measure a pipeline that samples in full, as many pictures together as there is room for.
 
     Raises:
         Cancelled: from `report`, between steps.
     """
-    inputs = pipeline.inputs(seeds)
     costs = unit_costs(pipeline.shape)
+    together = groups(seeds, _kept_bytes(costs) * pipeline.passes)
+    each = [pipeline.inputs(group) for group in together]
     layers = tuple(node.name for node in costs.nodes if node.units)
     blocks = abstract_unet(pipeline.config).block_names()
-    moves = drift(pipeline, inputs, part(report, 0, PARTS), (*blocks, *layers))
-    relative = dict(zip((*blocks, *layers), moves.relative, strict=True))
+    names = (*blocks, *layers)
+
+    def first(i: int) -> Report:
+        return part(part(report, 0, PARTS), i, len(each))
+
+    def second(i: int) -> Report:
+        return part(part(report, 1, PARTS), i, len(each))
+
+    found = [drift(pipeline, one, first(i), names).relative for i, one in enumerate(each)]
+    relative = dict(zip(names, np.mean(found, axis=0), strict=True))
     moved = {name: float(np.nanmean(relative[name])) for name in layers}
     reuses = candidates(costs, moved)
+    damages = [damage(pipeline, one, reuses, second(i)) for i, one in enumerate(each)]
     return Survey(
         steps=pipeline.steps,
         reuses=reuses,
         ages=AGES,
-        damage=damage(pipeline, inputs, reuses, part(report, 1, PARTS)),
+        damage=np.mean(damages, axis=0),
         gain=gain(pipeline),
-        seconds=seconds(pipeline, inputs, reuses, part(report, 2, PARTS)),
+        seconds=seconds(pipeline, each[0], reuses, part(report, 2, PARTS)),
         macs=(costs.full.macs, *(reuse.cost(costs).macs for reuse in reuses)),
         moved=moved,
         drift={b: [_known(v) for v in relative[b]] for b in blocks},
@@ -69,6 +81,12 @@ def survey(pipeline: Pipeline, seeds: tuple[int, ...], report: Report = silent) 
         device=device.label(),
         date=datetime.date.today().isoformat(),
     )
+
+
+def _kept_bytes(costs: UnitCosts) -> int:
+    """Bytes of all values that may be kept, of one pass, over the steps they are kept for."""
+    values = costs.feature_bytes + sum(costs.branch_bytes)
+    return (max(AGES) + 1) * (values + sum(node.bytes for node in costs.nodes))
 
 
 def damage(

@@ -9,8 +9,10 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float
 
+from workbench.diffusion.automatic.room import groups
 from workbench.diffusion.automatic.search import Choices, best, neighbours
 from workbench.diffusion.automatic.survey import Survey
+from workbench.diffusion.costs import unit_costs
 from workbench.diffusion.driver import sample
 from workbench.diffusion.pipeline import Pipeline
 from workbench.diffusion.plan import Plan
@@ -57,8 +59,11 @@ class Trials:
     def _final(self, plan: Plan) -> Float[np.ndarray, "N D"]:
         pipeline = self.pipeline.with_sampling(steps=plan.steps).with_plan(plan)
         # The sample alone is compared: decoding it would cost more than a short plan.
-        found = sample(replace(pipeline, vae=None), pipeline.inputs(self.seeds))
-        return found["latents"][:, -1].reshape(len(self.seeds), -1).astype(np.float64)
+        latent = replace(pipeline, vae=None)
+        costs, longest = unit_costs(pipeline.shape), plan.longest
+        together = groups(self.seeds, costs.group_bytes(longest, pipeline.passes, 1))
+        made = [sample(latent, pipeline.inputs(group))["latents"][:, -1] for group in together]
+        return np.concatenate(made).reshape(len(self.seeds), -1).astype(np.float64)
 
     @cached_property
     def _reference(self) -> Float[np.ndarray, "N D"]:

@@ -184,8 +184,13 @@ def _likeness(
 
 
 def _pictures(pipeline: Pipeline, seeds: Sequence[int], batch: int = 8) -> np.ndarray:
+    from workbench.diffusion.automatic.room import at_once
+    from workbench.diffusion.costs import unit_costs
     from workbench.diffusion.driver import sample
 
+    costs = unit_costs(pipeline.shape)
+    each = costs.group_bytes(pipeline.plan.longest, pipeline.passes, 1)
+    batch = at_once(batch, each)
     groups = [tuple(seeds[i : i + batch]) for i in range(0, len(seeds), batch)]
     made = [sample(pipeline, pipeline.inputs(group))["image"] for group in groups]
     return np.concatenate([np.asarray(image) for image in made])
