@@ -19,10 +19,10 @@ from workbench.checkpoints import (
     match,
     open_tensors,
     read_tensors,
+    replace_text,
     require_finite,
     tensor_shapes,
     write_tensors,
-    write_text,
 )
 
 ARRAYS = {
@@ -298,13 +298,13 @@ def test_a_full_disk_keeps_the_old_checkpoint(tmp_path: Path, form: str) -> None
 def test_text_beside_tensors_stays_whole_until_the_new_one_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = write_text(tmp_path / "config.json", '{"width": 4}')
+    file = replace_text(tmp_path / "config.json", '{"width": 4}')
 
     def refused(handle: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", refused)
     with pytest.raises(CheckpointError, match=r"config\.json: not written: the disk is full"):
-        write_text(file, '{"width": 8}')
+        replace_text(file, '{"width": 8}')
     assert file.read_text(encoding="utf-8") == '{"width": 4}'
     assert list(tmp_path.iterdir()) == [file]

@@ -7,7 +7,7 @@ from workbench.checkpoints.errors import CheckpointError
 from workbench.checkpoints.layout import variants
 from workbench.checkpoints.matching import match, require_finite
 from workbench.checkpoints.reading import Tensors, open_tensors, read_tensors, tensor_shapes
-from workbench.checkpoints.writing import write_tensors, write_text
+from workbench.checkpoints.writing import replace_text, write_tensors
 
 __all__ = [
     "CheckpointError",
@@ -15,9 +15,9 @@ __all__ = [
     "match",
     "open_tensors",
     "read_tensors",
+    "replace_text",
     "require_finite",
     "tensor_shapes",
     "variants",
     "write_tensors",
-    "write_text",
 ]

@@ -76,7 +76,7 @@ def write_tensors(
     return path
 
 
-def write_text(path: str | Path, text: str) -> Path:
+def replace_text(path: str | Path, text: str) -> Path:
     """Write the text that stands beside tensors, such as `config.json`, atomically too.
 
     Raises:

@@ -19,9 +19,9 @@ from workbench.checkpoints import (
     CheckpointError,
     match,
     read_tensors,
+    replace_text,
     require_finite,
     write_tensors,
-    write_text,
 )
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
@@ -154,5 +154,5 @@ class ClassTokens:
             "width": self.width,
             "blank": "the last row",
         }
-        write_text(folder / CONFIG, json.dumps(fields, indent=2) + "\n")
+        replace_text(folder / CONFIG, json.dumps(fields, indent=2) + "\n")
         return write_tensors(folder / WEIGHTS, {"table": np.asarray(self.table)})

@@ -15,9 +15,9 @@ from workbench.checkpoints import (
     CheckpointError,
     match,
     open_tensors,
+    replace_text,
     require_finite,
     write_tensors,
-    write_text,
 )
 from workbench.diffusion.abstract import abstract
 from workbench.diffusion.checkpoint import keys
@@ -141,7 +141,7 @@ class Part:
         notes = {"format": "pt", **(metadata or {})}
         written = write_tensors(folder / self.weights, file_tensors(model), notes, shard_bytes)
         fields = model.config.to_file_fields()
-        write_text(folder / CONFIG, json.dumps(fields, indent=2) + "\n")
+        replace_text(folder / CONFIG, json.dumps(fields, indent=2) + "\n")
         return written
 
     def read_config(self, folder: str | Path) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 from flax import nnx
 
-from workbench.checkpoints import write_text
+from workbench.checkpoints import replace_text
 from workbench.diffusion.checkpoint import save_dit, save_text_encoder, save_unet, save_vae
 from workbench.diffusion.conditioning import ClassTokens
 from workbench.diffusion.costs import abstract_unet
@@ -63,7 +63,7 @@ def save_pipeline(
 
 
 def _write_index(folder: Path, fields: dict[str, Any]) -> Path:
-    write_text(folder / INDEX, json.dumps(fields, indent=2) + "\n")
+    replace_text(folder / INDEX, json.dumps(fields, indent=2) + "\n")
     return folder
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from workbench.checkpoints import write_text
+from workbench.checkpoints import replace_text
 from workbench.diffusion.schedulers.ddim import DDIM
 from workbench.diffusion.schedulers.ddpm import DDPM
 from workbench.diffusion.schedulers.dpm_solver import DPMSolverPlusPlus
@@ -151,4 +151,4 @@ def save_scheduler(scheduler: Scheduler, folder: str | Path) -> Path:
     file = folder / NAME
     # `lambda_min_clipped` may be -Infinity, which the format's own reader and writer use too.
     text = json.dumps(to_fields(scheduler), indent=2, sort_keys=True)
-    return write_text(file, text + "\n")
+    return replace_text(file, text + "\n")

@@ -13,7 +13,7 @@ from jaxtyping import Int
 from tokenizers import Regex, models, normalizers, pre_tokenizers
 from tokenizers import Tokenizer as Encoder
 
-from workbench.checkpoints import CheckpointError, write_text
+from workbench.checkpoints import CheckpointError, replace_text
 
 VOCABULARY, MERGES, WHOLE = "vocab.json", "merges.txt", "tokenizer.json"
 SPECIAL, SETTINGS = "special_tokens_map.json", "tokenizer_config.json"
@@ -112,12 +112,12 @@ class Tokenizer:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         encoder = self.encoder
-        write_text(folder / WHOLE, encoder.to_str(pretty=True))
+        replace_text(folder / WHOLE, encoder.to_str(pretty=True))
         model = json.loads(encoder.to_str())["model"]
         vocabulary = json.dumps(model["vocab"], ensure_ascii=False)
-        write_text(folder / VOCABULARY, vocabulary)
+        replace_text(folder / VOCABULARY, vocabulary)
         pairs = [pair if isinstance(pair, str) else " ".join(pair) for pair in model["merges"]]
-        write_text(folder / MERGES, "\n".join(["#version: 0.2", *pairs, ""]))
+        replace_text(folder / MERGES, "\n".join(["#version: 0.2", *pairs, ""]))
         names = {
             role: encoder.id_to_token(token)
             for role, token in (
@@ -206,4 +206,4 @@ def _text(token: Any, otherwise: str) -> str:
 
 
 def _write(file: Path, fields: dict[str, Any]) -> None:
-    write_text(file, json.dumps(fields, indent=2, ensure_ascii=False) + "\n")
+    replace_text(file, json.dumps(fields, indent=2, ensure_ascii=False) + "\n")
