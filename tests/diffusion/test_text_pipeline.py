@@ -91,6 +91,13 @@ def test_prompts_kept_by_the_pipeline_take_turns(text: Pipeline) -> None:
     assert text.with_size(32, 32).fingerprint != text.fingerprint
     lighter = filled(VAE.abstract(VAE_CONFIG), 10)
     assert replace(text, vae=lighter).fingerprint != text.fingerprint
+    reading = text.conditioning
+    (tokenizer,) = reading.tokenizers
+    for other in (
+        replace(reading, zeros_for_empty=True),
+        replace(reading, tokenizers=(replace(tokenizer, pad=tokenizer.first),)),
+    ):
+        assert replace(text, conditioning=other).fingerprint != text.fingerprint
     assert replace(text).fingerprint == text.fingerprint
 
 

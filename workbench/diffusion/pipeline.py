@@ -223,8 +223,9 @@ class Pipeline:
             settings["precision"] = [self.precision.name, str(self.precision.compute)]
         if self.size is not None:
             settings["size"] = self.size
-        if self.reads_text:
+        if isinstance(self.conditioning, TextConditioning):
             settings |= {"prompts": self.prompts, "negative": self.negative}
+            settings["text"] = self.conditioning.rules
         if self.vae is not None:
             settings["vae"] = hash_of_model(self.vae)
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]

@@ -61,6 +61,11 @@ class TextConditioning:
         """Whether pooled text and sizes are given beside the context."""
         return len(self.encoders) > 1
 
+    @property
+    def rules(self) -> list[Any]:
+        """What turns a text into numbers besides the encoders' weights, as plain values."""
+        return [self.zeros_for_empty, *(tokenizer.rules for tokenizer in self.tokenizers)]
+
     def for_seeds(
         self, seeds: tuple[int, ...], labels: tuple[int, ...] | None = None
     ) -> Conditioned:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +69,12 @@ class Tokenizer:
     def largest(self) -> int:
         """The largest id there is."""
         return max(self.encoder.get_vocab(with_added_tokens=True).values())
+
+    @cached_property
+    def rules(self) -> list[Any]:
+        """Numbers of the special tokens, and a digest of how texts are cut and numbered."""
+        cut = hashlib.sha256(self.encoder.to_str().encode()).hexdigest()[:16]
+        return [self.first, self.last, self.pad, self.length, cut]
 
     def _ids(self, text: str) -> list[int]:
         if not isinstance(text, str):
