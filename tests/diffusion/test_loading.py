@@ -18,6 +18,7 @@ from workbench.checkpoints import CheckpointError, read_tensors, write_tensors
 from workbench.diffusion import load_pipeline, save_pipeline
 from workbench.diffusion.checkpoint import save_text_encoder
 from workbench.diffusion.pipeline import Pipeline
+from workbench.diffusion.prompts import TextConditioning
 from workbench.diffusion.schedulers import Euler, save_scheduler
 
 UNET_WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
@@ -41,7 +42,8 @@ def folder(one: tuple[Pipeline, Path], tmp_path: Path) -> Path:
 
 
 def _leaves(pipeline: Pipeline) -> list[Any]:
-    models = [pipeline.vae, *pipeline.conditioning.encoders]  # type: ignore[attr-defined]
+    assert isinstance(pipeline.conditioning, TextConditioning)
+    models = [pipeline.vae, *pipeline.conditioning.encoders]
     return [*pipeline.weights, *(x for m in models for x in jax.tree.leaves(nnx.split(m)[1]))]
 
 

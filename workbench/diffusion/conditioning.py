@@ -54,6 +54,30 @@ class Conditioning(Protocol):
         """What each seed's picture shows; without labels, classes take turns by seed."""
 
 
+def in_turn(
+    seeds: tuple[int, ...], labels: tuple[int, ...] | None, classes: int
+) -> Int[np.ndarray, " B"]:
+    """The class of each seed's picture; without labels, classes take turns by seed.
+
+    Raises:
+        ValueError: a label that is no class.
+    """
+    turns = [seed % classes for seed in seeds] if labels is None else labels
+    return require_classes(np.array(turns, dtype=np.int32), classes)
+
+
+def require_classes(labels: Int[np.ndarray, " B"], classes: int) -> Int[np.ndarray, " B"]:
+    """The labels, all of them classes.
+
+    Raises:
+        ValueError: a label that is no class.
+    """
+    bad = labels[(labels < 0) | (labels >= classes)]
+    if bad.size:
+        raise ValueError(f"labels: {int(bad[0])} is not a class; these are 0 to {classes - 1}")
+    return labels
+
+
 @dataclass(frozen=True, eq=False)
 class ClassTokens:
     """The context of each class, a few tokens wide; the last row means "no class".
@@ -90,13 +114,7 @@ class ClassTokens:
         Raises:
             ValueError: a label that is no class.
         """
-        labels = np.asarray(labels)
-        bad = labels[(labels < 0) | (labels >= self.classes)]
-        if bad.size:
-            raise ValueError(
-                f"labels: {int(bad[0])} is not a class; these are 0 to {self.classes - 1}"
-            )
-        return self.table[jnp.asarray(labels)]
+        return self.table[jnp.asarray(require_classes(labels, self.classes))]
 
     def for_seeds(
         self, seeds: tuple[int, ...], labels: tuple[int, ...] | None = None
@@ -106,8 +124,7 @@ class ClassTokens:
         Raises:
             ValueError: a label that is no class.
         """
-        turns = [seed % self.classes for seed in seeds] if labels is None else labels
-        chosen = np.array(turns, dtype=np.int32)
+        chosen = in_turn(seeds, labels, self.classes)
         blank = jnp.broadcast_to(self.blank, (len(seeds), *self.blank.shape))
         return Conditioned(self(chosen), blank, chosen)
 

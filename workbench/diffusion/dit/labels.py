@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import jax.numpy as jnp
-import numpy as np
 
-from workbench.diffusion.conditioning import Conditioned
+from workbench.diffusion.conditioning import Conditioned, in_turn
 
 
 @dataclass(frozen=True)
@@ -34,12 +33,6 @@ class ClassLabels:
         Raises:
             ValueError: a label that is no class.
         """
-        turns = [seed % self.classes for seed in seeds] if labels is None else labels
-        chosen = np.array(turns, dtype=np.int32)
-        bad = chosen[(chosen < 0) | (chosen >= self.classes)]
-        if bad.size:
-            raise ValueError(
-                f"labels: {int(bad[0])} is not a class; these are 0 to {self.classes - 1}"
-            )
+        chosen = in_turn(seeds, labels, self.classes)
         blank = jnp.full((len(seeds),), self.classes, jnp.int32)
         return Conditioned(jnp.asarray(chosen), blank, chosen)

@@ -5,7 +5,7 @@ from typing import Any, Final, Literal, Self
 
 import pydantic
 
-from workbench.diffusion.file_fields import accepted
+from workbench.diffusion.file_fields import accepted, require_blocks
 
 CROSS_DOWN: Final = "CrossAttnDownBlock2D"
 PLAIN_DOWN: Final = "DownBlock2D"
@@ -93,15 +93,8 @@ class UNetConfig(pydantic.BaseModel):
 
     @pydantic.model_validator(mode="after")
     def _fits(self) -> Self:
+        require_blocks(self)
         blocks = len(self.block_out_channels)
-        if blocks == 0:
-            raise ValueError("block_out_channels is empty; give one width per block")
-        for name in ("down_block_types", "up_block_types"):
-            if len(getattr(self, name)) != blocks:
-                raise ValueError(
-                    f"{name}={list(getattr(self, name))} has {len(getattr(self, name))} entries;"
-                    f" block_out_channels has {blocks}"
-                )
         for name in (
             "layers_per_block",
             "transformer_layers_per_block",
@@ -120,11 +113,6 @@ class UNetConfig(pydantic.BaseModel):
         self._check_added()
         levels = zip(self.block_out_channels, self.heads, self.depths, self._attends, strict=True)
         for width, heads, depth, attends in levels:
-            if width < 1 or width % self.norm_num_groups:
-                raise ValueError(
-                    f"block_out_channels={list(self.block_out_channels)}: {width} is not a"
-                    f" multiple of norm_num_groups={self.norm_num_groups}"
-                )
             if attends and width % heads:
                 raise ValueError(
                     f"attention_head_dim: {heads} heads do not divide {width} channels"

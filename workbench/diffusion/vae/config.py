@@ -5,7 +5,7 @@ from typing import Any, Literal, Self
 
 import pydantic
 
-from workbench.diffusion.file_fields import accepted
+from workbench.diffusion.file_fields import accepted, require_blocks
 
 FIXED: dict[str, tuple[Any, ...]] = {"act_fn": ("silu", "swish")}
 
@@ -43,21 +43,7 @@ class AutoencoderConfig(pydantic.BaseModel):
 
     @pydantic.model_validator(mode="after")
     def _fits(self) -> Self:
-        blocks = len(self.block_out_channels)
-        if blocks == 0:
-            raise ValueError("block_out_channels is empty; give one width per block")
-        for name in ("down_block_types", "up_block_types"):
-            if len(getattr(self, name)) != blocks:
-                raise ValueError(
-                    f"{name}={list(getattr(self, name))} has {len(getattr(self, name))} entries;"
-                    f" block_out_channels has {blocks}"
-                )
-        for width in self.block_out_channels:
-            if width < 1 or width % self.norm_num_groups:
-                raise ValueError(
-                    f"block_out_channels={list(self.block_out_channels)}: {width} is not a"
-                    f" multiple of norm_num_groups={self.norm_num_groups}"
-                )
+        require_blocks(self)
         if (self.latents_mean is None) != (self.latents_std is None):
             raise ValueError("latents_mean and latents_std go together; one of them is None")
         for name in ("latents_mean", "latents_std"):
