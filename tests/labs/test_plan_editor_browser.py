@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.panels.panel_host import Host, launch
+from tests.panels.panel_host import Host, chromium
 from workbench.labs import diffusion
 from workbench.panels.panel import Panel
 
@@ -27,14 +27,8 @@ OVERFLOWING = """() => {
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        found = launch(playwright)
-        if found is None:
-            pytest.skip("Chromium is not here (Debian: apt-get install chromium)")
+    with chromium() as found:
         yield found
-        found.close()
 
 
 @pytest.fixture

@@ -1,14 +1,16 @@
 """A page that plays the front end: one panel in Chromium, its messages carried by hand."""
 
 import base64
+import contextlib
 import queue
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import jupyterlab
+import pytest
 
 from workbench.panels import assets
 from workbench.panels.panel import Panel
@@ -26,6 +28,10 @@ PAGE = """<!doctype html><html><head><meta charset="utf-8"><style>{lab}</style><
 <script type="module">
 import widget from "/panel.js";
 const state = await window.pyState();
+const view = (text) => new DataView(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
+for (const [name, text] of Object.entries(state.opening.images || {{}})) {{
+  state.opening.images[name] = view(text);
+}}
 const handlers = {{}};
 let changes = {{}};
 function fire(name, ...more) {{ for (const f of [...(handlers[name] || [])]) f(...more); }}
@@ -43,8 +49,7 @@ window.fromPython = (kind, payload, buffers) => {{
     fire("change:" + payload.name);
     return;
   }}
-  fire("msg:custom", payload, buffers.map((text) =>
-    new DataView(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer)));
+  fire("msg:custom", payload, buffers.map(view));
 }};
 window.cleanup = widget.render({{ model, el: document.getElementById("host") }});
 window.again = (el) => widget.render({{ model, el }});
@@ -65,7 +70,14 @@ def lab_css(light: bool) -> tuple[str, str]:
 class Host:
     """A panel and its page; `pump` carries what the panel said to the browser."""
 
-    def __init__(self, browser: Any, panel: Panel, width: int = 1096, light: bool = True):
+    def __init__(
+        self,
+        browser: Any,
+        panel: Panel,
+        width: int = 1096,
+        light: bool = True,
+        busy: bool = False,
+    ):
         self.panel = panel
         self.errors: list[str] = []
         self._own: dict[str, Any] = {}
@@ -86,7 +98,9 @@ class Host:
         self._serve("/panel.js", assets.module(), "text/javascript")
         self.page.expose_function("pyState", self._state)
         self.page.expose_function("pySave", self._save)
-        self.page.expose_function("pySend", lambda m: panel._message(panel, m, []))
+        # A kernel that computes reads no messages.
+        heard = (lambda m: None) if busy else (lambda m: panel._message(panel, m, []))
+        self.page.expose_function("pySend", heard)
         self.page.goto(ORIGIN + "/")
         self.page.wait_for_selector(".wb-panel")
 
@@ -94,7 +108,10 @@ class Host:
         self.page.route(ORIGIN + path, lambda r: r.fulfill(body=body, content_type=kind))
 
     def _state(self) -> dict[str, Any]:
-        return {name: getattr(self.panel, name) for name in self._names()}
+        state = {name: getattr(self.panel, name) for name in self._names()}
+        images = state["opening"].get("images", {})
+        texts = {name: base64.b64encode(data).decode() for name, data in images.items()}
+        return {**state, "opening": {**state["opening"], "images": texts}}
 
     def _names(self) -> list[str]:
         others = ("layout", "comm", "keys", "tabbable", "tooltip")
@@ -141,7 +158,14 @@ class Host:
         self.panel.close()
 
 
-def launch(playwright: Any) -> Any:
-    """Chromium as the system has it; None where it has none."""
+@contextlib.contextmanager
+def chromium() -> Iterator[Any]:
+    """Chromium as the system has it; without it, or what drives it, the test is skipped."""
+    playwright = pytest.importorskip("playwright.sync_api")
     path = shutil.which("chromium") or shutil.which("chromium-browser")
-    return playwright.chromium.launch(executable_path=path, args=FLAGS) if path else None
+    if path is None:
+        pytest.skip("Chromium is not here (Debian: apt-get install chromium)")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()

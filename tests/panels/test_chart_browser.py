@@ -2,7 +2,6 @@
 
 import http.server
 import os
-import shutil
 import threading
 from pathlib import Path
 
@@ -16,15 +15,10 @@ from tests.panels.chart_page import (
     page_text,
     trials,
 )
+from tests.panels.panel_host import chromium
 from workbench.panels import vega
 
 pytestmark = pytest.mark.browser
-
-FLAGS = [
-    *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    "--disable-dev-shm-usage",
-]
 
 
 @pytest.fixture(scope="module")
@@ -63,14 +57,8 @@ def server():
 
 @pytest.fixture(scope="module")
 def browser():
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        pytest.skip("Chromium is not installed")
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as started:
-        running = started.chromium.launch(executable_path=chromium, args=FLAGS)
+    with chromium() as running:
         yield running
-        running.close()
 
 
 @pytest.fixture

@@ -26,6 +26,23 @@ def test_images_travel_once_and_as_bytes(make: Make) -> None:
     assert [b for _, buffers in bench.sent for b in buffers] == []
 
 
+def test_the_first_picture_needs_no_answer_of_the_kernel(make: Make) -> None:
+    bench = make()
+    opening = bench.panel.opening
+    assert set(opening["slots"]) >= {"pareto", "split", "images", "figures", "claim"}
+    assert len(opening["images"]) > 32
+    assert all(data.startswith(b"\x89PNG") for data in opening["images"].values())
+    bench.sent.clear()
+    bench.say("hello", images=list(opening["images"]), opened=True)
+    assert bench.sent == []
+    bench.move("encoder", "group", 8)
+    assert bench.panel.opening == {}
+    bench.until(lambda: bench.kind() == "done")
+    bench.sent.clear()
+    bench.say("hello", images=[], opened=True)
+    assert set(bench.slots()) >= {"pareto", "split", "images", "figures", "claim"}
+
+
 def test_a_reopened_page_gets_the_whole_picture(make: Make) -> None:
     bench = make()
     bench.move("encoder", "group", 8)

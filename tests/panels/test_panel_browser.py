@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.panels.panel_demo import DemoView
-from tests.panels.panel_host import Host, launch
+from tests.panels.panel_host import Host, chromium
 from workbench.panels.panel import Panel
 
 pytestmark = [
@@ -21,14 +21,8 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        found = launch(playwright)
-        if found is None:
-            pytest.skip("Chromium is not here (Debian: apt-get install chromium)")
+    with chromium() as found:
         yield found
-        found.close()
 
 
 @pytest.fixture
@@ -59,6 +53,15 @@ def state(host: Host) -> str:
 def points(host: Host) -> list[str]:
     script = "s => [...document.querySelectorAll(s)].map(p => p.getAttribute('transform'))"
     return list(host.page.evaluate(script, "[data-slot=pareto] svg .mark-symbol path"))
+
+
+def test_a_busy_kernel_does_not_keep_the_first_picture_back(browser: Any) -> None:
+    host = Host(browser, Panel(DemoView(), quiet=0.1), busy=True)
+    host.page.locator(".wb-thumb img[src]").first.wait_for(timeout=10_000)
+    host.page.locator("[data-slot=figures]").first.wait_for(timeout=10_000)
+    assert host.page.get_by_text("No picture yet").count() == 0
+    assert host.errors == []
+    host.close()
 
 
 def test_keys_move_a_slider_and_the_picture_follows(show: Callable[..., Host]) -> None:

@@ -53,6 +53,9 @@ class Panel(anywidget.AnyWidget):
     history = traitlets.Dict().tag(sync=True)
     preset = traitlets.Int(-1).tag(sync=True)
     answers = traitlets.Dict().tag(sync=True)
+    opening = traitlets.Dict().tag(sync=True)
+    """The first picture while nothing has changed it: a browser has it without asking the kernel,
+    which may be busy with the cells below."""
 
     def __init__(
         self,
@@ -88,6 +91,7 @@ class Panel(anywidget.AnyWidget):
         self.on_msg(self._message)
         self.observe(self._moved, "state")
         self._settle(first, start=False)
+        self.opening = self._stage.whole()
 
     # -- what a notebook uses ---------------------------------------------------------------
 
@@ -299,6 +303,7 @@ class Panel(anywidget.AnyWidget):
         self._draw(fresh)
 
     def _draw(self, fresh: set[str] | None) -> None:
+        self._set("opening", {})
         self._stage.draw(self._marked(), fresh)
 
     def _marked(self) -> Picture:
@@ -316,8 +321,9 @@ class Panel(anywidget.AnyWidget):
                 handler(message)
 
     def _on_hello(self, message: dict[str, Any]) -> None:
-        """A browser (re)opened the panel: everything, pictures as far as it lacks them."""
-        self._stage.send_all(set(message.get("images", [])))
+        """A browser (re)opened the panel: everything it lacks."""
+        if not (message.get("opened") and self.opening):
+            self._stage.send_all(set(message.get("images", [])))
 
     def _on_need(self, message: dict[str, Any]) -> None:
         self._stage.send_images([str(name) for name in message.get("names", [])])

@@ -61,6 +61,10 @@ class Stage:
             self._last[slot] = (item, wire.encode(shown, images), images)
         return self._last[slot][1], self._last[slot][2]
 
+    def whole(self) -> dict[str, Any]:
+        """Everything as one value: the slots, and the bytes of their images by name."""
+        return {"slots": self._slots, "images": self._images}
+
     def send_all(self, known: set[str]) -> None:
         """Everything, for a browser that (re)opened the panel and has the images `known`."""
         self.send_images([name for name in self._images if name not in known])

@@ -125,7 +125,13 @@ function render({ model, el }) {
     update();
   }
   el.append(root);
-  ctx.send("hello", { images: [] });
+  const opening = model.get("opening");
+  const opened = Boolean(opening && opening.slots);
+  if (opened) {
+    receive({ type: "images", names: Object.keys(opening.images) }, Object.values(opening.images));
+    receive({ type: "picture", slots: opening.slots });
+  }
+  ctx.send("hello", { images: ctx.images.names(), opened });
 
   return () => {
     model.off("msg:custom", receive);
