@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.diffusion.automatic import AutomaticPlan, choosing, room, surveying, trials
+from workbench.diffusion.automatic.evidence import Evidence
 from workbench.diffusion.automatic.judging import (
     Front,
     difference,
@@ -229,6 +230,24 @@ def errors_of(kept):
     errors = json.loads(file.read_text(encoding="utf-8"))["errors"]
     inside = [v for name, v in errors.items() if "decode" in name or "shallow" in name]
     return [*inside, 1e9]
+
+
+def test_times_count_on_the_device_they_were_measured_on(tmp_path):
+    survey = random_survey(0).record()
+    choices = {
+        "tolerance=1, cost=seconds, tries=2": {},
+        "tolerance=1, cost=operations, tries=2": {},
+    }
+
+    def kept(device):
+        found = Evidence(tmp_path / "e.json", "model", (1, 2), survey, {"plan": 0.1}, dict(choices))
+        found.keep_times_of(device)
+        return found
+
+    here, elsewhere = kept(survey["device"]), kept("another")
+    assert here.survey is survey and here.choices == choices
+    assert elsewhere.survey is None and elsewhere.errors == {"plan": 0.1}
+    assert list(elsewhere.choices) == ["tolerance=1, cost=operations, tries=2"]
 
 
 def test_a_shorter_run_has_a_number_of_steps_that_the_sampler_makes():

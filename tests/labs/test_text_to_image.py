@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.labs import small_text_model, tiny
 from tests.labs.tiny import dit_pipeline
@@ -100,6 +101,16 @@ def test_the_shipped_pictures_can_be_saved():
     panel.view.made = Generated(np.zeros((1, 4, 4, 1)), (3,), {})
     assert panel.view.export("picture 3", panel.values, panel.picture) == (name, content)
     panel.close()
+
+
+def test_saved_pictures_replace_none_that_are_there(tmp_path):
+    first = Generated(np.zeros((2, 4, 4, 3)), (0, 7), {})
+    second = Generated(np.ones((1, 4, 4, 3)), (7,), {})
+    assert [file.name for file in first.save(tmp_path)] == ["seed-0.png", "seed-7.png"]
+    assert [file.name for file in second.save(tmp_path)] == ["seed-7-2.png"]
+    assert [file.name for file in second.save(tmp_path)] == ["seed-7-3.png"]
+    with Image.open(tmp_path / "seed-7.png") as kept:
+        assert np.asarray(kept).max() == 0
 
 
 # -- a checkpoint that is there -------------------------------------------------------------
@@ -282,8 +293,6 @@ def test_a_picture_carries_its_settings(tmp_path):
     file = tmp_path / "one.png"
     file.write_bytes(png_with_settings(pixels, {"prompt": "ein Käfer „rot“", "seed": 4}))
     assert settings_in(file) == {"prompt": "ein Käfer „rot“", "seed": 4}
-    from PIL import Image
-
     np.testing.assert_array_equal(np.asarray(Image.open(file)), pixels)
     Image.fromarray(pixels).save(tmp_path / "two.png")
     with pytest.raises(ValueError, match="holds no settings"):

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from workbench.panels.picture import ClaimCard
-from workbench.panels.view import KnobGroup
+from workbench.panels.picture import ClaimCard, Picture
+from workbench.panels.view import KnobGroup, View
 from workbench.study.knobs import describe
 
 VERDICTS = {
@@ -18,24 +18,18 @@ VERDICTS = {
 }
 
 
-def page(
-    title: str,
-    study_line: str,
-    svg: str,
-    groups: Sequence[KnobGroup],
-    state: Mapping[str, Mapping[str, Any]],
-    claim: ClaimCard | None,
-) -> str:
-    """Static HTML; `svg` comes from the view and is placed as it is, all else is escaped."""
-    card = _claim(claim) if claim else ""
+def page(view: View, picture: Picture, state: Mapping[str, Mapping[str, Any]]) -> str:
+    """Static HTML; the SVG comes from the view and is placed as it is, all else is escaped."""
+    settings = _settings(view.groups, state)
+    card = _claim(picture.claim) if picture.claim else ""
     return (
         '<div class="workbench-static" style="background:#fff;color:#1f1f1f;max-width:1100px;'
         "border:1px solid #dbdbdb;border-radius:6px;padding:16px;"
         'font:13px/18px system-ui,sans-serif">'
-        f'<div style="font-size:16px;font-weight:600">{escape(title)}</div>'
-        f'<div style="color:#525252">{escape(study_line)}</div>'
-        f'<div style="margin:12px 0">{svg}</div>'
-        f'<p style="color:#525252;font-size:12px">Settings: {escape(_settings(groups, state))}</p>'
+        f'<div style="font-size:16px;font-weight:600">{escape(view.title)}</div>'
+        f'<div style="color:#525252">{escape(view.study_line)}</div>'
+        f'<div style="margin:12px 0">{view.svg(picture)}</div>'
+        f'<p style="color:#525252;font-size:12px">Settings: {escape(settings)}</p>'
         f"{card}"
         '<p style="font-weight:600">Run this notebook to change the settings.</p></div>'
     )

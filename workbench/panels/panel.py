@@ -144,14 +144,8 @@ class Panel(anywidget.AnyWidget):
         if bundle is None:
             return None
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        return {**data, "text/html": self._static()}, metadata
-
-    def _static(self) -> str:
-        view = self.view
-        svg = view.svg(self._raw)
-        return fallback.page(
-            view.title, view.study_line, svg, view.groups, self.settings, self._raw.claim
-        )
+        page = fallback.page(self.view, self._raw, self.settings)
+        return {**data, "text/html": page}, metadata
 
     # -- settings ---------------------------------------------------------------------------
 

@@ -60,6 +60,12 @@ class Evidence:
         wanted = {"fingerprint", "seeds", "survey", "errors", "choices"}
         return found if isinstance(found, dict) and wanted <= found.keys() else None
 
+    def keep_times_of(self, device: str) -> None:
+        """Forget what the clock of another device said, and what was chosen by it."""
+        if self.survey is not None and self.survey["device"] != device:
+            self.survey = None
+            self.choices = {k: v for k, v in self.choices.items() if "cost=seconds" not in k}
+
     def save(self) -> None:
         """Write the file in one step."""
         self.file.parent.mkdir(parents=True, exist_ok=True)

@@ -107,17 +107,20 @@ class AutomaticPlan(Method):
         return subject.with_plan(Plan.of_record(choice["plan"]))
 
     def prepare(self, subject: Pipeline, seed: int = 0, report: Report = silent) -> Pipeline:
-        """Search, or read what an earlier search found.
+        """Search, or read what an earlier search found; times count where they were measured.
 
         Raises:
             MethodError: for a subject that follows a plan already.
             Cancelled: from `report`; what was measured stays.
         """
         self.require(subject)
-        if self.choice(subject) is None:
-            from workbench.diffusion.automatic.choosing import choose
+        from workbench.diffusion.automatic.choosing import choose
+        from workbench.measure import device
 
-            evidence = self.evidence(subject)
+        evidence = self.evidence(subject)
+        if self.knobs.cost == "seconds":
+            evidence.keep_times_of(device.label())
+        if self.key not in evidence.choices:
             evidence.choices[self.key] = choose(subject, self.knobs, evidence, report)
             evidence.save()
         return self.outline(subject)

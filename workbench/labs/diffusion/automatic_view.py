@@ -20,7 +20,7 @@ from workbench.labs.diffusion.automatic_judged import (
 from workbench.labs.diffusion.export import model_code
 from workbench.labs.diffusion.facts import ModelFacts
 from workbench.labs.diffusion.foresight import device_label
-from workbench.labs.diffusion.methods import group_id
+from workbench.labs.diffusion.methods import OWN_SAMPLER_NAMES, OwnSampler, group_id
 from workbench.labs.diffusion.plan_files import PLAN_MENU, plan_file
 from workbench.labs.diffusion.presets import study_line
 from workbench.labs.diffusion.recorded import recorded
@@ -41,17 +41,8 @@ NEVER: dict[str, tuple[str, ...]] = {"by": ()}
 class SamplingKnobs(Knobs):
     """The run that is to be made shorter."""
 
-    sampler: Literal["own", "ddim", "dpm++", "ddpm", "euler", "pndm"] = knob(
-        "own",
-        help="How predictions become the next sample.",
-        choices={
-            "own": "Its own",
-            "ddim": "DDIM",
-            "dpm++": "DPM-Solver++",
-            "ddpm": "DDPM",
-            "euler": "Euler",
-            "pndm": "PNDM",
-        },
+    sampler: OwnSampler = knob(
+        "own", help="How predictions become the next sample.", choices=OWN_SAMPLER_NAMES
     )
     steps: int = knob(50, ge=2, le=200, unit="steps", help="Steps of the full run.")
     guidance: float | None = knob(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -42,10 +43,10 @@ class Generated:
         return np.rint(255 * np.clip(self.images, 0, 1)).astype(np.uint8)
 
     def save(self, folder: str | Path) -> list[Path]:
-        """One PNG a picture, its settings inside; replaces files of the same names.
+        """One PNG a picture, its settings inside; no file that is there is replaced.
 
         Returns:
-            The files, "seed-0.png" and so on.
+            The files: "seed-0.png" and so on, where a name is taken "seed-0-2.png".
         """
         from workbench.atomic import replace_file
         from workbench.labs.diffusion.picture_files import png_with_settings
@@ -54,7 +55,7 @@ class Generated:
         place.mkdir(parents=True, exist_ok=True)
         written = []
         for seed, picture in zip(self.seeds, self.pictures, strict=True):
-            file = place / f"seed-{seed}.png"
+            file = _free(place, f"seed-{seed}")
             replace_file(file, [png_with_settings(picture, {**self.settings, "seed": seed})])
             written.append(file)
         return written
@@ -67,6 +68,13 @@ class Generated:
             seeds=self.seeds + more.seeds,
             seconds={part: self.seconds[part] + more.seconds[part] for part in PARTS},
         )
+
+
+def _free(folder: Path, name: str) -> Path:
+    """A PNG of this name that is not there yet."""
+    numbered = (f"{name}-{n}.png" for n in itertools.count(2))
+    names = itertools.chain([f"{name}.png"], numbered)
+    return next(folder / one for one in names if not (folder / one).exists())
 
 
 Preview = Callable[[np.ndarray], np.ndarray]

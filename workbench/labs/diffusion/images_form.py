@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from workbench.diffusion.encoder_propagation import EncoderPropagation
 from workbench.diffusion.feature_inheritance import FeatureInheritance
 from workbench.diffusion.planned import PlannedSampling
+from workbench.labs.diffusion.methods import OWN_SAMPLER_NAMES, OwnSampler
 from workbench.labs.diffusion.own_plan import OwnPlan
 from workbench.panels.view import KnobGroup, Preset, Values
 from workbench.study.knobs import Knobs, knob
@@ -61,21 +62,10 @@ class PromptKnobs(Knobs):
 class DrawingKnobs(Knobs):
     """How it is sampled."""
 
-    sampler: Literal["own", "ddim", "ddpm", "dpm++", "pndm", "euler", "euler-ancestral", "lcm"] = (
-        knob(
-            "own",
-            help="How predictions become the next sample. “Its own” is the checkpoint’s.",
-            choices={
-                "own": "Its own",
-                "ddim": "DDIM",
-                "ddpm": "DDPM",
-                "dpm++": "DPM-Solver++ 2M",
-                "pndm": "PNDM",
-                "euler": "Euler",
-                "euler-ancestral": "Euler ancestral",
-                "lcm": "LCM",
-            },
-        )
+    sampler: OwnSampler = knob(
+        "own",
+        help="How predictions become the next sample. “Its own” is the checkpoint’s.",
+        choices=OWN_SAMPLER_NAMES,
     )
     steps: int | None = knob(None, ge=1, unit="steps", help=f"Sampling steps. {OWN}")
     guidance: float | None = knob(

@@ -25,21 +25,28 @@ NEVER: dict[str, tuple[str, ...]] = {"sampler": ()}
 """Under which a knob is not drawn: no sampler is one of none."""
 
 
+Sampler = Literal["ddim", "dpm++", "ddpm", "pndm", "euler", "euler-ancestral", "lcm"]
+SAMPLER_NAMES = {
+    "ddim": "DDIM",
+    "dpm++": "DPM-Solver++",
+    "ddpm": "DDPM",
+    "pndm": "PNDM",
+    "euler": "Euler",
+    "euler-ancestral": "Euler ancestral",
+    "lcm": "LCM",
+}
+OwnSampler = Literal["own", Sampler]
+"""Or the checkpoint's."""
+OWN_SAMPLER_NAMES = {"own": "Its own", **SAMPLER_NAMES}
+
+
 class Sampling(Knobs):
     """What every method shares: the sampler and the pictures asked for."""
 
-    sampler: Literal["ddim", "dpm++", "ddpm", "pndm", "euler", "euler-ancestral", "lcm"] = knob(
+    sampler: Sampler = knob(
         "ddim",
         help="How predictions become the next sample; the same for every method.",
-        choices={
-            "ddim": "DDIM",
-            "dpm++": "DPM-Solver++",
-            "ddpm": "DDPM",
-            "pndm": "PNDM",
-            "euler": "Euler",
-            "euler-ancestral": "Euler ancestral",
-            "lcm": "LCM",
-        },
+        choices=SAMPLER_NAMES,
         source="DDIM: arXiv 2010.02502; DPM-Solver++: arXiv 2211.01095; DDPM: arXiv 2006.11239",
     )
     steps: int = knob(
