@@ -99,8 +99,8 @@ def pipeline(folder: Path, steps: int) -> Pipeline:
     from workbench.diffusion.conditioning import ClassTokens
     from workbench.diffusion.pipeline import Pipeline, flat_weights
     from workbench.diffusion.plan import Plan
-    from workbench.diffusion.precision import precision
     from workbench.diffusion.schedulers import DDIM
+    from workbench.model_files.precision import precision
 
     unet = load_unet(folder / "unet", dtype="bfloat16")
     width = unet.config.cross_attention_dim

@@ -15,19 +15,18 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from workbench.checkpoints import open_tensors, read_tensors
-from workbench.diffusion import precision
 from workbench.diffusion.checkpoint import (
     TEXT_ENCODER,
-    TEXT_WEIGHTS,
     VAE,
     file_shapes,
     load_text_encoder,
     save_text_encoder,
 )
-from workbench.diffusion.precision import Int8Kernel, quantized, weight_bytes
 from workbench.diffusion.text.config import CLIPTextConfig
 from workbench.diffusion.text.encoder import CLIPTextEncoder
 from workbench.diffusion.vae import AutoencoderConfig
+from workbench.model_files import precision
+from workbench.model_files.precision import Int8Kernel, quantized, weight_bytes
 
 CONFIG = CLIPTextConfig(
     vocab_size=50,
@@ -145,8 +144,8 @@ def test_where_the_device_has_no_bfloat16_float32_computes(
 def test_saved_int8_is_what_it_computes_with(folder: Path, tmp_path: Path) -> None:
     small = load_text_encoder(folder, dtype="int8")
     save_text_encoder(small, tmp_path)
-    written = read_tensors(tmp_path / TEXT_WEIGHTS)
-    before = read_tensors(folder / TEXT_WEIGHTS)
+    written = read_tensors(tmp_path / "model.safetensors")
+    before = read_tensors(folder / "model.safetensors")
     assert written.keys() == before.keys()
     name = "text_model.encoder.layers.1.self_attn.q_proj.weight"
     assert written[name].dtype == np.float32

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from workbench.diffusion.abstract import abstract
 from workbench.diffusion.unet import UNet2DCondition, UNetConfig, new_unet
 from workbench.diffusion.unet.layers import GroupNorm, sinusoid
+from workbench.model_files.abstract import abstract
 
 SMALL = UNetConfig(
     sample_size=8,

@@ -7,11 +7,11 @@ import pytest
 from flax import nnx
 
 from kernels_pallas.conv2d import choice
-from workbench.diffusion.precision import with_int8_kernels
 from workbench.diffusion.unet import UNet2DCondition, UNetConfig, layers
 from workbench.diffusion.unet.transformer import FeedForward
 from workbench.diffusion.unet.winograd import transform_kernels
 from workbench.measure.macs import count
+from workbench.model_files.precision import with_int8_kernels
 
 CONFIG = UNetConfig(
     sample_size=8,

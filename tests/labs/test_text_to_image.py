@@ -17,7 +17,6 @@ from tests.labs import small_text_model, tiny
 from tests.labs.tiny import dit_pipeline
 from workbench.diffusion import load_pipeline
 from workbench.diffusion.pipeline import SAMPLERS
-from workbench.diffusion.precision import precision
 from workbench.labs import diffusion
 from workbench.labs.diffusion import images_view
 from workbench.labs.diffusion.generation import Generated, in_parts, inputs_of
@@ -26,6 +25,7 @@ from workbench.labs.diffusion.images_view import ImagesView
 from workbench.labs.diffusion.model_shelf import Shelf
 from workbench.labs.diffusion.picture_files import png_with_settings, settings_in
 from workbench.labs.diffusion.room import Room, is_out_of_memory, what_would_fit
+from workbench.model_files.precision import precision
 from workbench.panels.panel import Panel
 from workbench.panels.settings import accepted, start
 from workbench.progress import Cancelled

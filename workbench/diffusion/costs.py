@@ -15,13 +15,13 @@ from flax import nnx
 from workbench.diffusion.arithmetic import NodeCost, PartCost, UnitCosts
 from workbench.diffusion.checkpoint import DIT, UNET
 from workbench.diffusion.dit import DiT, DiTConfig
-from workbench.diffusion.precision import FLOAT32, Precision
 from workbench.diffusion.unet.added import AddedConditions
 from workbench.diffusion.unet.config import SIZES, UNetConfig
 from workbench.diffusion.unet.model import UNet2DCondition
 from workbench.diffusion.unet.program import OUTPUT
 from workbench.measure.cost import Cost
 from workbench.measure.macs import MacCount, count
+from workbench.model_files.precision import FLOAT32, Precision
 
 if TYPE_CHECKING:
     from workbench.diffusion.pipeline import Pipeline

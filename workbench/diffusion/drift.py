@@ -18,7 +18,6 @@ from jaxtyping import Array, Float
 
 from workbench.diffusion.costs import Config, abstract_unet
 from workbench.diffusion.pipeline import Inputs, Pipeline
-from workbench.diffusion.precision import Precision
 from workbench.diffusion.steps import (
     Carry,
     Conditions,
@@ -32,6 +31,7 @@ from workbench.diffusion.steps import (
     updates,
 )
 from workbench.diffusion.unet.program import OUTPUT
+from workbench.model_files.precision import Precision
 from workbench.progress import Report, silent
 
 

@@ -22,7 +22,6 @@ from workbench.diffusion.costs import Config, abstract_unet
 from workbench.diffusion.images import decode_images
 from workbench.diffusion.pipeline import Inputs, Pipeline
 from workbench.diffusion.plan import Action, Plan, matching
-from workbench.diffusion.precision import FLOAT32, Precision
 from workbench.diffusion.steps import (
     Carry,
     Conditions,
@@ -36,6 +35,7 @@ from workbench.diffusion.steps import (
     updates,
 )
 from workbench.diffusion.unet.program import OUTPUT
+from workbench.model_files.precision import FLOAT32, Precision
 from workbench.progress import Report, silent
 
 Weights = tuple[Array, ...]

@@ -23,9 +23,9 @@ from workbench.diffusion.costs import (
     unit_costs,
 )
 from workbench.diffusion.images import decode_bytes
-from workbench.diffusion.precision import weight_bytes
 from workbench.diffusion.prompts import TextConditioning
 from workbench.measure.macs import count
+from workbench.model_files.precision import weight_bytes
 
 if TYPE_CHECKING:
     from workbench.diffusion.pipeline import Pipeline

@@ -23,7 +23,6 @@ from workbench.diffusion.costs import Config, UNetShape
 from workbench.diffusion.dit import DiT
 from workbench.diffusion.folder_hash import hash_of_model, hash_of_weights
 from workbench.diffusion.plan import Plan
-from workbench.diffusion.precision import FLOAT32, Precision, precision
 from workbench.diffusion.prompts import TextConditioning
 from workbench.diffusion.schedulers import (
     DDIM,
@@ -37,6 +36,7 @@ from workbench.diffusion.schedulers import (
     load_scheduler,
 )
 from workbench.diffusion.unet import UNet2DCondition
+from workbench.model_files.precision import FLOAT32, Precision, precision
 from workbench.progress import Report, silent
 
 if TYPE_CHECKING:

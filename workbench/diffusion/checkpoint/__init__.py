@@ -13,13 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from workbench.checkpoints import CheckpointError, open_tensors
-from workbench.diffusion.checkpoint.keys import file_shapes, key
-from workbench.diffusion.checkpoint.part import CONFIG, DIFFUSERS_WEIGHTS, Part, file_tensors
 from workbench.diffusion.dit import DiT, DiTConfig
 from workbench.diffusion.text.config import CLIPTextConfig
 from workbench.diffusion.text.encoder import CLIPTextEncoder
 from workbench.diffusion.unet import UNet2DCondition, UNetConfig
 from workbench.diffusion.vae import AutoencoderConfig, AutoencoderKL
+from workbench.model_files.keys import file_shapes, key
+from workbench.model_files.part import CONFIG, Part, file_tensors
 
 __all__ = [
     "CONFIG",
@@ -43,8 +43,7 @@ __all__ = [
     "save_vae",
 ]
 
-WEIGHTS = DIFFUSERS_WEIGHTS
-TEXT_WEIGHTS = "model.safetensors"
+WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 _OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 
@@ -71,10 +70,10 @@ def _dit_key(name: str) -> str | None:
     return None if name == "pos_embed.pos_embed" else name
 
 
-DIT = Part(DiT, DiTConfig, rename=_dit_key)
-UNET = Part(UNet2DCondition, UNetConfig, "UNet2DConditionModel")
-VAE = Part(AutoencoderKL, AutoencoderConfig, "AutoencoderKL", rename=_vae_key)
-TEXT_ENCODER = Part(CLIPTextEncoder, CLIPTextConfig, weights=TEXT_WEIGHTS, rename=_text_key)
+DIT = Part(DiT, DiTConfig, weights=WEIGHTS, rename=_dit_key)
+UNET = Part(UNet2DCondition, UNetConfig, "UNet2DConditionModel", WEIGHTS)
+VAE = Part(AutoencoderKL, AutoencoderConfig, "AutoencoderKL", WEIGHTS, _vae_key)
+TEXT_ENCODER = Part(CLIPTextEncoder, CLIPTextConfig, rename=_text_key)
 
 
 def load_unet(
@@ -85,7 +84,7 @@ def load_unet(
     Args:
         folder: holds `config.json` and the weights, whole or sharded.
         dtype: "float32", "bfloat16" or "int8", whatever the file holds; what is then computed in,
-            `workbench.diffusion.precision` says.
+            `workbench.model_files.precision` says.
         variant: a precision variant, such as "fp16", where the folder has several.
 
     Raises:

@@ -20,7 +20,6 @@ from workbench.diffusion.costs import Config, abstract_unet
 from workbench.diffusion.dit.config import DiTConfig
 from workbench.diffusion.driver import finished
 from workbench.diffusion.pipeline import Inputs, Pipeline
-from workbench.diffusion.precision import Precision
 from workbench.diffusion.steps import (
     Carry,
     Conditions,
@@ -30,6 +29,7 @@ from workbench.diffusion.steps import (
     run_conditions,
     run_rows,
 )
+from workbench.model_files.precision import Precision
 from workbench.progress import Report, silent
 from workbench.study.method import Problem, digest
 

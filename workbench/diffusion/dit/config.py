@@ -5,7 +5,7 @@ from typing import Any, Final, Self
 
 import pydantic
 
-from workbench.diffusion.file_fields import accepted
+from workbench.model_files.fields import accepted
 
 CLASSES: Final = ("DiTTransformer2DModel", "Transformer2DModel")
 """The format's names of the model: its own, and one it shared with others before."""

@@ -16,9 +16,9 @@ from workbench.diffusion.costs import Config
 from workbench.diffusion.dit.cached_sampling import compute_dtype, hidden_shape, model_of
 from workbench.diffusion.dit.program import PATCHES
 from workbench.diffusion.pipeline import Pipeline
-from workbench.diffusion.precision import Precision
 from workbench.diffusion.steps import Carry, Conditions, Rows, guided, passes, updates
 from workbench.diffusion.unet.program import OUTPUT
+from workbench.model_files.precision import Precision
 
 FIRST = "block.0"
 

@@ -9,9 +9,9 @@ from typing import Any
 from workbench.checkpoints import CheckpointError
 from workbench.diffusion.pipeline import Pipeline, flat_weights
 from workbench.diffusion.plan import Plan
-from workbench.diffusion.precision import precision
 from workbench.diffusion.prompts import TextConditioning
 from workbench.diffusion.schedulers import Scheduler
+from workbench.model_files.precision import precision
 
 STEPS, FEW_STEPS = 50, 4
 GUIDANCE, GUIDANCE_XL, NO_GUIDANCE = 7.5, 5.0, 1.0

@@ -15,7 +15,6 @@ from flax import nnx
 from jaxtyping import Array
 
 from workbench.checkpoints import CheckpointError, Tensors
-from workbench.diffusion.checkpoint import keys
 from workbench.diffusion.costs import abstract_unet
 from workbench.diffusion.folder_hash import hash_of_weights
 from workbench.diffusion.loading.lora import Change, delta, read_lora
@@ -23,6 +22,7 @@ from workbench.diffusion.loading.single_files import unet_aliases
 from workbench.diffusion.pipeline import Pipeline
 from workbench.diffusion.prompts import TextConditioning
 from workbench.diffusion.unet.config import UNetConfig
+from workbench.model_files import keys
 
 Paths = dict[str, tuple[keys.Path, tuple[int, ...]]]
 """Place and file shape of each kernel, by module name."""

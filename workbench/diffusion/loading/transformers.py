@@ -13,8 +13,8 @@ from workbench.diffusion.folder_hash import hash_of_weights
 from workbench.diffusion.loading.assembly import STEPS, Settings
 from workbench.diffusion.pipeline import Pipeline, flat_weights
 from workbench.diffusion.plan import Plan
-from workbench.diffusion.precision import precision
 from workbench.diffusion.schedulers import Scheduler
+from workbench.model_files.precision import precision
 
 GUIDANCE = 4.0
 """Where nothing is asked for; the paper's pictures use it (Peebles & Xie 2023, figure 1)."""

@@ -16,11 +16,11 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from workbench.diffusion.checkpoint.part import Part
 from workbench.diffusion.quality.clip_config import CLIPConfig, CLIPVisionConfig
 from workbench.diffusion.text.encoder import Layers, TextModel, end_of_text
 from workbench.diffusion.text.tokens import Tokenizer
 from workbench.diffusion.unet.layers import LayerNorm, dense
+from workbench.model_files.part import Part
 from workbench.progress import Report, silent
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)

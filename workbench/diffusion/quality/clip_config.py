@@ -5,8 +5,8 @@ from typing import Any, Self
 
 import pydantic
 
-from workbench.diffusion.file_fields import accepted
 from workbench.diffusion.text.config import FIXED, IDLE, CLIPTextConfig, Tower
+from workbench.model_files.fields import accepted
 
 _VISION_FIXED = FIXED | {"model_type": ("clip_vision_model",), "num_channels": (3,)}
 # A part of a whole: its classes, and how far texts project, are said once for both.

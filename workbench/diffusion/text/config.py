@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal, Self
 
 import pydantic
 
-from workbench.diffusion.file_fields import accepted
+from workbench.model_files.fields import accepted
 
 PLAIN, PROJECTED = "CLIPTextModel", "CLIPTextModelWithProjection"
 

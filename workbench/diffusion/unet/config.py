@@ -5,7 +5,8 @@ from typing import Any, Final, Literal, Self
 
 import pydantic
 
-from workbench.diffusion.file_fields import accepted, require_blocks
+from workbench.diffusion.block_fields import require_blocks
+from workbench.model_files.fields import accepted
 
 CROSS_DOWN: Final = "CrossAttnDownBlock2D"
 PLAIN_DOWN: Final = "DownBlock2D"

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from workbench.diffusion.abstract import abstract
 from workbench.diffusion.unet.config import UNetConfig
 from workbench.diffusion.unet.model import UNet2DCondition
+from workbench.model_files.abstract import abstract
 
 
 def new_unet(config: UNetConfig, *, seed: int = 0, dtype: Any = jnp.float32) -> UNet2DCondition:

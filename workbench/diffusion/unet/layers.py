@@ -15,6 +15,11 @@ from kernels_pallas.conv2d import WinogradWeights, conv2d, winograd_weights
 class WinogradKernel(nnx.Module):
     """Transformed weights where a convolution's kernel would stand: faster, 16/9 of its memory."""
 
+    unwritable = (
+        "this model's kernels are kept transformed for speed and cannot be written; save it before "
+        "they are"
+    )
+
     def __init__(self, kernel: Float[Array, "3 3 C D"]):
         self.values = nnx.Param(winograd_weights(kernel).values)
 

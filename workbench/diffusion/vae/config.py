@@ -5,7 +5,8 @@ from typing import Any, Literal, Self
 
 import pydantic
 
-from workbench.diffusion.file_fields import accepted, require_blocks
+from workbench.diffusion.block_fields import require_blocks
+from workbench.model_files.fields import accepted
 
 FIXED: dict[str, tuple[Any, ...]] = {"act_fn": ("silu", "swish")}
 

@@ -191,7 +191,7 @@ def set_up(pipeline: Pipeline, values: Values) -> Pipeline:
 
 def path_problem(path: str) -> str:
     """What is wrong with a path before anything is read; empty where nothing is."""
-    from workbench.diffusion.loading.source import HUB_NAME
+    from workbench.model_files.hub import HUB_NAME
 
     place = Path(path).expanduser()
     if not path or place.exists() or HUB_NAME.fullmatch(path):

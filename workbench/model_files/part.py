@@ -1,4 +1,4 @@
-"""A part of a pipeline in its folder: `config.json` beside its weights, read and written alike."""
+"""A model in its folder: `config.json` beside its weights, read and written alike."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -19,24 +19,22 @@ from workbench.checkpoints import (
     require_finite,
     write_tensors,
 )
-from workbench.diffusion.abstract import abstract
-from workbench.diffusion.checkpoint import keys
-from workbench.diffusion.precision import (
+from workbench.model_files import keys
+from workbench.model_files.abstract import abstract
+from workbench.model_files.precision import (
     Int8Kernel,
     Precision,
     precision,
     quantized,
     with_int8_kernels,
 )
-from workbench.diffusion.unet.layers import WinogradKernel
 
 CONFIG = "config.json"
-DIFFUSERS_WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 
 @dataclass(frozen=True)
 class Part:
-    """One kind of model in the diffusers layout.
+    """One kind of model in the layout of diffusers and transformers.
 
     Args:
         model: makes the model: `model(config, dtype=, rngs=)`, which keeps `config`.
@@ -50,7 +48,7 @@ class Part:
     model: Callable[..., Any]
     config: Any
     class_name: str | None = None
-    weights: str = DIFFUSERS_WEIGHTS
+    weights: str = "model.safetensors"
     rename: Callable[[str], str | None] = str
 
     def load(self, folder: str | Path, *, dtype: Any, variant: str | None = None) -> Any:
@@ -172,13 +170,11 @@ def file_tensors(model: Any) -> dict[str, keys.Turned]:
     """Every tensor of a model as its file holds it; each is turned when it is read as an array.
 
     Raises:
-        CheckpointError: a model whose kernels were transformed for minimal filtering.
+        CheckpointError: a module of the model cannot be written; it says why in `unwritable`.
     """
-    if any(isinstance(node, WinogradKernel) for _, node in nnx.iter_graph(model)):
-        raise CheckpointError(
-            "this model's kernels are kept transformed for speed and cannot be written;"
-            " save it before they are"
-        )
+    for _, node in nnx.iter_graph(model):
+        if why := getattr(node, "unwritable", None):
+            raise CheckpointError(str(why))
     whole = {path: node for path, node in nnx.iter_graph(model) if isinstance(node, Int8Kernel)}
     found: dict[str, keys.Turned] = {}
     for path, leaf in keys.variables(model):

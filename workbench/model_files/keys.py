@@ -12,7 +12,7 @@ import numpy as np
 from flax import nnx
 
 from workbench.checkpoints import CheckpointError
-from workbench.diffusion.precision import Int8Kernel
+from workbench.model_files.precision import Int8Kernel
 
 Path = tuple[Any, ...]
 """Attribute names and indices from a model to a variable."""
