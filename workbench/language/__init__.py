@@ -1,0 +1,29 @@
+"""Language models whose token mixer and channel mixer are what varies.
+
+Each name is fetched when it is first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from workbench.language.config import DecoderConfig
+    from workbench.language.decoder import Decoder
+
+# Names and the modules they are in.
+_PLACES = {
+    "Decoder": "decoder",
+    "DecoderConfig": "config",
+}
+
+__all__ = ["Decoder", "DecoderConfig"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'workbench.language' has no attribute {name!r}")
+    return getattr(import_module(f"workbench.language.{_PLACES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,36 @@
+"""What mixes channels: the gated feed-forward layer all these models share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+from flax import nnx
+from jaxtyping import Array, Float
+
+from workbench.language.linear import MakeLinear
+
+
+class SwiGLU(nnx.Module):
+    """W_down (silu(W_gate x) * W_up x) (Shazeer 2020, eq. 6).
+
+    Args:
+        width: of the model.
+        inner: of the hidden layer.
+        linear: makes the projections.
+    """
+
+    def __init__(self, width: int, inner: int, *, linear: MakeLinear, dtype: Any, rngs: Any):
+        kind: dict[str, Any] = {"dtype": dtype, "rngs": rngs}
+        self.gate_proj = linear(width, inner, **kind)
+        self.up_proj = linear(width, inner, **kind)
+        self.down_proj = linear(inner, width, **kind)
+
+    def __call__(self, x: Float[Array, "... D"]) -> Float[Array, "... D"]:
+        """The layer's output."""
+        return self.down_proj(jax.nn.silu(self.gate_proj(x)) * self.up_proj(x))
+
+
+def inner_width(width: int, multiple: int = 256) -> int:
+    """8/3 of the width, rounded up to a multiple: the hidden layer of the published models."""
+    return -(-int(8 * width / 3) // multiple) * multiple

@@ -1,0 +1,73 @@
+"""Projections and norms."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+
+class MakeLinear(Protocol):
+    """Makes a projection: `Linear`, or one that stores or multiplies otherwise."""
+
+    def __call__(
+        self, features_in: int, features_out: int, *, bias: bool = False, dtype: Any, rngs: Any
+    ) -> Any: ...
+
+
+class Linear(nnx.Module):
+    """y = x W + b.
+
+    Args:
+        features_in, features_out: sizes.
+        bias: whether there is b.
+        dtype: of the product; the weights are float32.
+        rngs: seeds of the initial weights, N(0, `deviation`^2).
+    """
+
+    def __init__(
+        self,
+        features_in: int,
+        features_out: int,
+        *,
+        bias: bool = False,
+        dtype: Any,
+        rngs: Any,
+        deviation: float = 0.02,
+    ):
+        shape = (features_in, features_out)
+        self.kernel = nnx.Param(deviation * jax.random.normal(rngs.params(), shape))
+        self.bias = nnx.Param(jnp.zeros(features_out)) if bias else None
+        self.dtype = dtype
+
+    def __call__(self, x: Float[Array, "... N"]) -> Float[Array, "... M"]:
+        """The product, in `dtype`."""
+        y = x.astype(self.dtype) @ self.kernel[...].astype(self.dtype)
+        if self.bias is None:
+            return y
+        bias = self.bias[...].astype(self.dtype)
+        return y + bias.reshape((1,) * (y.ndim - 1) + bias.shape)
+
+
+class RMSNorm(nnx.Module):
+    """x / sqrt(mean(x^2) + eps) * scale over the last axis (Zhang & Sennrich 2019, eq. 4).
+
+    Args:
+        width: of the last axis.
+        eps: added to the mean square.
+    """
+
+    def __init__(self, width: int, *, eps: float):
+        self.scale = nnx.Param(jnp.ones(width))
+        self.eps = eps
+
+    def __call__(self, x: Float[Array, "... D"]) -> Float[Array, "... D"]:
+        """Computed in float32, returned in the dtype of `x`."""
+        wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+        mean_square = jnp.mean(jnp.square(wide), axis=-1, keepdims=True)
+        scale = self.scale[...].astype(wide.dtype)
+        scale = scale.reshape((1,) * (x.ndim - 1) + scale.shape)
+        return (wide * jax.lax.rsqrt(mean_square + self.eps) * scale).astype(x.dtype)

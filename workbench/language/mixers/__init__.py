@@ -1,0 +1,23 @@
+"""Token mixers: one file each, named after the paper's model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from workbench.language.mixing import MixerConfig
+
+
+def mixer_of(record: dict[str, Any]) -> MixerConfig:
+    """A mixer from its record, which names its kind.
+
+    Raises:
+        ValueError: a kind there is not.
+    """
+    from workbench.language.mixers.gla import GLAConfig
+
+    kinds: dict[str, type[MixerConfig]] = {config.kind: config for config in (GLAConfig,)}
+    fields = dict(record)
+    kind = fields.pop("kind", None)
+    if kind not in kinds:
+        raise ValueError(f"mixer kind={kind!r} is not known; known: {', '.join(sorted(kinds))}")
+    return kinds[kind].model_validate(fields)
