@@ -6,7 +6,7 @@ import altair as alt
 import pandas as pd
 import pytest
 
-from workbench.figures import bars, heat, lines, pareto, roofline
+from workbench.figures import bars, heat, lines, pareto, ranges, roofline
 from workbench.figures.axes import Axis
 from workbench.figures.chart import Chart, ChartError
 from workbench.figures.palette import Palette
@@ -43,7 +43,10 @@ FORMS = {
     "bars": lambda rows=({"method": "a", "predicted": 70, "measured": 75.0},): bars(rows),
     "heat": lambda rows=({"step": 1, "block": "mid", "value": 0.3},): heat(rows, plan=[0, 1]),
     "lines": lambda rows=({"method": "a", "x": 1, "y": 2}, {"method": "a", "x": 2, "y": 3}): lines(
-        rows, extrapolated=1.5, marks=True
+        rows, extrapolated=1.5, marks=True, upright={"equal": 1.5}
+    ),
+    "ranges": lambda rows=({"group": "g", "method": "a", "value": 2, "low": 1, "high": 3},): ranges(
+        rows, level=1.0
     ),
     "roofline": lambda rows=WORK: roofline(rows, roofs=ROOFS),
 }  # fmt: skip
@@ -252,3 +255,27 @@ def test_a_roofline_is_logarithmic_and_of_positive_work():
         roofline(WORK, x=Axis("intensity"))
     with pytest.raises(ChartError, match="a logarithmic axis needs positive values"):
         roofline([{"method": "dot", "intensity": 0.0, "rate": 1.0}], roofs=ROOFS)
+
+
+def test_groups_of_ranges_stand_apart_under_their_names():
+    rows = [
+        {"group": "one", "method": "a", "value": 3.0, "low": 1.0, "high": 9.0},
+        {"group": "one", "method": "a", "value": 5.0},
+        {"group": "two", "method": "a", "value": 200.0, "label": "the last"},
+    ]
+    chart = ranges(rows, Axis("value", "Steps", scale="log"))
+    first, second, third = (row["y"] for row in chart.rows["live"])
+    assert third - second > second - first > 0
+    assert [name["text"] for name in chart.rows["names"]] == ["one", "two"]
+    assert chart.rows["names"][1]["y"] == third
+    assert chart.description.endswith("From 3 (one) to 200 (the last).")
+
+
+def test_rules_stand_inside_the_plot_with_their_words_above_each_other():
+    rows = [{"method": "a", "x": x, "y": x} for x in (1, 10, 100)]
+    across = Axis("x", scale="log")
+    chart = lines(rows, across, upright={"half": 10.0, "late": 90.0, "beyond": 1e4})
+    rules = chart.rows["upright"]
+    assert [rule["text"] for rule in rules] == ["half", "late"]
+    assert rules[0]["y"] > rules[1]["y"]
+    assert [rule["align"] for rule in rules] == ["left", "right"]

@@ -14,6 +14,7 @@ _HOMES = {
     "heat": "charts",
     "lines": "charts",
     "pareto": "charts",
+    "ranges": "charts",
     "resolve": "theme",
     "roofline": "charts",
     "stylesheet": "theme",

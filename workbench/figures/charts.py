@@ -7,6 +7,7 @@ from workbench.figures.chart import Chart, ChartError
 from workbench.figures.heat_map import heat
 from workbench.figures.line_chart import lines
 from workbench.figures.pareto_chart import pareto
+from workbench.figures.range_chart import ranges
 from workbench.figures.roofline_chart import roofline
 
 FORMS: dict[str, Callable[..., Chart]] = {
@@ -14,7 +15,8 @@ FORMS: dict[str, Callable[..., Chart]] = {
     "heat": heat,
     "lines": lines,
     "pareto": pareto,
+    "ranges": ranges,
     "roofline": roofline,
 }
 
-__all__ = ["FORMS", "Chart", "ChartError", "bars", "heat", "lines", "pareto", "roofline"]
+__all__ = ["FORMS", "Chart", "ChartError", "bars", "heat", "lines", "pareto", "ranges", "roofline"]

@@ -30,6 +30,7 @@ def lines(
     dashed: bool = False,
     level: float | None = None,
     extrapolated: float | None = None,
+    upright: Mapping[str, float] | None = None,
     height: int = 208,
 ) -> Chart:
     """Draws one line per method, its name at the end.
@@ -46,6 +47,7 @@ def lines(
         dashed: whether lines carry their method's dash: where they cross without marks.
         level: height of a rule across the plot, what the lines are held against.
         extrapolated: x beyond which the region is shaded and called extrapolated.
+        upright: words of dotted rules from top to foot, and the x of each, such as a crossing.
         height: of the plot, px.
 
     Raises:
@@ -58,7 +60,8 @@ def lines(
     arguments = {
         "x": across.record(), "y": up.record(), "title": title, "subtitle": subtitle,
         "description": description, "names": named, "slots": used, "marks": marks,
-        "dashed": dashed, "level": level, "extrapolated": extrapolated, "height": height,
+        "dashed": dashed, "level": level, "extrapolated": extrapolated,
+        "upright": dict(upright or {}), "height": height,
     }  # fmt: skip
     kept = [row for row in found if row[across.column] is not None is not row[up.column]]
     across = across.fitted([row[across.column] for row in kept], tight=True)
@@ -85,6 +88,7 @@ def lines(
             "labels": labels,
             "beyond": beyond,
             "level": [] if level is None else [{"y": up.plotted(level)}],
+            "upright": _upright(upright or {}, across, height),
         },
         arguments=arguments,
         source=found,
@@ -118,6 +122,21 @@ def _cased(live: Sequence[Row]) -> list[Row]:
         if measured and max(row["x"] for row in measured) < first:
             rows.append(max(measured, key=lambda row: row["x"]))
     return rows
+
+
+def _upright(given: Mapping[str, float], x: Axis, height: int) -> list[Row]:
+    """Returns the rules inside the plot, their words one above the other from the foot up."""
+    low, high = x.ends
+    place = x.pixels(1.0)
+    return [
+        {
+            "x": x.plotted(at), "text": words, "y": height - 9.0 - placement.LINE * row,
+            "align": "right" if place(at) > 0.6 else "left",
+            "dx": -5 if place(at) > 0.6 else 5,
+        }
+        for row, (words, at) in enumerate(given.items())
+        if low <= at <= high
+    ]  # fmt: skip
 
 
 def _free_height(live: Sequence[Row], y: Axis, height: int) -> float:
@@ -203,6 +222,22 @@ def _spec(
         )
         .properties(name="bands"),
     ]  # fmt: skip
+    upright = alt.Chart(layers.source("upright")).encode(x=x)
+    words: dict[str, Any] = {
+        "align": layers.expr("datum.align"), "dx": layers.expr("datum.dx"),
+        "y": layers.expr("datum.y"), "baseline": "middle", "fontSize": 11,
+    }  # fmt: skip
+    parts += [
+        upright.mark_rule(strokeWidth=1.2, strokeDash=[1.5, 3], color=theme.var("t2"))
+        .encode(y=alt.value(0), y2=alt.value(height))
+        .properties(name="upright"),
+        upright.mark_text(**words, stroke=theme.var("paper"), strokeWidth=3, strokeJoin="round")
+        .encode(text="text:N")
+        .properties(name="upright_halo"),
+        upright.mark_text(**words, color=theme.var("t1"))
+        .encode(text="text:N")
+        .properties(name="upright_words"),
+    ]
     look: dict[str, Any] = {"strokeCap": "butt", "strokeJoin": "round"}
     hollow = alt.Chart(layers.source("cased")).encode(x=x, y=y, detail="method:N")
     filled = live.transform_filter("!datum.predicted").encode(x=x, y=y, detail="method:N")

@@ -33,6 +33,7 @@ PARTS = (
     "paint.js",
     "shares.js",
     "gallery.js",
+    "written.js",
     "status.js",
     "keys.js",
     "main.js",

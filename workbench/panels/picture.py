@@ -249,6 +249,36 @@ class GalleryContent:
     saves: bool = True
 
 
+@dataclass(frozen=True)
+class Written:
+    """A text that a model writes.
+
+    Args:
+        label: the model's name.
+        prompt: what it was given, shown paler.
+        text: what it wrote so far.
+        note: below the text, such as tokens a second.
+        writing: whether more comes; a cursor then stands at the end.
+    """
+
+    label: str
+    method: Mark
+    prompt: str
+    text: str
+    note: str = ""
+    writing: bool = False
+    basis: Basis = "measured"
+
+
+@dataclass(frozen=True)
+class WrittenContent:
+    """Texts side by side, one a model."""
+
+    title: str
+    texts: Sequence[Written]
+    subtitle: str = ""
+
+
 Content = (
     ChartContent
     | SplitContent
@@ -260,6 +290,7 @@ Content = (
     | PaintContent
     | SharesContent
     | GalleryContent
+    | WrittenContent
 )
 
 

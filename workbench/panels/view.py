@@ -53,7 +53,16 @@ class Slot:
 
     id: str
     kind: Literal[
-        "chart", "split", "images", "figures", "table", "pairs", "paint", "shares", "gallery"
+        "chart",
+        "split",
+        "images",
+        "figures",
+        "table",
+        "pairs",
+        "paint",
+        "shares",
+        "gallery",
+        "written",
     ]
     weight: float = 1.0
     height: int | None = None

@@ -25,6 +25,7 @@ KINDS = {
     content.PaintContent: "paint",
     content.SharesContent: "shares",
     content.GalleryContent: "gallery",
+    content.WrittenContent: "written",
 }
 
 
