@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
@@ -29,6 +30,33 @@ class SwiGLU(nnx.Module):
     def __call__(self, x: Float[Array, "... D"]) -> Float[Array, "... D"]:
         """The layer's output."""
         return self.down_proj(jax.nn.silu(self.gate_proj(x)) * self.up_proj(x))
+
+
+class FusedSwiGLU(nnx.Module):
+    """`SwiGLU` whose gate and up are the two halves of one product, as MatMul-free LM has it.
+
+    For ternary projections that is another layer: both halves have one norm and one scale.
+
+    Args:
+        width: of the model.
+        inner: of the hidden layer.
+        layers: of the model; the first `down_proj` is smaller by sqrt(2 `layers`) (Radford et al.
+            2019, section 2.3).
+        linear: makes the projections.
+    """
+
+    def __init__(
+        self, width: int, inner: int, layers: int, *, linear: MakeLinear, dtype: Any, rngs: Any
+    ):
+        kind: dict[str, Any] = {"dtype": dtype, "rngs": rngs}
+        self.gate_proj = linear(width, 2 * inner, **kind)
+        self.down_proj = linear(inner, width, **kind)
+        self.down_proj.kernel[...] /= (2 * layers) ** 0.5
+
+    def __call__(self, x: Float[Array, "... D"]) -> Float[Array, "... D"]:
+        """The layer's output."""
+        gate, up = jnp.split(self.gate_proj(x), 2, axis=-1)
+        return self.down_proj(jax.nn.silu(gate) * up)
 
 
 def inner_width(width: int, multiple: int = 256) -> int:

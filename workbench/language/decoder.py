@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from workbench.language.channel import SwiGLU
+from workbench.language.channel import FusedSwiGLU, SwiGLU
 from workbench.language.config import DecoderConfig
 from workbench.language.linear import Linear, MakeLinear, RMSNorm
 from workbench.language.mixing import NO_CONTEXT, Context, State
@@ -40,7 +40,11 @@ class Layer(nnx.Module):
         )
         if config.channel_mixer != "none":
             self.mlp_norm = RMSNorm(width, eps=eps)
-            self.mlp = SwiGLU(width, config.inner, linear=linear, dtype=dtype, rngs=rngs)
+            kind: dict[str, Any] = {"linear": linear, "dtype": dtype, "rngs": rngs}
+            if config.linears == "ternary":
+                self.mlp = FusedSwiGLU(width, config.inner, config.num_hidden_layers, **kind)
+            else:
+                self.mlp = SwiGLU(width, config.inner, **kind)
 
     def __call__(
         self, x: Float[Array, "B T D"], state: State = None, context: Context = NO_CONTEXT

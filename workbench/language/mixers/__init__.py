@@ -14,8 +14,13 @@ def mixer_of(record: dict[str, Any]) -> MixerConfig:
         ValueError: a kind there is not.
     """
     from workbench.language.mixers.gla import GLAConfig
+    from workbench.language.mixers.mlgru import MLGRUConfig
 
-    kinds: dict[str, type[MixerConfig]] = {config.kind: config for config in (GLAConfig,)}
+    configs: tuple[type[MixerConfig], ...] = (
+        GLAConfig,
+        MLGRUConfig,
+    )
+    kinds = {config.kind: config for config in configs}
     fields = dict(record)
     kind = fields.pop("kind", None)
     if kind not in kinds:
