@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from workbench.language.config import DecoderConfig
     from workbench.language.decoder import Decoder
+    from workbench.language.own_mixer import mixer
 
 # Names and the modules they are in.
 _PLACES = {
     "Decoder": "decoder",
     "DecoderConfig": "config",
+    "mixer": "own_mixer",
 }
 
-__all__ = ["Decoder", "DecoderConfig"]
+__all__ = ["Decoder", "DecoderConfig", "mixer"]
 
 
 def __getattr__(name: str) -> Any:
