@@ -7,6 +7,7 @@ forms and `cost`. Reach those with `from kernels_pallas.attention import cost`.
 from kernels_pallas.attention import attention
 from kernels_pallas.conv2d import WinogradWeights, conv2d, winograd_weights
 from kernels_pallas.dispatch import chosen
+from kernels_pallas.gated_delta_rule import gated_delta_rule, gated_delta_rule_step
 from kernels_pallas.gated_linear_attention import (
     gated_linear_attention,
     gated_linear_attention_step,
@@ -29,6 +30,8 @@ __all__ = [
     "bit_linear",
     "chosen",
     "conv2d",
+    "gated_delta_rule",
+    "gated_delta_rule_step",
     "gated_linear_attention",
     "gated_linear_attention_step",
     "gated_recurrence",

@@ -51,26 +51,39 @@ def check(
             raise TypeError(f"{op}: {state_name} has dtype {state.dtype}; needed {wanted}")
         checks.shapes(op, sizes, **{state_name: (state, "B H K V")})
     if log_decay is not None:
-        _check_log_decay(op, log_decay, sizes, step)
-        message = "log_decay has positive or NaN values; needed log(decay) <= 0"
-        checks.values(op, message, log_decay, lambda gate: gate <= 0, validate)
+        check_heads(op, "log_decay", log_decay, sizes, [step + "H K", step + "H", "H"])
+        check_decays(op, log_decay, validate)
     return sizes
 
 
-def _check_log_decay(op: str, log_decay: Any, sizes: dict[str, int], step: str) -> None:
-    checks.floating(op, log_decay=log_decay)
-    patterns = [step + "H K", step + "H", "H"]
-    fitting = [one for one in patterns if len(one.split()) == log_decay.ndim]
+def check_heads(op: str, name: str, array: Any, sizes: dict[str, int], patterns: list[str]) -> None:
+    """Checks that an array has one of the shapes `patterns`, with the heads of q or of k as H.
+
+    Raises:
+        TypeError, ValueError: naming the argument, what came and what is needed.
+    """
+    checks.floating(op, **{name: array})
+    fitting = [one for one in patterns if len(one.split()) == array.ndim]
     if not fitting:
         allowed = " or ".join(f"[{', '.join(one.split())}]" for one in patterns)
         raise ValueError(
-            f"{op}: log_decay has shape {log_decay.shape}; needed {allowed}, H as of q or of k"
+            f"{op}: {name} has shape {array.shape}; needed {allowed}, H as of q or of k"
         )
-    # A head of k and v may bring its own gate, shared like k and v by its query heads.
+    # A head of k and v may bring its own, shared like k and v by its query heads.
     grouped = dict(sizes, H=sizes["G"])
-    axis = log_decay.ndim - 1 if fitting[0].endswith("H") else log_decay.ndim - 2
-    shared = log_decay.shape[axis] == sizes["G"]
-    checks.shapes(op, grouped if shared else sizes, log_decay=(log_decay, fitting[0]))
+    axis = array.ndim - 1 if fitting[0].endswith("H") else array.ndim - 2
+    shared = array.shape[axis] == sizes["G"]
+    checks.shapes(op, grouped if shared else sizes, **{name: (array, fitting[0])})
+
+
+def check_decays(op: str, log_decay: jax.Array, validate: bool) -> None:
+    """Checks that gates forget, where their values are known or `validate` asks for it.
+
+    Raises:
+        ValueError: gates above zero, or NaN.
+    """
+    message = "log_decay has positive or NaN values; needed log(decay) <= 0"
+    checks.values(op, message, log_decay, lambda gate: gate <= 0, validate)
 
 
 def repeat_heads(array: jax.Array, heads: int, axis: int) -> jax.Array:
@@ -79,17 +92,17 @@ def repeat_heads(array: jax.Array, heads: int, axis: int) -> jax.Array:
     return array if here == heads else jnp.repeat(array, heads // here, axis=axis)
 
 
-def segments(segment_ids: Any, sizes: dict[str, int]) -> jax.Array:
+def segments(segment_ids: Any, sizes: dict[str, int], op: str = OP_NAME) -> jax.Array:
     """The number of each token's segment, 0, 1, ...: an id that comes back is a new segment.
 
     Raises:
         TypeError, ValueError: where `segment_ids` are not whole numbers [B, T].
     """
-    checks.arrays(OP_NAME, segment_ids=segment_ids)
+    checks.arrays(op, segment_ids=segment_ids)
     if not jnp.issubdtype(segment_ids.dtype, jnp.integer):
         raise TypeError(
-            f"{OP_NAME}: segment_ids has dtype {segment_ids.dtype}; needed whole numbers"
+            f"{op}: segment_ids has dtype {segment_ids.dtype}; needed whole numbers"
         )
-    checks.shapes(OP_NAME, sizes, segment_ids=(segment_ids, "B T"))
+    checks.shapes(op, sizes, segment_ids=(segment_ids, "B T"))
     changes = segment_ids[:, 1:] != segment_ids[:, :-1]
     return jnp.cumsum(jnp.pad(changes, ((0, 0), (1, 0))), axis=1, dtype=jnp.int32)
