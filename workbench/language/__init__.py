@@ -10,15 +10,37 @@ if TYPE_CHECKING:
     from workbench.language.config import DecoderConfig
     from workbench.language.decoder import Decoder
     from workbench.language.own_mixer import mixer
+    from workbench.language.recall import MQAR
+    from workbench.language.tasks import NextToken, Recall
+    from workbench.language.token_data import TokenData
+    from workbench.language.tokens import BPE, Bytes, Characters
 
 # Names and the modules they are in.
 _PLACES = {
+    "BPE": "tokens",
+    "Bytes": "tokens",
+    "Characters": "tokens",
+    "MQAR": "recall",
+    "NextToken": "tasks",
+    "Recall": "tasks",
+    "TokenData": "token_data",
     "Decoder": "decoder",
     "DecoderConfig": "config",
     "mixer": "own_mixer",
 }
 
-__all__ = ["Decoder", "DecoderConfig", "mixer"]
+__all__ = [
+    "BPE",
+    "MQAR",
+    "Bytes",
+    "Characters",
+    "Decoder",
+    "DecoderConfig",
+    "NextToken",
+    "Recall",
+    "TokenData",
+    "mixer",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -16,7 +16,7 @@ from workbench.progress import Bar, Report, Throttled
 from workbench.training.mesh import replicate, split_batch
 from workbench.training.recipe import Recipe
 from workbench.training.state import FAULT, State, initial_state, make_update
-from workbench.training.task import PyTree, Task
+from workbench.training.task import PyTree, Task, drawing_as
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,6 +112,7 @@ def train(
     """
     if folder is not None and store is not None:
         raise ValueError("train: give folder or store, not both")
+    task = drawing_as(task, recipe)
     bar = Bar(title) if report is None else None
     shown = Throttled(report if bar is None else bar)  # type: ignore[arg-type]
     try:

@@ -8,6 +8,8 @@ from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Array
 
+from workbench.training.recipe import Recipe
+
 PyTree = Any
 
 
@@ -16,7 +18,9 @@ class Task(Protocol):
     """Something to train. `fingerprint` names its content: model, data, and everything in the loss.
 
     Optional, looked up by name: `evaluate(params) -> dict[str, float]`, run on the averaged weights
-    where there are some; `optimizer(recipe) -> optax.GradientTransformation`, in place of AdamW.
+    where there are some; `optimizer(recipe) -> optax.GradientTransformation`, in place of AdamW;
+    `with_recipe(recipe) -> Task`, the task with batches of the recipe's size and seed;
+    `weight(batch)`, what the loss is a mean over, where that is not the number of examples.
     """
 
     fingerprint: str
@@ -46,3 +50,10 @@ class FunctionTask:
     batch: Callable[[int], PyTree]
     evaluate: Callable[[PyTree], dict[str, float]] | None = None
     fingerprint: str = ""
+
+
+def drawing_as(task: Task, recipe: Recipe) -> Task:
+    """The task with batches as the recipe says, where it leaves that to the recipe."""
+    with_recipe = getattr(task, "with_recipe", None)
+    drawing: Task = task if with_recipe is None else with_recipe(recipe)
+    return drawing
