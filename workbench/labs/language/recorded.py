@@ -1,0 +1,55 @@
+"""What was recorded with the shipped models and ships with them: texts, gates, errors.
+
+`python -m workbench.labs.language.record` writes these files anew.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from workbench import shipped
+from workbench.labs.language.decode_form import Writing
+from workbench.labs.language.shelf import FOLDER
+
+
+@dataclass(frozen=True)
+class RecordedText:
+    """Texts that were written with some settings.
+
+    Attributes:
+        written: the fields of `decode_run.Written`, a model each.
+        device, date: where and when.
+    """
+
+    written: Sequence[Mapping[str, Any]]
+    device: str
+    date: str
+
+
+def text(knobs: Writing, names: Sequence[str]) -> RecordedText | None:
+    """What these models wrote with these settings; None where that was not recorded."""
+    found = read("texts.json")
+    if found is None:
+        return None
+    for one in found["texts"]:
+        if Writing(**one["settings"]) == knobs:
+            written = [w for w in one["written"] if w["name"] in names]
+            if len(written) == len(names):
+                ordered = sorted(written, key=lambda w: list(names).index(w["name"]))
+                return RecordedText(ordered, found["device"], found["date"])
+    return None
+
+
+@functools.cache
+def read(name: str) -> dict[str, Any] | None:
+    """A recorded file by its name; None where it does not ship."""
+    try:
+        place = shipped.path(f"{FOLDER}/{name}")
+    except FileNotFoundError:
+        return None
+    found: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
+    return found
