@@ -42,7 +42,7 @@ class Layer(nnx.Module):
             self.mlp_norm = RMSNorm(width, eps=eps)
             kind: dict[str, Any] = {"linear": linear, "dtype": dtype, "rngs": rngs}
             if config.linears == "ternary":
-                self.mlp = FusedSwiGLU(width, config.inner, config.num_hidden_layers, **kind)
+                self.mlp: nnx.Module = FusedSwiGLU(width, config.inner, config.num_hidden_layers, **kind)
             else:
                 self.mlp = SwiGLU(width, config.inner, **kind)
 
