@@ -19,7 +19,10 @@ def learning_rate(recipe: Recipe) -> Callable[[Any], Float[Array, ""]]:
     Warm-up is `(t + 1) / warmup`. After it, with `p` the finished share of what is left and `f` the
     final fraction: constant `1`; linear `1 - (1 - f) p`; cosine `f + (1 - f) (1 + cos(pi p)) / 2`
     (Loshchilov & Hutter 2017, eq. 5); wsd `1` until the last `decay_fraction` of the run, then
-    linear to `f` (Hu et al. 2024, §4).
+    linear to `f` (Hu et al. 2024, §4); two_stage linear from `1` to `first_final_fraction` at the
+    switch, then linear from `second_peak_fraction` to `f`: two peaks and two ends, as ternary
+    models are trained (Ma et al. 2025, arXiv 2504.12285, §2.2, which gives no shape; lines are
+    ours).
 
     Args:
         recipe: gives peak, warm-up, length and shape.
@@ -36,6 +39,8 @@ def learning_rate(recipe: Recipe) -> Callable[[Any], Float[Array, ""]]:
             scale = 1 - (1 - final) * p
         elif recipe.schedule == "cosine":
             scale = final + (1 - final) * 0.5 * (1 + jnp.cos(jnp.pi * p))
+        elif recipe.schedule == "two_stage":
+            scale = _two_stage(recipe, t)
         else:
             q = jnp.clip((t - decay_start) / max(end - decay_start, 1.0), 0.0, 1.0)
             scale = 1 - (1 - final) * q
@@ -44,6 +49,27 @@ def learning_rate(recipe: Recipe) -> Callable[[Any], Float[Array, ""]]:
         return recipe.learning_rate * scale
 
     return rate
+
+
+def _two_stage(recipe: Recipe, t: Float[Array, ""]) -> Float[Array, ""]:
+    switch, first, second = recipe.switch, recipe.first_final_fraction, recipe.second_peak_fraction
+    p = jnp.clip((t - recipe.warmup) / (switch - recipe.warmup), 0.0, 1.0)
+    q = jnp.clip((t - switch) / (recipe.steps - switch), 0.0, 1.0)
+    early = 1 - (1 - first) * p
+    late = second - (second - recipe.final_fraction) * q
+    return jnp.where(t < switch, early, late)
+
+
+def weight_decay(recipe: Recipe) -> float | Callable[[Any], Float[Array, ""]]:
+    """The decay, or where the second stage has another, the decay at update `t`."""
+    first, second = recipe.weight_decay, recipe.second_weight_decay
+    if second is None:
+        return first
+
+    def decay(step: Any) -> Float[Array, ""]:
+        return jnp.where(jnp.asarray(step) < recipe.switch, first, second)
+
+    return decay
 
 
 def adamw(recipe: Recipe) -> optax.GradientTransformation:
@@ -62,7 +88,7 @@ def adamw(recipe: Recipe) -> optax.GradientTransformation:
             b1=recipe.betas[0],
             b2=recipe.betas[1],
             eps=recipe.epsilon,
-            weight_decay=recipe.weight_decay,
+            weight_decay=weight_decay(recipe),
             mask=lambda params: jax.tree.map(lambda leaf: leaf.ndim >= 2, params),
         ),
     )

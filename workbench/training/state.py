@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array
 
+from workbench.training.accumulation import accumulated
 from workbench.training.recipe import Recipe
 from workbench.training.schedules import adamw, learning_rate
 from workbench.training.task import PyTree, Task
@@ -95,10 +96,12 @@ def make_update(
     """
     optimizer = optimizer_of(task, recipe)
     rate = learning_rate(recipe)
+    gradient_of = jax.value_and_grad(_checked_loss(task), has_aux=True)
+    if recipe.accumulation > 1:
+        gradient_of = accumulated(task, gradient_of, recipe.accumulation)
 
     def update(state: State, batch: PyTree) -> tuple[State, dict[str, Array]]:
         key = jax.random.fold_in(state.key, state.step)
-        gradient_of = jax.value_and_grad(_checked_loss(task), has_aux=True)
         (loss, metrics), gradients = gradient_of(state.params, batch, key)
         norm = optax.tree.norm(gradients)
         changes, opt_state = optimizer.update(gradients, state.opt_state, state.params)
