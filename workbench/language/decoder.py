@@ -42,7 +42,9 @@ class Layer(nnx.Module):
             self.mlp_norm = RMSNorm(width, eps=eps)
             kind: dict[str, Any] = {"linear": linear, "dtype": dtype, "rngs": rngs}
             if config.linears == "ternary":
-                self.mlp: nnx.Module = FusedSwiGLU(width, config.inner, config.num_hidden_layers, **kind)
+                self.mlp: nnx.Module = FusedSwiGLU(
+                    width, config.inner, config.num_hidden_layers, **kind
+                )
             else:
                 self.mlp = SwiGLU(width, config.inner, **kind)
 
@@ -96,12 +98,16 @@ class Decoder(nnx.Module):
         dtype: what products run in; weights, norms, states and logits are float32.
         remat: whether a layer's values are computed again in the backward pass, not kept.
         rngs: seeds of the initial weights.
+
+    Attributes:
+        special_tokens: name and id of tokens such as "eos_token_id", where its file names some.
     """
 
     def __init__(
         self, config: DecoderConfig, *, dtype: Any = jnp.float32, remat: bool = False, rngs: Any
     ):
         self.config, self.dtype, self.remat = config, jnp.dtype(dtype), remat
+        self.special_tokens: tuple[tuple[str, Any], ...] = ()
         linear = make_linear(config)
         self.model = Stack(config, linear=linear, dtype=self.dtype, rngs=rngs)
         if not config.tie_word_embeddings:
