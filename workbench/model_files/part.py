@@ -22,6 +22,7 @@ from workbench.checkpoints import (
 from workbench.model_files import keys
 from workbench.model_files.abstract import abstract
 from workbench.model_files.precision import (
+    SHORT,
     Int8Kernel,
     Precision,
     precision,
@@ -38,11 +39,13 @@ class Part:
 
     Args:
         model: makes the model: `model(config, dtype=, rngs=)`, which keeps `config`.
-        config: its configuration, with `from_file_fields` and `to_file_fields`.
+        config: its configuration, with `from_file_fields` and `to_file_fields`; a class, or what
+            stands for one where a configuration has several layouts.
         class_name: the format's name of the model; None where the configuration itself checks it.
         weights: name of the weights file.
         rename: the model's key for a file's, where files exist under other names; None for a
             tensor that is not a weight.
+        written: the file's key for the model's, where they differ.
     """
 
     model: Callable[..., Any]
@@ -50,6 +53,7 @@ class Part:
     class_name: str | None = None
     weights: str = "model.safetensors"
     rename: Callable[[str], str | None] = str
+    written: Callable[[str], str] = str
 
     def load(self, folder: str | Path, *, dtype: Any, variant: str | None = None) -> Any:
         """Read a model.
@@ -107,7 +111,7 @@ class Part:
         graph, state = nnx.split(model)
         leaves, tree = jax.tree_util.tree_flatten_with_path(state)
         values = [
-            jax.ShapeDtypeStruct(leaf.shape, _stored_dtype(keys.names(path), leaf.dtype, how))
+            jax.ShapeDtypeStruct(leaf.shape, _stored_dtype(keys.names(path), leaf, how))
             for path, leaf in leaves
         ]
         return nnx.merge(graph, jax.tree_util.tree_unflatten(tree, values))
@@ -137,8 +141,9 @@ class Part:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         notes = {"format": "pt", **(metadata or {})}
-        written = write_tensors(folder / self.weights, file_tensors(model), notes, shard_bytes)
-        fields = model.config.to_file_fields()
+        tensors = {self.written(name): tensor for name, tensor in file_tensors(model).items()}
+        written = write_tensors(folder / self.weights, tensors, notes, shard_bytes)
+        fields = self.config.to_file_fields(model.config)
         replace_text(folder / CONFIG, json.dumps(fields, indent=2) + "\n")
         return written
 
@@ -148,15 +153,7 @@ class Part:
         Raises:
             ValueError: missing, not JSON, of another class, or with a field or value not supported.
         """
-        file = Path(folder) / CONFIG
-        try:
-            fields = json.loads(file.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise ValueError(f"{file}: cannot be read: {error.strerror or error}") from error
-        except ValueError as error:
-            raise ValueError(f"{file}: not valid JSON ({error})") from error
-        if not isinstance(fields, dict):
-            raise ValueError(f"{file}: holds {type(fields).__name__}, needed an object of fields")
+        file, fields = Path(folder) / CONFIG, read_fields(folder)
         name = fields.get("_class_name", self.class_name)
         if self.class_name is not None and name != self.class_name:
             raise ValueError(f"{file}: _class_name={name!r}; needed {self.class_name!r}")
@@ -164,6 +161,24 @@ class Part:
             return self.config.from_file_fields(fields)
         except ValueError as error:
             raise ValueError(f"{file}: {error}") from error
+
+
+def read_fields(folder: str | Path) -> dict[str, Any]:
+    """The fields of a model's `config.json`.
+
+    Raises:
+        ValueError: missing, not JSON, or no fields.
+    """
+    file = Path(folder) / CONFIG
+    try:
+        fields = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{file}: cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise ValueError(f"{file}: not valid JSON ({error})") from error
+    if not isinstance(fields, dict):
+        raise ValueError(f"{file}: holds {type(fields).__name__}, needed an object of fields")
+    return fields
 
 
 def file_tensors(model: Any) -> dict[str, keys.Turned]:
@@ -189,14 +204,14 @@ def file_tensors(model: Any) -> dict[str, keys.Turned]:
 
 def _stored(path: keys.Path, array: np.ndarray, how: Precision) -> dict[keys.Path, jax.Array]:
     """A parameter's arrays by path: itself, or the two of an int8 kernel."""
-    if how.name == "int8" and path[-1] == "kernel":
+    if how.name == "int8" and path[-1] == "kernel" and array.ndim != SHORT:
         values, scale = quantized(array)
         return {(*path, "values"): jnp.asarray(values), (*path, "scale"): jnp.asarray(scale)}
     # The device turns axes as it copies, in half the time numpy takes.
-    return {path: jax.device_put(array.astype(_stored_dtype(path, array.dtype, how), copy=False))}
+    return {path: jax.device_put(array.astype(_stored_dtype(path, array, how), copy=False))}
 
 
-def _stored_dtype(path: keys.Path, dtype: Any, how: Precision) -> np.dtype:
+def _stored_dtype(path: keys.Path, array: Any, how: Precision) -> np.dtype:
     halved = {"bfloat16": ("kernel", "embedding"), "int8": ("embedding",)}
-    half = path[-1] in halved.get(how.name, ())
-    return np.dtype(jnp.bfloat16 if half else dtype)
+    half = path[-1] in halved.get(how.name, ()) and array.ndim != SHORT
+    return np.dtype(jnp.bfloat16 if half else array.dtype)

@@ -5,7 +5,8 @@
 * "int8": kernels stored as whole numbers from -127 to 127 with one scale per output channel, about
   a quarter of the bytes, and turned back into floats where they are used; tables in bfloat16.
 
-Norms, biases and scales stay in float32 always. The last two compute in bfloat16 where the device
+Norms, biases, scales and the kernels of short convolutions along time, a few numbers a channel,
+stay in float32 always. The last two compute in bfloat16 where the device
 has arithmetic for it, and in float32 on a CPU that has none, where bfloat16 is slower.
 """
 
@@ -22,6 +23,8 @@ from jaxtyping import Array, Float, Int8
 
 PRECISIONS = ("float32", "bfloat16", "int8")
 LARGEST = 127
+SHORT = 3
+"""Axes of the kernel of a convolution along time."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,7 @@ def with_int8_kernels(model: Any) -> None:
     """Puts an `Int8Kernel` of the right shapes in place of every kernel of an abstract model."""
     for _, module in list(nnx.iter_graph(model)):
         kernel = getattr(module, "kernel", None) if isinstance(module, nnx.Module) else None
-        if isinstance(kernel, nnx.Param):
+        if isinstance(kernel, nnx.Param) and len(kernel.shape) != SHORT:
             shape = kernel.shape
             module.kernel = Int8Kernel(
                 jax.ShapeDtypeStruct(shape, jnp.int8),
