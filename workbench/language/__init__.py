@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from workbench.language.config import DecoderConfig
     from workbench.language.decoder import Decoder
+    from workbench.language.loading import load, save
     from workbench.language.own_mixer import mixer
     from workbench.language.recall import MQAR
     from workbench.language.tasks import NextToken, Recall
@@ -26,6 +27,8 @@ _PLACES = {
     "TokenData": "token_data",
     "Decoder": "decoder",
     "DecoderConfig": "config",
+    "load": "loading",
+    "save": "loading",
     "mixer": "own_mixer",
 }
 
@@ -39,7 +42,9 @@ __all__ = [
     "NextToken",
     "Recall",
     "TokenData",
+    "load",
     "mixer",
+    "save",
 ]
 
 
