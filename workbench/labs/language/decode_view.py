@@ -9,7 +9,8 @@ from typing import Any
 
 from workbench.labs.language import decode_shown, recorded
 from workbench.labs.language.decode_form import PRESETS, chosen, groups, writing
-from workbench.labs.language.decode_run import Written, decode as write
+from workbench.labs.language.decode_run import Written
+from workbench.labs.language.decode_run import decode as write
 from workbench.labs.language.lab_view import EXPORTS, LanguageView
 from workbench.labs.language.shelf import Book, Shelf, books
 from workbench.measure import device

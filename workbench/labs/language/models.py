@@ -37,19 +37,29 @@ def mixer(kind: str, width: int) -> MixerConfig | None:
     """The mixer of a kind as its paper shapes it; None where this installation has none.
 
     Args:
-        width: of the model; attention has one head for every 64 of it.
+        width: of the model, which decides heads where the paper's number is of one width.
     """
     from workbench.language.mixers import mixer_of
 
-    record: dict[str, Any] = {"kind": kind}
-    if kind == BASELINE:
-        record["num_heads"] = max(1, width // 64)
     try:
-        return mixer_of(record)
+        return mixer_of({"kind": kind, **_heads(kind, width)})
     except ValueError as error:
         if "is not known" in str(error):
             return None
         raise
+
+
+def _heads(kind: str, width: int) -> dict[str, Any]:
+    """Heads for a width: 64 wide for attention; 128 for HGRN2, or the half of a narrow model;
+    3/4 of the width in heads of 256 for Gated DeltaNet."""
+    if kind == BASELINE:
+        return {"num_heads": max(1, width // 64)}
+    if kind == "hgrn2":
+        return {"expand_ratio": 128 if width % 128 == 0 else width // 2}
+    if kind == "gated_delta_net":
+        heads = max(1, 3 * width // 1024)
+        return {"num_heads": heads, "head_dim": 3 * width // 4 // heads}
+    return {}
 
 
 @functools.cache

@@ -13,6 +13,7 @@ from typing import Any
 
 from workbench import shipped
 from workbench.labs.language.decode_form import Writing
+from workbench.labs.language.gate_memory import Gates
 from workbench.labs.language.shelf import FOLDER
 
 
@@ -42,6 +43,23 @@ def text(knobs: Writing, names: Sequence[str]) -> RecordedText | None:
                 ordered = sorted(written, key=lambda w: list(names).index(w["name"]))
                 return RecordedText(ordered, found["device"], found["date"])
     return None
+
+
+@dataclass(frozen=True)
+class RecordedGates:
+    """Gates of a model on a text, and where and when they were computed."""
+
+    gates: Gates
+    device: str
+    date: str
+
+
+def gates(name: str, text: str) -> RecordedGates | None:
+    """The gates of a shipped model on a text; None where that was not recorded."""
+    found = read("gates.json")
+    if found is None or found["text"] != text or name not in found["models"]:
+        return None
+    return RecordedGates(Gates.of_record(found["models"][name]), found["device"], found["date"])
 
 
 @functools.cache

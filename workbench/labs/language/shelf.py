@@ -72,7 +72,7 @@ def _parameters(record: str) -> int:
 
 
 def family(config: DecoderConfig | None) -> str:
-    """The name whose colour a model has: of its first layer's mixer; ternary ones have their own."""
+    """The name whose colour a model has: of its first mixer; ternary models have their own."""
     if config is None:
         return ""
     if config.linears == "ternary":
