@@ -12,7 +12,6 @@ keys, gates and strengths alone, and is made for all chunks at once before any l
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -20,16 +19,6 @@ import jax.numpy as jnp
 from kernels_pallas.gated_delta_rule.inverse import unit_lower_inverse
 from kernels_pallas.gated_linear_attention.chunks import Chunk, Layout, Rows
 from kernels_pallas.gated_linear_attention.sums import lower
-
-CHUNK = 64
-"""The most tokens of a chunk."""
-
-
-def layout_of(q: jax.Array, chunk_size: int, scale: float) -> Layout:
-    """The layout for queries [B, T, H, K] and chunks of at most `chunk_size`."""
-    found = Layout.of(q, chunk_size, scale)
-    few = 1 << (max(q.shape[1], 16) - 1).bit_length()
-    return replace(found, chunk=min(chunk_size, CHUNK, few))
 
 
 def overlaps(at: Chunk) -> jax.Array:
@@ -49,8 +38,8 @@ def inverses(layout: Layout, scheme: Callable, rows: Rows, strengths: jax.Array)
         layout, scheme, rows: as for the loops.
         strengths: b by chunks [N, B, C, H, 1].
     """
-    together = Rows(*(one if one is None else one.reshape(-1, *one.shape[2:]) for one in rows))
-    beta = layout.heads_first(strengths.reshape(-1, *strengths.shape[2:]))
+    together, beta = jax.tree.map(lambda one: one.reshape(-1, *one.shape[2:]), (rows, strengths))
+    beta = layout.heads_first(beta)
     found = unit_lower_inverse(beta * overlaps(layout.enter(together, scheme)))
     return found.reshape(strengths.shape[0], -1, *found.shape[1:])
 

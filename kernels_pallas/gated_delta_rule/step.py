@@ -40,7 +40,7 @@ def gated_delta_rule_step(
         TypeError: dtypes that are not floating, differ, or a state that is not float32.
         ValueError: shapes that do not fit, or gates or strengths out of bounds where known.
 
-    Cost: 3 B H K V MACs; 8 B H K V bytes for the state, read and written once.
+    Cost: 2 B H K V MACs; 8 B H K V bytes for the state, read and written once.
     """
     op = "gated_delta_rule_step"
     sizes = inputs.check(

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from kernels_pallas.gated_delta_rule import chunks
 from kernels_pallas.gated_delta_rule.xla_backward import walk_back
+from kernels_pallas.gated_linear_attention.chunks import Layout
 from kernels_pallas.gated_linear_attention.schemes import by_scheme
 
 
@@ -29,7 +30,7 @@ def forward(
     of queries and keys.
     """
     del interpret
-    layout = chunks.layout_of(q, chunk_size, scale)
+    layout = Layout.of(q, chunk_size, scale)
     rows, product = layout.rows(q, k, v, log_decay, segments), layout.product
     strengths = layout.split(beta[..., None])
 
@@ -69,7 +70,7 @@ def backward(
 ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array, jax.Array | None, jax.Array]:
     """Gradients of q, k, v, beta, log_decay and the initial state."""
     del interpret
-    layout = chunks.layout_of(q, chunk_size, scale)
+    layout = Layout.of(q, chunk_size, scale)
     rows = layout.rows(q, k, v, log_decay, segments)
     strengths, d_rows = layout.split(beta[..., None]), layout.split(d_out)
 

@@ -131,7 +131,7 @@ class Blocks(NamedTuple):
         )
 
 
-def chunk_of(tokens: int, chunk_size: int) -> int:
+def chunk_of(tokens: int, chunk_size: int, op: str = "gated_linear_attention") -> int:
     """Tokens of a chunk: what was asked, at most what is tuned, and no more than there are."""
-    most = tuning.blocks("gated_linear_attention", "mosaic_tpu", dispatch.current_target().kind)
+    most = tuning.blocks(op, "mosaic_tpu", dispatch.current_target().kind)
     return min(chunk_size, most["chunk"], max(FEWEST, 1 << (tokens - 1).bit_length()))

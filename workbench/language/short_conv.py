@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -41,7 +43,7 @@ class ShortConv(nnx.Module):
         x: Float[Array, "B T D"],
         state: Float[Array, "B S D"] | None = None,
         segment_ids: Int[Array, "B T"] | None = None,
-    ) -> tuple[Float[Array, "B T D"], Float[Array, "B S D"] | None]:
+    ) -> tuple[Float[Array, "B T D"], Any]:
         """T tokens that follow those of `state`.
 
         Args:
@@ -51,7 +53,7 @@ class ShortConv(nnx.Module):
             segment_ids: nothing passes where the number changes; a state belongs to the first.
 
         Returns:
-            y, and the inputs that the next call needs (None where no state was given).
+            y, and the inputs that the next call needs [B, S, D] (None where no state was given).
         """
         size, time = self.kernel.shape[0], x.shape[1]
         before = self.initial_state(x.shape[0]) if state is None else state
