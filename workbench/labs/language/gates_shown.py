@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from workbench.figures import numbers
@@ -57,7 +58,17 @@ def by_channel(one: LayerGates) -> Chart:
         Axis("value", "Tokens"),
         title=f"Do channels of layer {one.layer + 1} differ?",
         subtitle="Median tokens until 1/e is left, shortest memory at the left",
+        thresholds=_steps([row["value"] for row in rows]),
     )
+
+
+def _steps(values: Sequence[float]) -> tuple[float, ...]:
+    """Seven steps of equal ratios between the least value and the greatest; none where all are
+    alike."""
+    low, high = min(values), max(values)
+    if high < 1.01 * low:
+        return ()
+    return tuple(float(f"{low * (high / low) ** (k / 8):.3g}") for k in range(1, 8))
 
 
 def by_token(book: Book, gates: Gates, one: LayerGates) -> Chart:

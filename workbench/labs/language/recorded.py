@@ -62,6 +62,28 @@ def gates(name: str, text: str) -> RecordedGates | None:
     return RecordedGates(Gates.of_record(found["models"][name]), found["device"], found["date"])
 
 
+@dataclass(frozen=True)
+class RecordedCurves:
+    """Training runs, side by side: the fields of `train_shown.Curve`, a run each."""
+
+    rows: Sequence[Mapping[str, Any]]
+    text_bytes: int
+    device: str
+    date: str
+
+
+def curves(values: Mapping[str, Any]) -> RecordedCurves | None:
+    """The runs of these settings; None where they were not recorded."""
+    found = read("curves.json")
+    if found is None:
+        return None
+    settings = {group: knobs.model_dump(mode="json") for group, knobs in values.items()}
+    for one in found["studies"]:
+        if one["settings"] == settings:
+            return RecordedCurves(one["runs"], found["text_bytes"], found["device"], found["date"])
+    return None
+
+
 @functools.cache
 def read(name: str) -> dict[str, Any] | None:
     """A recorded file by its name; None where it does not ship."""
