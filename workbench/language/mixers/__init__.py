@@ -13,12 +13,26 @@ def mixer_of(record: dict[str, Any]) -> MixerConfig:
     Raises:
         ValueError: a kind there is not.
     """
+    from workbench.language.mixers.attention import AttentionConfig
+    from workbench.language.mixers.delta_net import DeltaNetConfig
+    from workbench.language.mixers.gated_delta_net import GatedDeltaNetConfig
     from workbench.language.mixers.gla import GLAConfig
+    from workbench.language.mixers.hgrn2 import HGRN2Config
+    from workbench.language.mixers.mamba2 import Mamba2Config
     from workbench.language.mixers.mlgru import MLGRUConfig
+    from workbench.language.mixers.own import OwnConfig
+    from workbench.language.mixers.retnet import RetNetConfig
 
     configs: tuple[type[MixerConfig], ...] = (
+        AttentionConfig,
+        DeltaNetConfig,
+        GatedDeltaNetConfig,
         GLAConfig,
+        HGRN2Config,
+        Mamba2Config,
         MLGRUConfig,
+        OwnConfig,
+        RetNetConfig,
     )
     kinds = {config.kind: config for config in configs}
     fields = dict(record)
