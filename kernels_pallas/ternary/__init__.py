@@ -19,6 +19,7 @@ from kernels_pallas.ternary.packing import (
     Base3Ternary,
     PackedTernary,
     check_packed,
+    matrix_of,
     pack_ternary,
     unpack_ternary,
 )
@@ -90,6 +91,7 @@ def ternary_matmul(
     scale: jax.Array,
     packed: PackedTernary,
     *,
+    index: jax.Array | None = None,
     out_dtype: Any = jnp.float32,
     implementation: str = "auto",
     interpret: bool = False,
@@ -102,7 +104,10 @@ def ternary_matmul(
     Args:
         x: int8 [M, K].
         scale: float32 [M, 1].
-        packed: from `pack_ternary`, of [K, N].
+        packed: from `pack_ternary`, of [K, N]; with `index`, a stack of such, with one more axis
+            in front of its codes.
+        index: which matrix of a stack, a whole number; past the end it is the last. On a CPU with
+            few rows the stack is read where it is: inside a `scan` over layers nothing is copied.
         out_dtype: of the result.
         implementation: "auto", "reference", "xla", "pallas", or a Pallas form by its name.
         interpret: run a Pallas form step by step, on any device.
@@ -116,7 +121,7 @@ def ternary_matmul(
 
     Cost: M K N multiply-adds; K N / 4 bytes of weights, M K of x, 4 M N of the result.
     """
-    _check_matmul("ternary_matmul", x, packed)
+    _check_matmul("ternary_matmul", x, packed, index)
     sizes = {"M": x.shape[0]}
     checks.shapes("ternary_matmul", sizes, scale=(scale, "M 1"))
     if scale.dtype != jnp.float32:
@@ -129,10 +134,15 @@ def ternary_matmul(
     )
     fixed = _fixed(implementation, interpret)
 
-    def product(x: jax.Array, scale: jax.Array, packed: PackedTernary) -> jax.Array:
+    def product(
+        x: jax.Array, scale: jax.Array, packed: PackedTernary, *index: jax.Array
+    ) -> jax.Array:
+        if index and form != "xla":
+            packed, index = matrix_of(packed, *index), ()
+
         def plain(module: Any) -> Callable[..., jax.Array]:
-            return lambda x, scale, packed: (
-                module.ternary_matmul_int32(x, packed).astype(jnp.float32) * scale
+            return lambda x, scale, packed, *index: (
+                module.ternary_matmul_int32(x, packed, *index).astype(jnp.float32) * scale
             ).astype(dtype)
 
         forms = {"reference": plain(reference), "xla": plain(xla)}
@@ -140,9 +150,10 @@ def ternary_matmul(
             kernel = _module(form).ternary_matmul
             kind = current_target().kind
             forms[form] = functools.partial(kernel, dtype=dtype, interpret=interpret, kind=kind)
-        return run(form, forms, x, scale, packed, fixed=fixed)
+        return run(form, forms, x, scale, packed, *index, fixed=fixed)
 
-    return _without_gradient("ternary_matmul", product, x, scale, packed)
+    which = () if index is None else (jnp.asarray(index),)
+    return _without_gradient("ternary_matmul", product, x, scale, packed, *which)
 
 
 def ternary_matmul_int32(
@@ -314,7 +325,13 @@ def _check_norm(op: str, x: jax.Array, weight: jax.Array, name: str, eps: float)
         raise ValueError(f"{op}: eps={eps!r}; needed a positive number")
 
 
-def _check_matmul(op: str, x: jax.Array, packed: PackedTernary) -> None:
+def _check_matmul(
+    op: str, x: jax.Array, packed: PackedTernary, index: jax.Array | None = None
+) -> None:
+    if index is not None:
+        if jnp.ndim(index) or not jnp.issubdtype(jnp.asarray(index).dtype, jnp.integer):
+            raise ValueError(f"{op}: index is {index}; needed one whole number")
+        packed = jax.eval_shape(matrix_of, packed, index)
     check_packed(op, packed)
     checks.arrays(op, x=x)
     if x.dtype != jnp.int8:

@@ -158,6 +158,12 @@ def check_packed(op: str, packed: PackedTernary) -> None:
         )
 
 
+def matrix_of(stack: PackedTernary, index: jax.Array) -> PackedTernary:
+    """One matrix of a stack of them."""
+    codes = jax.lax.dynamic_index_in_dim(stack.codes, index, keepdims=False)
+    return PackedTernary(codes, stack.rows, stack.columns, stack.layout)
+
+
 def unpack_filled(packed: PackedTernary) -> jax.Array:
     """The int8 matrix with its filling of zeros: both sizes are multiples of 128."""
     codes = packed.codes

@@ -18,7 +18,13 @@ from jax import lax
 
 from kernels_pallas import tuning
 from kernels_pallas.dtypes import accumulator
-from kernels_pallas.ternary.packing import BYTES, TILE, PackedTernary, unpack_filled
+from kernels_pallas.ternary.packing import (
+    BYTES,
+    TILE,
+    PackedTernary,
+    matrix_of,
+    unpack_filled,
+)
 from kernels_pallas.ternary.reference import FLOOR
 
 
@@ -46,16 +52,16 @@ def quantize(y: jax.Array) -> tuple[jax.Array, jax.Array]:
     return codes, jnp.where(good, top / jnp.asarray(127, y.dtype), jnp.nan)
 
 
-def ternary_matmul_int32(x: jax.Array, packed: PackedTernary) -> jax.Array:
-    """x [M, K] int8 @ w in int32, exact for K up to 2^24."""
+def ternary_matmul_int32(x: jax.Array, packed: PackedTernary, *index: jax.Array) -> jax.Array:
+    """x [M, K] int8 @ w in int32, exact for K up to 2^24; with an index, w of a stack."""
     few = x.shape[0] <= tuning.blocks("ternary", "xla")["few_rows"]
-    if few:
-        packed = packed.with_layout("rows")
+    if few and packed.layout != "rows":
+        packed, index = _one(packed, *index).with_layout("rows"), ()
     x = jnp.pad(x, ((0, 0), (0, packed.filled - packed.rows)))
     if few:
-        out = lax.platform_dependent(x, packed, cpu=_few_rows, default=_unpacked)
+        out = lax.platform_dependent(x, packed, *index, cpu=_few_rows, default=_unpacked)
     else:
-        out = _unpacked(x, packed)
+        out = _unpacked(x, packed, *index)
     return out[:, : packed.columns]
 
 
@@ -67,19 +73,23 @@ def int8_matmul(x: jax.Array, w: jax.Array) -> jax.Array:
     return jnp.matmul(x, w, preferred_element_type=jnp.int32)[:rows]
 
 
-def _unpacked(x: jax.Array, packed: PackedTernary) -> jax.Array:
-    return int8_matmul(x, unpack_filled(packed))
+def _one(packed: PackedTernary, *index: jax.Array) -> PackedTernary:
+    return matrix_of(packed, *index) if index else packed
 
 
-def _few_rows(x: jax.Array, packed: PackedTernary) -> jax.Array:
+def _unpacked(x: jax.Array, packed: PackedTernary, *index: jax.Array) -> jax.Array:
+    return int8_matmul(x, unpack_filled(_one(packed, *index)))
+
+
+def _few_rows(x: jax.Array, packed: PackedTernary, *index: jax.Array) -> jax.Array:
     """Each row of x over all weights; M is part of the program, which grows with it."""
     codes = packed.codes
-    tiles, blocks = codes.shape[:2]
+    tiles, blocks = codes.shape[-4:-2]
     m = x.shape[0]
     slabs = x.astype(jnp.int16).reshape(m, tiles, 4, BYTES)
 
     def all_rows(_: jax.Array, parts: list[jax.Array]) -> list[jax.Array]:
-        return [_tile_sums(slabs[row], codes) for row in range(len(parts))]
+        return [_tile_sums(slabs[row], codes, *index) for row in range(len(parts))]
 
     # A loop that runs once, which XLA cannot know. What it hands over is in memory as it is;
     # without it XLA puts these products into the loop of the sum over tiles below, which is then
@@ -91,7 +101,7 @@ def _few_rows(x: jax.Array, packed: PackedTernary) -> jax.Array:
     return jnp.stack(sums) - jnp.sum(x, axis=1, keepdims=True, dtype=jnp.int32)
 
 
-def _tile_sums(slabs: jax.Array, codes: jax.Array) -> jax.Array:
+def _tile_sums(slabs: jax.Array, codes: jax.Array, *index: jax.Array) -> jax.Array:
     """sum over a tile's 128 rows of x (w + 1): int16 [K/128, N/128, 1, 128].
 
     A byte b holds codes c_j, and c_j = (b >> 2 j) - 4 (b >> 2 j + 2). So the sum of x_j c_j is that
@@ -101,15 +111,25 @@ def _tile_sums(slabs: jax.Array, codes: jax.Array) -> jax.Array:
     Every value has the one shape: reshaping between makes XLA pass the shift counts as variables,
     whose shifts are then branches.
     """
-    tiles, blocks = codes.shape[:2]
+    tiles, blocks = codes.shape[-4:-2]
     shape = (tiles, blocks, 1, TILE)
     before = jnp.pad(slabs[:, :3], ((0, 0), (1, 0), (0, 0)))
     steps = slabs - before * jnp.int16(4)
     products = []
     for r in range(BYTES):
-        byte = lax.slice_in_dim(codes, r, r + 1, axis=2).astype(jnp.int16)
+        byte = _byte_row(codes, r, *index).astype(jnp.int16)
         for j in range(4):
             part = lax.shift_right_logical(byte, lax.full(shape, 2 * j, jnp.int16)) if j else byte
             x = lax.squeeze(lax.slice(steps, (0, j, r), (tiles, j + 1, r + 1)), (1, 2))
             products.append(part * lax.broadcast_in_dim(x, shape, (0,)))
     return functools.reduce(operator.add, products)
+
+
+def _byte_row(codes: jax.Array, r: int, *index: jax.Array) -> jax.Array:
+    """Row r of every tile; of a stack, cut out of it at once, so that no matrix is copied."""
+    if not index:
+        return lax.slice_in_dim(codes, r, r + 1, axis=2)
+    _, tiles, blocks, _, columns = codes.shape
+    at = index[0]
+    start = (at, *(jnp.asarray(place, at.dtype) for place in (0, 0, r, 0)))
+    return lax.dynamic_slice(codes, start, (1, tiles, blocks, 1, columns))[0]

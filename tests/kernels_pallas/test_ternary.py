@@ -170,6 +170,31 @@ def test_stacked_weights_pass_through_scan():
         x = np.clip(out, -127, 127).astype(np.int8)
 
 
+@pytest.mark.parametrize(("form", "m"), [("xla", 1), ("xla", 9), ("mosaic_tpu", 1)])
+def test_a_matrix_of_a_stack_is_named_by_its_index(form, m):
+    stack = np.stack([weights(128, 128, seed) for seed in range(3)])
+    packed = jax.vmap(pack_ternary)(jnp.asarray(stack))
+    x, scale = jnp.asarray(activations(m, 128)), jnp.full((m, 1), 2.0)
+    call = jax.jit(lambda i: ternary_matmul(x, scale, packed, index=i, **options(form)))
+    for i, w in enumerate(stack):
+        np.testing.assert_array_equal(call(jnp.int32(i)), 2.0 * product(x, w))
+    with pytest.raises(ValueError, match="index is .*; needed one whole number"):
+        ternary_matmul(x, scale, packed, index=jnp.float32(1))
+
+
+def test_a_scan_over_a_stack_copies_no_matrix():
+    packed = jax.vmap(pack_ternary)(jnp.zeros((4, 512, 512), jnp.int8))
+    scale = jnp.ones((1, 1))
+
+    def layer(x, i):
+        out = ternary_matmul(x, scale, packed, index=i)
+        return jnp.clip(out, -127, 127).astype(jnp.int8), None
+
+    walk = jax.jit(lambda x: jax.lax.scan(layer, x, jnp.arange(4))[0])
+    memory = walk.lower(jnp.ones((1, 512), jnp.int8)).compile().memory_analysis()
+    assert memory.temp_size_in_bytes < packed.codes[0].nbytes / 2
+
+
 def test_weights_stay_packed_in_memory():
     """With few rows the CPU form holds no unpacked matrix."""
     packed = pack(jnp.asarray(weights(1024, 1024)))
