@@ -9,6 +9,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
+from kernels_pallas.dtypes import accumulator
+
 
 class MakeLinear(Protocol):
     """Makes a projection: `Linear`, or one that stores or multiplies otherwise."""
@@ -66,7 +68,7 @@ class RMSNorm(nnx.Module):
 
     def __call__(self, x: Float[Array, "... D"]) -> Float[Array, "... D"]:
         """Computed in float32, returned in the dtype of `x`."""
-        wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+        wide = x.astype(accumulator(x.dtype))
         mean_square = jnp.mean(jnp.square(wide), axis=-1, keepdims=True)
         scale = self.scale[...].astype(wide.dtype)
         scale = scale.reshape((1,) * (x.ndim - 1) + scale.shape)
