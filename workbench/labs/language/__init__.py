@@ -20,7 +20,7 @@ _HOMES = {
     "decode": "workbench.labs.language.decode_view",
     "gates": "workbench.labs.language.gates_view",
     "own_mixer": "workbench.labs.language.own_mixer_view",
-    "recall": "workbench.labs.language.recall_view",
+    "recall": "workbench.labs.language.recall_view:open_recall",
     "ternary": "workbench.labs.language.ternary_view",
     "train": "workbench.labs.language.train_view",
     "where_linear_wins": "workbench.labs.language.cost_view",
@@ -32,4 +32,5 @@ __all__ = sorted(_HOMES)
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    module, _, function = _HOMES[name].partition(":")
+    return getattr(import_module(module), function or name)

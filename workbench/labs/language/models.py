@@ -21,7 +21,10 @@ NAMES = {
 }
 """Names on the screen, by the kind of the token mixer."""
 
-SLOTS = {name: slot for slot, name in enumerate(NAMES.values())} | {"MatMul-free": 2, "Yours": 8}
+SLOTS = {
+    "Transformer++": 0, "GLA": 1, "MatMul-free": 2, "RetNet": 3, "Mamba-2": 4, "HGRN2": 5,
+    "Gated DeltaNet": 6, "DeltaNet": 7, "Yours": 8, "MLGRU": 9,
+}  # fmt: skip
 """Every model has one colour and mark; the baseline is ink."""
 
 BASELINE = "attention"
@@ -29,7 +32,7 @@ BASELINE = "attention"
 
 def slot(name: str) -> int:
     """Colour and mark of a model by its name on the screen."""
-    return SLOTS.get(name, 9)
+    return SLOTS.get(name, SLOTS["Yours"])
 
 
 @functools.cache

@@ -14,6 +14,7 @@ from typing import Any
 from workbench import shipped
 from workbench.labs.language.decode_form import Writing
 from workbench.labs.language.gate_memory import Gates
+from workbench.labs.language.recall_run import Recalled
 from workbench.labs.language.shelf import FOLDER
 
 
@@ -82,6 +83,39 @@ def curves(values: Mapping[str, Any]) -> RecordedCurves | None:
         if one["settings"] == settings:
             return RecordedCurves(one["runs"], found["text_bytes"], found["device"], found["date"])
     return None
+
+
+@dataclass(frozen=True)
+class RecordedRecall:
+    """The shipped recall study."""
+
+    rows: Sequence[Recalled]
+    device: str
+    date: str
+
+
+def recall() -> RecordedRecall | None:
+    """The shipped recall study; None where there is none."""
+    found = study("recall")
+    if found is None:
+        return None
+    rows, card = found
+    read = [Recalled(**{name: row[name] for name in Recalled.__dataclass_fields__}) for row in rows]
+    return RecordedRecall(read, str(card.get("device", "")), str(card.get("date", "")))
+
+
+@functools.cache
+def study(name: str) -> tuple[list[dict[str, Any]], dict[str, Any]] | None:
+    """Rows and card of a shipped study; None where there is none."""
+    import pandas as pd
+
+    try:
+        place = shipped.path(f"{FOLDER}/{name}")
+    except FileNotFoundError:
+        return None
+    rows = pd.read_csv(place / "runs.csv", encoding="utf-8").to_dict("records")
+    card = json.loads((place / "card.json").read_text(encoding="utf-8"))
+    return [{str(k): v for k, v in row.items()} for row in rows], card
 
 
 @functools.cache

@@ -127,8 +127,11 @@ class Shelf:
         self.books: Mapping[str, Book] = {one.name: one for one in found}
         self._open: dict[str, tuple[Decoder, Any]] = {}
 
-    def model(self, name: str) -> tuple[Decoder, Any]:
+    def model(self, name: str, text: bool = True) -> tuple[Decoder, Any]:
         """A model and its tokenizer.
+
+        Args:
+            text: whether the tokenizer is needed.
 
         Raises:
             CheckpointError: what is missing or broken.
@@ -140,7 +143,7 @@ class Shelf:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "(?s).*no tokenizer.json", UserWarning)
                 model, tokenizer = load(self.books[name].source)
-            if tokenizer is None:
+            if tokenizer is None and text:
                 raise ValueError(
                     f"{name} has no tokenizer.json, so text cannot be given to it; "
                     "put its tokenizer.json into its folder"

@@ -12,6 +12,9 @@ from workbench.figures.axes import Axis
 from workbench.figures.charts import Chart, lines
 from workbench.panels.picture import Cell, Column, TableContent, Verdict
 
+DIVERGED = 12.0
+"""Bits per byte, half more than of no model at all, above which a curve is left out."""
+
 SMOOTH = 5
 """Logged rows in a mean of the training loss."""
 
@@ -52,7 +55,7 @@ class Curve:
     @property
     def label(self) -> str:
         """Name at the end of its line."""
-        return f"{self.name}: {self.words}" if self.state == "stopped" else self.name
+        return f"{self.name} stopped" if self.state == "stopped" else self.name
 
     @property
     def best(self) -> float | None:
@@ -79,7 +82,8 @@ class Curve:
         found = []
         for at, (step, _) in enumerate(known):
             near = [value for _, value in known[max(0, at - SMOOTH + 1) : at + 1]]
-            found.append((self.offset + step, sum(near) / len(near)))
+            if sum(near) / len(near) <= DIVERGED:
+                found.append((self.offset + step, sum(near) / len(near)))
         return found
 
 
@@ -94,7 +98,7 @@ def learning(curves: Sequence[Curve], about: str) -> Chart:
         Axis("megabytes", "Training text seen (MB)"),
         Axis("bits", "Bits per byte, training text"),
         title="Which mixer learns more from the same bytes?",
-        subtitle=f"{about} · means of {SMOOTH} logged updates",
+        subtitle=f"{about} · means of {SMOOTH} logged updates, up to {DIVERGED:g} bits",
         names={one.name: one.label for one in curves},
         slots=_slots(curves),
         height=270,
@@ -104,8 +108,9 @@ def learning(curves: Sequence[Curve], about: str) -> Chart:
 def against_seconds(curves: Sequence[Curve]) -> Chart:
     """Held-out bits per byte against computing time."""
     rows = [
-        {"method": one.name, "seconds": step * one.seconds, "bits": bits}
+        {"method": one.name, "seconds": _elapsed(one, step, curves), "bits": bits}
         for one in curves if one.seconds is not None for step, bits in one.held_out()
+        if bits <= DIVERGED
     ]  # fmt: skip
     return lines(
         rows,
@@ -122,7 +127,7 @@ def against_flops(curves: Sequence[Curve]) -> Chart:
     """Held-out bits per byte against arithmetic."""
     rows = [
         {"method": one.name, "flops": step * one.flops / 1e12, "bits": bits}
-        for one in curves for step, bits in one.held_out()
+        for one in curves for step, bits in one.held_out() if bits <= DIVERGED
     ]  # fmt: skip
     return lines(
         rows,
@@ -133,6 +138,14 @@ def against_flops(curves: Sequence[Curve]) -> Chart:
         slots=_slots(curves),
         marks=True,
     )
+
+
+def _elapsed(one: Curve, step: int, curves: Sequence[Curve]) -> float | None:
+    """Seconds up to an update; those before a branch are of the run it goes on from."""
+    before = next((c.seconds for c in curves if c.name == one.parent), one.seconds)
+    if one.seconds is None or before is None:
+        return None
+    return one.offset * before + (step - one.offset) * one.seconds
 
 
 def _slots(curves: Sequence[Curve]) -> dict[str, int]:

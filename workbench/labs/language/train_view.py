@@ -186,7 +186,9 @@ class TrainView(LanguageView):
             "learning": ChartContent.of(train_shown.learning(curves, about)),
             "runs": train_shown.table(curves, text_bytes),
             "flops": ChartContent.of(train_shown.against_flops(curves)),
-            "seconds": ChartContent.of(train_shown.against_seconds(curves)),
+            "seconds": ChartContent.of(train_shown.against_seconds(curves))
+            if any(one.seconds is not None for one in curves)
+            else EmptyContent("And from the same seconds?", "Times follow once a session ends."),
         }
         here = device.label() if basis == "measured" else ""
         return Picture(contents, basis=basis, details=(train_shown.finding(curves),), device=here)
