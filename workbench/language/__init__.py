@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from workbench.language.checking import check
     from workbench.language.config import DecoderConfig
     from workbench.language.decoder import Decoder
     from workbench.language.loading import load, save
@@ -29,6 +30,7 @@ _PLACES = {
     "DecoderConfig": "config",
     "load": "loading",
     "save": "loading",
+    "check": "checking",
     "mixer": "own_mixer",
 }
 
@@ -42,6 +44,7 @@ __all__ = [
     "NextToken",
     "Recall",
     "TokenData",
+    "check",
     "load",
     "mixer",
     "save",

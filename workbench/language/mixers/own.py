@@ -14,6 +14,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 from pydantic import ConfigDict, model_serializer, model_validator
 
+from kernels_pallas.dtypes import accumulator
 from workbench.language.linear import MakeLinear
 from workbench.language.mixing import NO_CONTEXT, Context, MixerConfig, State, TokenMixer
 from workbench.language.own_mixer import MixerError, Parts, from_class
@@ -89,8 +90,8 @@ class OwnConfig(MixerConfig):
 
     def state_bytes(self, width: int, length: int, cache_bytes: int = 4) -> int:
         """Bytes of what `initial` gives for one row."""
-        layer = _abstract(self, width)
-        state = jax.eval_shape(lambda: layer.initial_state(1, length))
+        graph, weights = nnx.split(_abstract(self, width))
+        state = jax.eval_shape(lambda w: nnx.merge(graph, w).initial_state(1, length), weights)
         return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
 
     def macs(self, width: int, length: int) -> float:
@@ -130,7 +131,7 @@ class Own(TokenMixer):
 
     def initial_state(self, batch: int, length: int) -> State:
         """What `initial` gives, or zeros [B, D]."""
-        parts, wide = self.config.parts, jnp.promote_types(self.dtype, jnp.float32)
+        parts, wide = self.config.parts, accumulator(self.dtype)
         if parts.initial is None:
             return jnp.zeros((batch, self.width), wide)
         more = [length] if parts.takes("initial", "length") else []
@@ -166,7 +167,7 @@ class Own(TokenMixer):
 
     def params(self) -> Any:
         """The weights as `init` made them: matrices in the dtype of products, vectors wide."""
-        wide = jnp.promote_types(self.dtype, jnp.float32)
+        wide = accumulator(self.dtype)
         leaves = [self.weights[name][...] for name in self.names]
         cast = [leaf.astype(self.dtype if leaf.ndim > 1 else wide) for leaf in leaves]
         return jax.tree.unflatten(self.form, cast)
@@ -228,7 +229,7 @@ def _weight(config: OwnConfig, path: tuple[Any, ...], leaf: Any) -> Array:
             f"{config.name}.init: {_name(path)} is {kind}; every leaf must be a floating array "
             "(whole numbers are settings of the class)"
         )
-    return jnp.asarray(leaf).astype(jnp.promote_types(kind, jnp.float32))
+    return jnp.asarray(leaf).astype(accumulator(kind))
 
 
 def _where(new: Array, fresh: Array, state: Array) -> Array:
@@ -237,11 +238,10 @@ def _where(new: Array, fresh: Array, state: Array) -> Array:
 
 def _named(record: dict[str, Any]) -> OwnConfig:
     name, module = record.get("name"), record.get("module")
-    known = [
-        one
-        for one in vars(sys.modules.get(str(module)) or object).values()
-        if isinstance(one, OwnConfig) and one.name == name
-    ]
+    there = vars(sys.modules.get(str(module)) or object)
+    known = [one for one in there.values() if isinstance(one, OwnConfig) and one.name == name]
+    if isinstance(there.get(str(name)), type):  # made into a mixer in another file
+        known.append(from_class(there[str(name)], {}))
     for found in known:
         settings = record.get("settings") or {}
         again = found(**settings) if settings else found
