@@ -110,7 +110,7 @@ def test_rows_at_different_places_each_continue_their_own_text(layer, compiled):
         states.append(state)
     state = jax.tree.map(lambda *rows: jnp.concatenate(rows), *states)
     assert state.keys.shape == (2, 2, 5, 8)
-    np.testing.assert_array_equal(state.count, [3, 9])
+    np.testing.assert_array_equal(state.seen, [3, 9])
     out, state = call(layer, jnp.stack([X[0, 3:5], X[1, 9:11]]), state)
     np.testing.assert_allclose(out, jnp.stack([whole[0, 3:5], whole[1, 9:11]]), atol=1e-5)
     for t in range(2):

@@ -74,8 +74,8 @@ def test_pieces_of_any_length_leave_the_same_cache(per):
         state = xquant.empty(settings, 2, LENGTH, sizes)
         start = 0
         for piece in pieces:
-            kept = append(state.kept[0], X[:, start : start + piece], state.count)
-            state = xquant.KeptInputs((kept,), state.count + piece)
+            kept = append(state.kept[0], X[:, start : start + piece], state.seen)
+            state = xquant.KeptInputs((kept,), state.seen + piece)
             start += piece
         positions, held = xquant.places(state)
         past = xquant.past(state.kept[0])

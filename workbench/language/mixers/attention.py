@@ -128,7 +128,7 @@ class Attention(TokenMixer):
             positions = jnp.broadcast_to(jnp.arange(x.shape[1])[None, :], x.shape[:2])
             q, k, v = self._queries(x, positions), self._keys(x, positions), self._values(x)
             return self._attended(q, k, v, context.segment_ids), None
-        positions = state.count[:, None] + jnp.arange(x.shape[1])[None, :]
+        positions = state.seen[:, None] + jnp.arange(x.shape[1])[None, :]
         q, k, v = self._queries(x, positions), self._keys(x, positions), self._values(x)
         if isinstance(state, xquant.KeptInputs):
             old_keys, old_values, held = self._made_again(state, x.dtype)
@@ -165,7 +165,7 @@ class Attention(TokenMixer):
         """One token with what the cache holds, which is in no order and not copied."""
         if isinstance(state, xquant.KeptInputs):
             return super().step(x, state, context)
-        x, positions = x[:, None], state.count[:, None]
+        x, positions = x[:, None], state.seen[:, None]
         state = key_values.appended(state, self._keys(x, positions), self._values(x))
         q = self._queries(x, positions)
         keys, values = (jnp.moveaxis(a, 1, 2).astype(q.dtype) for a in (state.keys, state.values))
@@ -225,8 +225,9 @@ class Attention(TokenMixer):
         _, kv_heads, head = self.sizes
         parts = [x] if len(state.kept) == 1 else [latent(x) for latent in self.latents]
         settings, sizes = self.config.cache, self.config.kept(self.width, kv_heads * head)
+        assert isinstance(settings, XQuant)
         kept = tuple(
-            xquant.appended(before, part, state.count, settings, per)
+            xquant.appended(before, part, state.seen, settings, per)
             for before, part, (_, per) in zip(state.kept, parts, sizes, strict=True)
         )
-        return xquant.KeptInputs(kept, state.count + x.shape[1])
+        return xquant.KeptInputs(kept, state.seen + x.shape[1])

@@ -18,12 +18,12 @@ class KeyValues(NamedTuple):
 
     Attributes:
         keys, values: of the newest tokens, heads first: the order that products read.
-        count: tokens seen.
+        seen: tokens so far.
     """
 
     keys: Float[Array, "B G S K"]
     values: Float[Array, "B G S K"]
-    count: Int[Array, " B"]
+    seen: Int[Array, " B"]
 
 
 def empty(batch: int, slots: int, heads: int, width: int, dtype: Any) -> KeyValues:
@@ -38,18 +38,18 @@ def appended(cache: KeyValues, k: Float[Array, "B T G K"], v: Float[Array, "B T 
     slots = cache.keys.shape[2]
     kept = min(new, slots)
     rows = jnp.arange(batch)[:, None]
-    slot = (cache.count[:, None] + jnp.arange(new - kept, new)[None, :]) % slots
+    slot = (cache.seen[:, None] + jnp.arange(new - kept, new)[None, :]) % slots
     place = (rows, slice(None), slot)
     return KeyValues(
         cache.keys.at[place].set(k[:, new - kept :].astype(cache.keys.dtype)),
         cache.values.at[place].set(v[:, new - kept :].astype(cache.values.dtype)),
-        cache.count + new,
+        cache.seen + new,
     )
 
 
 def held(cache: KeyValues) -> Bool[Array, "B S"]:
     """Which slots hold a token."""
-    return jnp.arange(cache.keys.shape[2])[None, :] < cache.count[:, None]
+    return jnp.arange(cache.keys.shape[2])[None, :] < cache.seen[:, None]
 
 
 def by_age(
@@ -58,9 +58,9 @@ def by_age(
     """Keys and values with the oldest token first and the newest last, and which are a token."""
     slots = cache.keys.shape[2]
     ages = jnp.arange(slots)[None, :]
-    order = ((cache.count[:, None] + ages) % slots)[:, None, :, None]
+    order = ((cache.seen[:, None] + ages) % slots)[:, None, :, None]
     keys, values = (jnp.take_along_axis(a, order, axis=2) for a in (cache.keys, cache.values))
-    first = slots - jnp.minimum(cache.count, slots)
+    first = slots - jnp.minimum(cache.seen, slots)
     return jnp.moveaxis(keys, 1, 2), jnp.moveaxis(values, 1, 2), ages >= first[:, None]
 
 

@@ -85,11 +85,11 @@ class KeptInputs(NamedTuple):
 
     Attributes:
         kept: of the input.
-        count: tokens seen.
+        seen: tokens so far.
     """
 
     kept: tuple[Kept, ...]
-    count: Int[Array, " B"]
+    seen: Int[Array, " B"]
 
 
 def blocks(length: int, group: int) -> int:
@@ -157,7 +157,7 @@ def places(
 ) -> tuple[Int[Array, "B S"], Bool[Array, "B S"]]:
     """Positions of what `past` gives, and which are a token."""
     _, many, group, *_ = state.kept[0].old.words.shape
-    count = state.count[:, None]
+    count = state.seen[:, None]
     whole = count // group * group
     old = jnp.broadcast_to(jnp.arange(many * group)[None, :], (count.shape[0], many * group))
     recent = whole + jnp.arange(group)[None, :]
