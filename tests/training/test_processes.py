@@ -32,6 +32,7 @@ def arrays(path: Path) -> list[Any]:
         return [file[name] for name in file.files]
 
 
+@pytest.mark.slow
 def test_ten_and_ten_updates_are_twenty_bit_for_bit(tmp_path: Path) -> None:
     killed = python(
         """

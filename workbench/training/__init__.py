@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from workbench.training.checkpoint import Checkpoints
     from workbench.training.loop import NotANumber, Result, train
-    from workbench.training.mesh import data_mesh
+    from workbench.training.mesh import data_mesh, sharded_mesh
     from workbench.training.recipe import Recipe
     from workbench.training.schedules import adamw, learning_rate
     from workbench.training.task import FunctionTask, Task
@@ -23,6 +23,7 @@ _PLACES = {
     "adamw": "schedules",
     "data_mesh": "mesh",
     "learning_rate": "schedules",
+    "sharded_mesh": "mesh",
     "train": "loop",
 }
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "adamw",
     "data_mesh",
     "learning_rate",
+    "sharded_mesh",
     "train",
 ]
 

@@ -6,14 +6,16 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jax
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
 from workbench.progress import Bar, Report, Throttled
-from workbench.training.mesh import replicate, split_batch
+from workbench.training.mesh import parts_weights, placement, replicate, split_batch
 from workbench.training.recipe import Recipe
 from workbench.training.state import FAULT, State, initial_state, make_update
 from workbench.training.task import PyTree, Task, drawing_as
@@ -102,13 +104,15 @@ def train(
             the work so far saved. None draws a bar in terminal or notebook.
         folder: folder of this one run.
         store: a store of runs; the run's folder is named by the identity of recipe and task.
-        mesh: devices to split each batch over, see `data_mesh`.
+        mesh: devices to split each batch over, see `data_mesh`, and weights too, see
+            `sharded_mesh`.
         resume: False starts from the first step whatever is saved.
         title: name on the bar.
 
     Raises:
         NotANumber: loss or gradient was not finite; the last good checkpoint is kept.
-        ValueError: `folder` holds a run of another recipe or task, or both places are given.
+        ValueError: `folder` holds a run of another recipe or task, or both places are given, or
+            one where the job has several processes, which cannot keep a run yet.
     """
     if folder is not None and store is not None:
         raise ValueError("train: give folder or store, not both")
@@ -118,6 +122,11 @@ def train(
     try:
         if folder is None and store is None:
             return Session(task, recipe, shown, mesh).run()
+        if jax.process_count() > 1:
+            raise ValueError(
+                "train: a run is kept by one process alone, and this job has "
+                f"{jax.process_count()}; give neither folder nor store"
+            )
         from workbench.training.kept import train_kept
 
         return train_kept(task, recipe, shown, folder, store, mesh, resume)
@@ -151,6 +160,11 @@ class Session:
 
     def first_state(self) -> State:
         """The state before the first update, on the devices it will live on."""
+        if self.mesh is not None and (parts_weights(self.mesh) or jax.process_count() > 1):
+            # Made where they will live: no device holds all, no process sends to another's.
+            first = partial(initial_state, self.task, self.recipe)
+            places = placement(jax.eval_shape(first), self.mesh)
+            return jax.jit(first, out_shardings=places)()
         state = initial_state(self.task, self.recipe)
         return state if self.mesh is None else replicate(state, self.mesh)
 
@@ -161,7 +175,7 @@ class Session:
         if self.kept is not None:
             state, self.rows, seconds_before = self.kept.restore(state)
         start = int(state.step)
-        update = jax.jit(make_update(self.task, self.recipe), donate_argnums=0)
+        update = self._compiled(state)
         state, seconds, compile_seconds = self._updates(update, state, start, seconds_before)
         import pandas as pd
 
@@ -175,6 +189,13 @@ class Session:
             compile_seconds=compile_seconds,
             resumed_from=start,
         )
+
+    def _compiled(self, state: State) -> Callable[[State, PyTree], tuple[State, dict[str, Any]]]:
+        update = make_update(self.task, self.recipe)
+        if not parts_weights(self.mesh):
+            return jax.jit(update, donate_argnums=0)
+        places = jax.tree.map(lambda leaf: leaf.sharding, state)
+        return jax.jit(update, donate_argnums=0, out_shardings=(places, None))
 
     def _updates(
         self,
@@ -252,7 +273,10 @@ class Session:
         evaluate = getattr(self.task, "evaluate", None)
         if evaluate is None:
             return {}
-        values = evaluate(state.params if state.ema is None else state.ema)
+        weights = state.params if state.ema is None else state.ema
+        if jax.process_count() > 1:  # each process evaluates a copy of its own
+            weights = multihost_utils.process_allgather(weights, tiled=True)
+        values = evaluate(weights)
         return {name: float(value) for name, value in values.items()}
 
 
