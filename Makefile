@@ -41,7 +41,7 @@ test-slow:
 
 test-full:
 	@$(IN) test -m pytest -m "not browser and not parity and not bench" $(PARALLEL) $(PYTEST_ARGS)
-	@$(IN) test -m pytest -m bench $(PYTEST_ARGS)
+	@$(IN) test -m pytest -m bench $(PARALLEL) --dist=load $(PYTEST_ARGS)
 
 # Two suites, each in a process of its own.
 test-browser: test-browser-panels test-browser-lab
@@ -53,13 +53,13 @@ test-browser-lab:
 	@$(IN) test -m pytest $(DRIVEN) tests/browser $(call report,lab) $(PYTEST_ARGS)
 
 test-parity:
-	@$(IN) parity -m pytest -m parity $(call report,parity) $(PYTEST_ARGS)
+	@$(IN) parity -m pytest -m parity $(PARALLEL) $(call report,parity) $(PYTEST_ARGS)
 
 kernels-report:
 	@$(IN) kernels -m kernels_pallas.report --out data/kernels --page docs/kernels-report.md
 
 bench-smoke:
-	@$(IN) test -m pytest -m bench $(PYTEST_ARGS)
+	@$(IN) test -m pytest -m bench $(PARALLEL) --dist=load $(PYTEST_ARGS)
 
 bench:
 	@$(IN) test -m workbench bench

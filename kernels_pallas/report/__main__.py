@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import importlib.util
 import json
 import os
@@ -38,6 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for device in devices
         if device.form == case.form
     ]
+    if asked.fresh and not _is_fresh(Path(asked.out or ".")):
+        print("The report is of other sources, or of another jax.")
+        return 1
     if asked.check:
         return _recorded(Path(asked.out or "."), [compiling.empty(*one[1:]) for one in todo])
     for device in devices:
@@ -54,7 +58,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     versions = {name: metadata.version(name) for name in _VERSIONS if _has(name)}
     print(f"\n{page.table(results)}\n")
     if asked.out:
-        held = {"versions": versions, "results": [result.row() for result in results]}
+        held = {
+            "versions": versions,
+            "sources": sources(),
+            "results": [result.row() for result in results],
+        }
         _write(Path(asked.out) / f"{NAME}.json", json.dumps(held, indent=1, ensure_ascii=False))
         text = page.page(results, versions)
         _write(Path(asked.page or Path(asked.out) / f"{NAME}.md"), text)
@@ -77,7 +85,27 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help=f"compile nothing: judge the {NAME}.json in OUT, and that it has every case",
     )
+    parser.add_argument(
+        "--fresh",
+        action="store_true",
+        help="with --check: the report must also be of these sources and of the jax that is here",
+    )
     return parser
+
+
+def sources() -> str:
+    """A digest of every file of the package that decides what is compiled."""
+    package = Path(__file__).parent.parent
+    digest = hashlib.sha256()
+    for file in sorted(file for suffix in ("py", "json") for file in package.rglob(f"*.{suffix}")):
+        digest.update(file.relative_to(package).as_posix().encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()
+
+
+def _is_fresh(folder: Path) -> bool:
+    held = json.loads((folder / f"{NAME}.json").read_text(encoding="utf-8"))
+    here = {name: metadata.version(name) for name in ("jax", "jaxlib")}
+    return held.get("sources") == sources() and here.items() <= held["versions"].items()
 
 
 def _recorded(folder: Path, wanted: Sequence[Result]) -> int:

@@ -14,9 +14,9 @@ SHAPE = costs.UNetShape(UNetConfig(), 64, 64, 77)
 GIGA = 1e9
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def pieces():
-    return costs.unit_costs(SHAPE)
+    return STABLE_DIFFUSION_15
 
 
 def test_a_whole_pass_in_both_conventions(pieces):
@@ -24,8 +24,9 @@ def test_a_whole_pass_in_both_conventions(pieces):
     assert pieces.full.no_bmm / GIGA == pytest.approx(338.6, abs=0.05)
 
 
-def test_what_is_kept_of_stable_diffusion_is_what_is_counted(pieces):
-    assert pieces == STABLE_DIFFUSION_15
+@pytest.mark.slow
+def test_what_is_kept_of_stable_diffusion_is_what_is_counted():
+    assert costs.unit_costs(SHAPE) == STABLE_DIFFUSION_15
 
 
 def test_the_decoder_and_what_it_is_fed(pieces):

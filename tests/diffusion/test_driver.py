@@ -143,10 +143,10 @@ UNIT = "down.1.layer.0.transformer.0.self_attention"
 @pytest.mark.parametrize(
     ("actions", "names"),
     [
-        ("fiifiiifii", ("down.1", "mid")),
+        pytest.param("fiifiiifii", ("down.1", "mid"), marks=pytest.mark.slow),
         ("fiifiiifii", (UNIT, "up.1.layer.0.resnet", "up.0")),
         ("fsiffdidsi", ("up.0",)),
-        ("fddsifddff", ("mid",)),
+        pytest.param("fddsifddff", ("mid",), marks=pytest.mark.slow),
     ],
 )
 def test_inheritance_is_the_plain_loop(tiny, parts, actions, names):
@@ -323,6 +323,7 @@ def test_moving_a_slider_compiles_nothing(tiny, caplog):
     assert compiled == []
 
 
+@pytest.mark.slow
 def test_the_encoder_compiles_once_for_all_group_sizes(tiny):
     alone = replace(tiny, config=tiny.config.model_copy(update={"norm_eps": 2e-5}))
     run(alone, Plan.from_full_steps((0,), 15, "decode", largest_group=8), seeds=(0, 1))

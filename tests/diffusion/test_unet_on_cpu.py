@@ -31,6 +31,7 @@ def predicted(unet, x):
     return jax.jit(lambda weights, x: nnx.merge(graph, weights)(x, 5.0))(weights, x)
 
 
+@pytest.mark.slow
 def test_kernels_kept_transformed_predict_the_same(monkeypatch):
     asked = []
 

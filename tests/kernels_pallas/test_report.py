@@ -160,6 +160,21 @@ def test_writes_and_judges(tiny, monkeypatch, capsys, tmp_path):
     assert report.main(["--out", str(tmp_path), "--check"]) == 1
 
 
+def test_a_report_is_fresh_while_sources_and_jax_are_its_own(tiny, monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(report.importlib.util, "find_spec", lambda name: True)
+    monkeypatch.setattr(
+        compiling,
+        "in_child",
+        lambda place, case, device: compiling.empty(case, device, kernels=(KERNEL,)),
+    )
+    asked = ["--out", str(tmp_path), "--check", "--fresh"]
+    assert report.main(["--out", str(tmp_path)]) == 0
+    assert report.main(asked) == 0
+    monkeypatch.setattr(report, "sources", lambda: "others")
+    assert report.main(asked) == 1
+    assert "of other sources, or of another jax" in capsys.readouterr().out
+
+
 def test_check_misses_a_case_that_is_not_recorded(tiny, capsys, tmp_path):
     (tmp_path / "compile_report.json").write_text('{"results": []}', encoding="utf-8")
     assert report.main(["--out", str(tmp_path), "--check"]) == 1

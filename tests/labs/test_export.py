@@ -73,6 +73,7 @@ def test_exported_tables_are_those_of_the_picture_on_the_screen(home):
     assert back.details == first.details
 
 
+@pytest.mark.slow
 def test_going_back_exports_and_opens_what_is_shown_again(home):
     """The files, the pins on them and the viewer follow the screen, not the last run."""
     panel = Panel(DiffusionView(pipeline=tiny.pipeline()), settings=SMALL, quiet=3600)

@@ -150,6 +150,7 @@ def test_no_folder_at_all(tmp_path):
     assert str(tmp_path / "nothing") in refused(tmp_path / "nothing")
 
 
+@pytest.mark.slow
 def test_a_model_whose_pictures_are_not_finite(workbench_home):
     """Weights are finite, what they make is not: one line, and no numbers made up from NaN."""
     from workbench.diffusion.full_sampling import FullSampling
