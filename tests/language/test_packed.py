@@ -16,11 +16,12 @@ from workbench.language.mixers.mlgru import MLGRUConfig
 from workbench.language.packed import (
     PackedBitLinear,
     abstract_packed,
-    load_packed,
     pack,
-    save_packed,
+    packed_layer,
     weight_bytes,
 )
+from workbench.language.packed_files import load_packed, save_packed
+from workbench.language.packed_scan import ScannedDecoder
 
 MIB = 1 << 20
 # Layers, width and inner width of the published models; sizes of body and head [MiB].
@@ -60,8 +61,6 @@ def test_a_packed_layer_has_the_same_outputs_bit_for_bit():
     layer = BitLinear(160, 70, bias=True, dtype=jnp.float32, rngs=nnx.Rngs(params=0))
     layer.bias[...] = jnp.linspace(-1, 1, 70)
     x = jax.random.normal(jax.random.key(2), (3, 2, 160))
-    from workbench.language.packed import packed_layer
-
     np.testing.assert_array_equal(packed_layer(layer)(x), layer(x))
 
 
@@ -76,6 +75,19 @@ def test_a_packed_model_decodes(model, packed):
     for t in (10, 11):
         logits, states = step(TOKENS[:, t], states)
         np.testing.assert_allclose(logits, whole[:, t], atol=1e-5)
+
+
+def test_layers_in_a_scan_decode_alike(model, packed):
+    scanned = ScannedDecoder(packed)
+    whole = model(TOKENS)
+    logits, states = scanned.prefill(TOKENS[:, :10], scanned.initial_state(2, 12))
+    np.testing.assert_allclose(logits, whole[:, :10], atol=1e-5)
+    step = jax.jit(scanned.step)
+    for t in (10, 11):
+        logits, states = step(TOKENS[:, t], states)
+        np.testing.assert_allclose(logits, whole[:, t], atol=1e-5)
+    with pytest.raises(ValueError, match="this model is not packed"):
+        ScannedDecoder(model)
 
 
 def test_the_model_it_was_made_of_stays_as_it_was(model, packed):

@@ -1,0 +1,129 @@
+"""Packed models as files: their configuration beside the weights as they are held."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array
+
+from kernels_pallas import PackedTernary, pack_ternary, unpack_ternary
+from kernels_pallas.ternary import Base3Ternary
+from workbench.checkpoints import CheckpointError, match, open_tensors, replace_text, write_tensors
+from workbench.language.config import DecoderConfig
+from workbench.language.decoder import Decoder
+from workbench.language.packed import Int8Embedding, PackedBitLinear, abstract_packed
+from workbench.model_files import keys
+from workbench.model_files.part import CONFIG, read_fields
+
+MODEL_TYPE = "workbench-decoder-packed"
+WEIGHTS = "model.safetensors"
+Storage = Literal["two_bit", "base3"]
+"""Bits a weight on disk: 2, as in memory, or 1.6, which reading unpacks and packs anew."""
+
+
+def save_packed(model: Decoder, folder: str | Path, *, storage: Storage = "two_bit") -> Path:
+    """Writes a packed model: its configuration, and its weights as they are held.
+
+    Args:
+        model: from `pack`.
+        folder: made where missing.
+        storage: "base3" writes five weights a byte, 1.6 bits each.
+
+    Returns:
+        The weights file.
+
+    Raises:
+        ValueError: a model that is not packed, or a storage there is not.
+        CheckpointError: the disk refused.
+    """
+    if storage not in ("two_bit", "base3"):
+        raise ValueError(f"storage={storage!r} is not known; needed two_bit or base3")
+    layers = {path: node for path, node in nnx.iter_graph(model) if _is_packed(node)}
+    if not layers:
+        raise ValueError("this model is not packed: pack(model) makes one that is")
+    tensors = dict(_tensors(model))
+    if storage == "base3":
+        for path, layer in layers.items():
+            tensors[keys.key((*path, "codes"))] = _base3(layer.packed).digits
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    written = write_tensors(folder / WEIGHTS, tensors)
+    fields = {
+        "model_type": MODEL_TYPE,
+        "storage": storage,
+        "table": _table_of(model),
+        "dtype": jnp.dtype(model.dtype).name,
+        "decoder": model.config.record(),
+    }
+    replace_text(folder / CONFIG, json.dumps(fields, indent=2) + "\n")
+    return written
+
+
+def load_packed(folder: str | Path) -> Decoder:
+    """Reads what `save_packed` wrote.
+
+    Raises:
+        CheckpointError: names the file, and the keys and shapes that are wrong.
+        ValueError: a configuration of another kind.
+    """
+    folder = Path(folder)
+    fields = read_fields(folder)
+    if fields.get("model_type") != MODEL_TYPE:
+        raise ValueError(
+            f"{folder / CONFIG}: model_type={fields.get('model_type')!r}; needed {MODEL_TYPE!r}"
+        )
+    config = DecoderConfig.model_validate(fields["decoder"])
+    model = abstract_packed(config, table=fields["table"], dtype=jnp.dtype(fields["dtype"]))
+    tensors = open_tensors(folder / WEIGHTS)
+    wanted = {name: tuple(leaf.shape) for name, leaf in _tensors(model)}
+    layers = {path: node for path, node in nnx.iter_graph(model) if _is_packed(node)}
+    matrices = {keys.key((*path, "codes")): layer.shape for path, layer in layers.items()}
+    if fields["storage"] == "base3":
+        wanted |= {name: (-(-rows // 5), columns) for name, (rows, columns) in matrices.items()}
+    try:
+        match(tensors.shapes, wanted)
+    except CheckpointError as error:
+        raise CheckpointError(f"{folder}: {error}") from error
+    graph, state = nnx.split(model)
+    leaves, tree = jax.tree_util.tree_flatten_with_path(state)
+    values = []
+    for path, _ in leaves:
+        name = keys.key(keys.names(path))
+        value = jnp.asarray(tensors[name])
+        if fields["storage"] == "base3" and name in matrices:
+            value = _repacked(Base3Ternary(value, *matrices[name]))
+        values.append(value)
+    loaded: Decoder = nnx.merge(graph, jax.tree_util.tree_unflatten(tree, values))
+    return loaded
+
+
+def _is_packed(node: Any) -> bool:
+    return isinstance(node, PackedBitLinear)
+
+
+def _tensors(model: nnx.Module) -> Iterator[tuple[str, Any]]:
+    for path, leaf in jax.tree_util.tree_flatten_with_path(nnx.state(model))[0]:
+        yield keys.key(keys.names(path)), leaf
+
+
+def _table_of(model: Decoder) -> str:
+    table = model.model.embeddings
+    if isinstance(table, Int8Embedding):
+        return "int8"
+    return jnp.dtype(table.embedding[...].dtype).name
+
+
+@jax.jit
+def _base3(packed: PackedTernary) -> Base3Ternary:
+    return pack_ternary(unpack_ternary(packed), storage="base3")
+
+
+@jax.jit
+def _repacked(stored: Base3Ternary) -> Array:
+    return pack_ternary(unpack_ternary(stored)).codes
