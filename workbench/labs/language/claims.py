@@ -87,7 +87,7 @@ def _gate_means(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 def _order(found: Sequence[Verdict]) -> tuple[Verdict, str]:
     if "open" in found:
-        return "open", "Not decided: the study has not been run in full here."
+        return "open", "No full study ships with this installation."
     if all(verdict == "reproduced" for verdict in found):
         return "reproduced", "The order is the paper's at our scale, too."
     if "failed" in found:
@@ -137,11 +137,13 @@ def training_memory(saving: float | None, setting: str, whole: bool) -> ClaimCar
     verdict: Verdict = "open"
     if saving is not None and whole:
         verdict = "reproduced" if saving >= 0.58 else "part" if saving > 0.05 else "failed"
-    here = "not run" if saving is None else f"−{numbers.percent(saving)}"
+    here = "not run"
+    if saving is not None:
+        here = f"{'−' if saving >= 0 else '+'}{numbers.percent(abs(saving))}"
     reason = {
-        "open": "Not decided: only the whole 370 M model decides."
+        "open": "Only the whole 370 M model decides."
         if saving is not None
-        else "Not decided: nothing was analysed yet.",
+        else "Nothing was compiled yet.",
         "reproduced": "The saving is the paper's.",
         "part": "There is a saving, and it is smaller than the paper's largest.",
         "failed": "There is no saving.",

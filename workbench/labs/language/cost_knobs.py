@@ -50,7 +50,7 @@ class Shape(Knobs):
 
 
 def _shown(kind: str, on: bool) -> bool:
-    return knob(on, label=NAMES[kind], help=f"Whether {NAMES[kind]} is drawn.")  # type: ignore[no-any-return]
+    return knob(on, label=NAMES[kind], help=f"Whether {NAMES[kind]} is drawn.")
 
 
 class Mixers(Knobs):

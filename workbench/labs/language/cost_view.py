@@ -69,7 +69,8 @@ class CostView(LanguageView):
         found = self.timed.setdefault((knobs.width, knobs.direction), {})
         asked = lengths(knobs.longest, SHORTEST)
 
-        here = [kind for kind in kinds(values) if models.mixer(kind, knobs.width)]
+        known = {kind: models.mixer(kind, knobs.width) for kind in kinds(values)}
+        here = {kind: mixer for kind, mixer in known.items() if mixer is not None}
         report(0, len(asked), "Making the layers")
         for timed in grown(
             here,

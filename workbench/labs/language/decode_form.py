@@ -60,7 +60,7 @@ def groups(names: Sequence[str]) -> tuple[KnobGroup, ...]:
             knob(names[0], label="Model", help="The model that writes."),
         ),
         "second": (
-            Literal[(NONE, *names)],  # type: ignore[valid-type]
+            Literal[(NONE, *names)],
             knob(
                 names[1] if len(names) > 1 else NONE,
                 label="Beside it",

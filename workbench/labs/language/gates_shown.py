@@ -47,7 +47,7 @@ def _name(one: LayerGates, head: int) -> str:
 
 def by_channel(one: LayerGates) -> Chart:
     """Memory of each channel of a layer, from the shortest to the longest."""
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"step": place, "block": f"head {head + 1}", "value": value}
         for head, found in enumerate(one.heads) for place, value in enumerate(found.channels)
     ]  # fmt: skip
@@ -75,7 +75,7 @@ def by_token(book: Book, gates: Gates, one: LayerGates) -> Chart:
     """Share of a layer's state that is kept at each token."""
     heads = range(len(one.heads))
     window = max(1, len(gates.tokens) // POINTS)
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"method": f"Head {head + 1}" if len(one.heads) > 1 else family(book.config),
          "token": first + window // 2, "kept": sum(kept) / len(kept)}
         for head in heads for first in range(0, len(gates.tokens), window)

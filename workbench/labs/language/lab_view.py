@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from pprint import pformat
 from typing import Any
@@ -31,7 +31,7 @@ class LanguageView(View):
 
     opener: str
     waits: int = 600
-    exports = EXPORTS
+    exports: Sequence[Export] = EXPORTS
     automatic = False
 
     def arguments(self) -> list[str]:

@@ -70,7 +70,9 @@ def weight_count(kind: str, width: int) -> int:
 
     from workbench.labs.language.layer_timing import make_layer
 
-    abstract = nnx.eval_shape(lambda: make_layer(kind, width))
+    mixer = models.mixer(kind, width)
+    assert mixer is not None, "asked for kinds that are here alone"
+    abstract = nnx.eval_shape(lambda: make_layer(mixer, width))
     leaves = jax.tree.leaves(nnx.state(abstract, nnx.Param))
     return sum(math.prod(leaf.shape) for leaf in leaves if len(leaf.shape) >= 2)
 

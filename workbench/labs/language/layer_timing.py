@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workbench.labs.language import models
 from workbench.measure import timing
 from workbench.measure.timing import Timing
 from workbench.progress import Report, part
+
+if TYPE_CHECKING:
+    from workbench.language.mixing import MixerConfig
 
 ROUNDS = 3
 
@@ -20,6 +23,7 @@ class Timed:
     """One layer at one context.
 
     Attributes:
+        kind: key of the mixer.
         timing: of a pass.
         state: bytes of the state's arrays after these tokens.
     """
@@ -30,26 +34,21 @@ class Timed:
     state: int
 
 
-def make_layer(kind: str, width: int) -> Any:
-    """One layer with its first weights, in float32.
-
-    Raises:
-        ValueError: a kind there is not here.
-    """
+def make_layer(mixer: MixerConfig, width: int) -> Any:
+    """One layer with its first weights, in float32."""
     import jax.numpy as jnp
     from flax import nnx
 
+    from workbench.language.config import DecoderConfig
     from workbench.language.decoder import Layer, make_linear
 
-    config = models.layer(kind, width)
-    if config is None:
-        raise ValueError(f"{models.NAMES.get(kind, kind)} is not among the mixers here")
+    config = DecoderConfig(vocab_size=2, hidden_size=width, num_hidden_layers=1, mixers=(mixer,))
     rngs = nnx.Rngs(params=0)
     return Layer(config, 0, linear=make_linear(config), dtype=jnp.float32, rngs=rngs)
 
 
 def grown(
-    kinds: Sequence[str],
+    mixers: Mapping[str, MixerConfig],
     width: int,
     lengths: Sequence[int],
     *,
@@ -57,32 +56,36 @@ def grown(
     seconds: float,
     report: Report,
 ) -> Iterator[list[Timed]]:
-    """Times each kind at each context, the kinds in turns, until one call takes too long.
+    """Times a layer of each mixer at each context, by turns, until one call takes too long.
 
     Args:
+        mixers: by key.
         token: one more token, instead of the whole text.
-        seconds: a kind goes no further once a call took half of it.
+        seconds: a mixer goes no further once a call took half of it.
         report: called before each call that is timed.
 
     Yields:
         What was timed at one context.
     """
-    left = list(kinds)
+    left = dict(mixers)
     for place, length in enumerate(lengths):
-        runs = {kind: _pass(kind, width, length, token) for kind in left}
-        if not runs:
+        if not left:
             return
+        runs = {kind: _pass(mixer, width, length, token) for kind, mixer in left.items()}
+        names = {kind: models.NAMES.get(kind, getattr(left[kind], "name", kind)) for kind in left}
         found = timing.interleaved(
-            {f"{models.NAMES[kind]}, {length} tokens": run for kind, (run, _) in runs.items()},
+            {f"{names[kind]}, {length} tokens": run for kind, (run, _) in runs.items()},
             repeats=ROUNDS,
             report=part(report, place, len(lengths)),
         )
         timed = dict(zip(runs, found.values(), strict=True))
         yield [Timed(kind, length, timed[kind], runs[kind][1]) for kind in left]
-        left = [kind for kind in left if timed[kind].median < seconds / 2]
+        left = {kind: left[kind] for kind in left if timed[kind].median < seconds / 2}
 
 
-def _pass(kind: str, width: int, length: int, token: bool) -> tuple[Callable[[], Any], int]:
+def _pass(
+    mixer: MixerConfig, width: int, length: int, token: bool
+) -> tuple[Callable[[], Any], int]:
     """A call of the layer, and the bytes of its state after `length` tokens."""
     import jax
     import jax.numpy as jnp
@@ -90,10 +93,8 @@ def _pass(kind: str, width: int, length: int, token: bool) -> tuple[Callable[[],
 
     from workbench.language.mixing import Context
 
-    mixing = models.mixer(kind, width)
-    assert mixing is not None, "only kinds that are here are timed"
-    context = Context(None, jnp.zeros(width) if mixing.bounded else None)
-    graph, weights = nnx.split(make_layer(kind, width))
+    context = Context(None, jnp.zeros(width) if mixer.bounded else None)
+    graph, weights = nnx.split(make_layer(mixer, width))
     state = nnx.merge(graph, weights).attn.initial_state(1, length)
     size = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
 

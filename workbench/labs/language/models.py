@@ -6,7 +6,6 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from workbench.language.config import DecoderConfig
     from workbench.language.mixing import MixerConfig
 
 NAMES = {
@@ -63,14 +62,3 @@ def _heads(kind: str, width: int) -> dict[str, Any]:
         heads = max(1, 3 * width // 1024)
         return {"num_heads": heads, "head_dim": 3 * width // 4 // heads}
     return {}
-
-
-@functools.cache
-def layer(kind: str, width: int) -> DecoderConfig | None:
-    """A model of one layer of that kind; None where there is no such mixer."""
-    from workbench.language.config import DecoderConfig
-
-    mixing = mixer(kind, width)
-    if mixing is None:
-        return None
-    return DecoderConfig(vocab_size=2, hidden_size=width, num_hidden_layers=1, mixers=(mixing,))

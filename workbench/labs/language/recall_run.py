@@ -88,7 +88,7 @@ def recall(
     asked = [(count, seed, one) for count in pairs for seed in seeds for one in mixers]
     found: list[Recalled] = []
     for place, (count, seed, (name, mixer)) in enumerate(asked):
-        task = Recall(
+        task: Any = Recall(
             model_of(mixer, width),
             MQAR(length=LENGTH, pairs=count, vocab=VOCABULARY),
             test_rows=256,

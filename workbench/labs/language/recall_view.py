@@ -38,12 +38,13 @@ class Task(Knobs):
     """The recall task and its models."""
 
     pairs: Literal["8", "4-16", "16"] = knob(
-        "8", label="Pairs", choices={"8": "8", "4-16": "4, 8, 16", "16": "16"},
+        "8", label="Pairs", choices={"8": "8 pairs", "4-16": "4 to 16", "16": "16 pairs"},
         help=f"Keys with a value in a text of {LENGTH} tokens, each asked for once.",
         source="Arora et al. 2023 §4",
     )  # fmt: skip
     width: Literal["32", "64", "128"] = knob(
-        "64", label="Width", choices={"32": "32", "64": "64", "128": "128"}, static=True,
+        "64", label="Width", static=True,
+        choices={"32": "32 wide", "64": "64 wide", "128": "128 wide"},
         help="Of the model: states grow with its square, caches with it.",
     )  # fmt: skip
     steps: int = knob(

@@ -73,13 +73,13 @@ def ternary_layers(model: Decoder, report: Report = silent) -> list[TernaryLayer
         weight = np.asarray(node.kernel[...], np.float64)
         signs, size = (np.asarray(part, np.float64) for part in node.quantized())
         error = float(np.sqrt(np.mean((weight - size * signs) ** 2) / np.mean(weight**2)))
-        shares = tuple(float(np.mean(signs == value)) for value in (-1, 0, 1))
+        minus, zero, plus = (float(np.mean(signs == value)) for value in (-1, 0, 1))
         scaled = np.clip(weight / size, EDGES[0], EDGES[-1])
         counts, _ = np.histogram(scaled, EDGES)
         block = next((part for part in path if isinstance(part, int)), -1)
         found.append(TernaryLayer(
-            name, block, shares, error, (counts / weight.size).tolist(), weight.size,
-        ))  # type: ignore[arg-type]  # fmt: skip
+            name, block, (minus, zero, plus), error, (counts / weight.size).tolist(), weight.size,
+        ))  # fmt: skip
     return sorted(found, key=lambda one: (one.block < 0, one.block))
 
 
@@ -139,5 +139,5 @@ def _temporaries(width: int, layers: int, tokens: int, fused: bool) -> int:
 
     ids = jax.ShapeDtypeStruct((1, tokens), jnp.int32)
     compiled = jax.jit(jax.grad(loss)).lower(weights, ids).compile()
-    analysis = compiled.memory_analysis()
+    analysis: Any = compiled.memory_analysis()
     return int(analysis.temp_size_in_bytes)

@@ -18,13 +18,13 @@ TRAINED = {**NAMES, "matmulfree": "MatMul-free"}
 """Kinds of `workbench.language.published.ladder` that are offered, and their names."""
 
 FIRST = ("attention", "gla")
-SIZES = {"30k": "30 k", "100k": "100 k", "300k": "300 k", "1m": "1 M"}
+SIZES = {"10k": "10 k", "30k": "30 k", "100k": "100 k", "300k": "300 k", "1m": "1 M"}
 
 
 class Shared(Knobs):
     """What all runs have alike, so that they differ in their mixers alone."""
 
-    size: Literal["30k", "100k", "300k", "1m"] = knob(
+    size: Literal["10k", "30k", "100k", "300k", "1m"] = knob(
         "100k", label="Parameters", choices=SIZES, static=True,
         help="Of each model: feed-forward layers take what a mixer leaves, so all have as many.",
     )  # fmt: skip
@@ -84,7 +84,7 @@ def _branch(names: Mapping[str, str]) -> dict[str, Any]:
     only = {"of": tuple(names)}
     return {
         "of": (
-            Literal[(NOTHING, *names)],  # type: ignore[valid-type]
+            Literal[(NOTHING, *names)],
             knob(
                 NOTHING, label="Go on from", choices={NOTHING: "No run", **names},
                 help="The run whose last checkpoint the branch starts from; that run stays.",

@@ -129,7 +129,7 @@ def _planned(
     from workbench.language.token_data import TokenData
 
     own = mixers.get(kind)
-    name = TRAINED.get(kind) or getattr(own, "name", kind)
+    name = str(TRAINED.get(kind) or getattr(own, "name", kind))
     config = ladder(kind if own is None else own, knobs.size)
     task = NextToken(config, TokenData(text, length=knobs.context), test_rows=32)
     recipe = _recipe(knobs, ternary=config.linears == "ternary")

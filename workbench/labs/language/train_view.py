@@ -133,18 +133,18 @@ class TrainView(LanguageView):
 
     def run(self, values: Values, report: Report) -> Iterator[Picture]:
         """Every run by turns, from where it was left; a picture about twice a second."""
+        for curves in self.curves(values, report):
+            yield self._picture(values, curves, self.text.card.unique_bytes, "measured")
+
+    def curves(self, values: Values, report: Report) -> Iterator[list[Curve]]:
+        """Trains, and gives the runs that have begun about twice a second."""
         report(0, 1, "Reading the text, making the models")
         plans = planned(values, self.text, self.store, self.mixers)
-        wanted = to_train(plans)
-        for found in watch(wanted, self.store, report):
-            yield self._live(values, plans, found)
-
-    def _live(self, values: Values, plans: Sequence[Planned], found: Sequence[Progress]) -> Picture:
-        seconds = self._seconds()
-        now = {one.plan.run.id: one for one in found}
-        curves = [self._curve(plan, now.get(plan.run.id), seconds) for plan in plans]
-        shown = [one for one in curves if one.rows or one.state != "new"]
-        return self._picture(values, shown, self.text.card.unique_bytes, "measured")
+        for found in watch(to_train(plans), self.store, report):
+            seconds = self._seconds()
+            now = {one.plan.run.id: one for one in found}
+            curves = [self._curve(plan, now.get(plan.run.id), seconds) for plan in plans]
+            yield [one for one in curves if one.rows or one.state != "new"]
 
     def _curve(self, plan: Planned, now: Progress | None, seconds: Mapping[str, float]) -> Curve:
         status = plan.run.status
