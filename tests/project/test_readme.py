@@ -51,7 +51,7 @@ def test_a_method_and_images_of_ones_own_and_a_model_made_of_them(run):
             pixels = draw.integers(0, 255, (40, 40, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(folder / f"{number}.png")
     tiny.write(Path("my-model"))
-    method, images, model, _, _ = REST
+    method, images, model, *_ = REST
     assert method.count("\ndiffusion.open(") == 1 and model.startswith("diffusion.open(")
     method = method.replace("\ndiffusion.open(", "\nmine = diffusion.open(")
     made = run("readme_own", f"{method}\n{images}\nother = {model}")
@@ -76,6 +76,16 @@ def test_a_checkpoint_of_ones_own(run):
     for panel in (made.text_to_image_panel, made.plan_editor_panel, made.open_panel):
         assert not panel.problems
         panel.close()
+
+
+@pytest.mark.slow
+def test_a_mixer_of_ones_own(run):
+    code = REST[4].replace("\ncheck(", "\nfound = check(")
+    code = code.replace("\nlanguage.where", "\npanel = language.where")
+    made = run("readme_mixer", code)
+    assert made.found.passed and made.found.mixer == "Decay"
+    assert made.panel.picture.contents["seconds"].title.endswith("?")
+    made.panel.close()
 
 
 def test_a_kernel_by_itself(run):

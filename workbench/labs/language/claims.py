@@ -7,56 +7,54 @@ prediction.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Literal
 
 from workbench.figures import numbers
 from workbench.panels.picture import ClaimCard, ClaimRow, Verdict
 
 if TYPE_CHECKING:
-    from workbench.labs.language.recorded import RecordedRecall
+    from workbench.language.studies.ranking import Ranking
 
 GLA_URL, MATMULFREE_URL, ZOOLOGY_URL = (
     f"https://arxiv.org/abs/{number}" for number in ("2312.06635", "2406.02528", "2312.04927")
 )
 
-GATES: Mapping[str, tuple[str, float]] = {
-    "gla-none": ("No gate", 23.21),
-    "gla-fixed": ("Fixed decay", 16.55),
-    "gla-scalar": ("Scalar gate", 15.56),
-    "gla": ("GLA, 4 heads", 14.77),
+GATES: Mapping[str, tuple[str, str]] = {
+    "no gate": ("No gate", "23.21"),
+    "fixed decay": ("Fixed decay", "16.55"),
+    "scalar gate": ("Scalar gate", "15.56"),
+    "GLA": ("GLA, 4 heads", "14.77"),
 }
-"""Kind on the ladder: name, and training perplexity in the paper's ablation."""
+"""Name in the study: name here, and training perplexity in the paper's ablation."""
 
-MARGIN = 0.01
-"""Bits per byte under which two gates count as equal."""
+RECALL = ("RetNet", "GLA", "DeltaNet", "Transformer++")
+"""From the least recall to the most, as published."""
+
+RULE = (
+    "Each row is held against the one above it, paired over seeds: reproduced where a 95 % "
+    "interval parts them the paper's way, not reproduced where it parts them the other way, not "
+    "decided where seeds do not part them."
+)
+
+Study = tuple[Sequence[Mapping[str, Any]], Mapping[str, Any]]
+"""Rows and card of a study."""
 
 
-def gates(study: tuple[Sequence[Mapping[str, Any]], Mapping[str, Any]] | None) -> ClaimCard:
-    """The gate ablation: the paper's order beside ours.
+def gates(study: Study | None) -> ClaimCard:
+    """The gate ablation: the paper's order beside ours, at the largest size.
 
     Args:
-        study: rows and card of the shipped study; None where it does not ship.
+        study: the shipped one; None where it does not ship.
     """
-    found = _gate_means(study[0]) if study else {}
-    rows, before = [], None
-    for kind, (name, paper) in GATES.items():
-        here = found.get(kind)
-        verdict: Verdict = "open"
-        if here is not None and before is not None:
-            gap = before - here
-            verdict = "reproduced" if gap > MARGIN else "part" if abs(gap) <= MARGIN else "failed"
-        rows.append(
-            ClaimRow(
-                name,
-                numbers.number(paper, 4),
-                "not run" if here is None else numbers.number(here),
-                verdict,
-            )
-        )
-        before = here if here is not None else before
-    verdict, reason = _order([row.verdict for row in rows[1:]])
-    card = study[1] if study else {}
-    setting = f"Here: {card['device']}, {card['date']}. " if {"device", "date"} <= set(card) else ""
+    ranked = _ranked(study, "bits_per_byte", "lower", "size")
+    here = {name: numbers.number(one.value) for name, one in ranked.means.items()} if ranked else {}
+    verdicts = _steps(ranked, list(GATES))
+    rows = [
+        ClaimRow(name, paper, here.get(kind, "not run"), verdicts[kind])
+        for kind, (name, paper) in GATES.items()
+    ]
+    verdict, reason = _order(rows)
     return ClaimCard(
         source="GLA, gate ablation, 340 M",
         url=GLA_URL,
@@ -65,65 +63,79 @@ def gates(study: tuple[Sequence[Mapping[str, Any]], Mapping[str, Any]] | None) -
         verdict=verdict,
         reason=reason,
         columns=("", "paper, ppl", "bits/byte"),
-        setting=setting + "Paper: 340 M parameters, 7 B tokens.",
-        details="A row is held against the one above it: reproduced where ours is lower by more "
-        f"than {MARGIN:g} bits per byte, in part within that, else not. Means over seeds at the "
-        "largest size of the study.",
+        setting=f"{_here(study, ranked)}Paper: 340 M parameters, 7 B tokens.",
+        details=RULE,
     )
 
 
-def _gate_means(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Mean bits per byte of each kind at the largest size there is."""
-    known = [row for row in rows if row.get("kind") in GATES and row.get("bits_per_byte")]
-    if not known:
-        return {}
-    largest = max(float(row.get("parameters", 0)) for row in known)
-    groups: dict[str, list[float]] = {}
-    for row in known:
-        if float(row.get("parameters", 0)) >= 0.9 * largest:
-            groups.setdefault(str(row["kind"]), []).append(float(row["bits_per_byte"]))
-    return {kind: sum(values) / len(values) for kind, values in groups.items()}
+def recall(study: Study | None) -> ClaimCard:
+    """Recall: the published order beside ours, at the most pairs."""
+    ranked = _ranked(study, "accuracy", "higher", "pairs")
+    means = ranked.means if ranked else {}
+    verdicts = _steps(ranked, RECALL)
+    rows = [
+        ClaimRow(
+            name,
+            f"{len(RECALL) - place}.",
+            numbers.percent(means[name].value) if name in means else "not run",
+            verdicts[name],
+        )
+        for place, name in enumerate(RECALL)
+    ]
+    verdict, reason = _order(rows)
+    return ClaimCard(
+        source="Zoology and DeltaNet, MQAR",
+        url=ZOOLOGY_URL,
+        text="Attention recalls most, then a delta rule, then gates, then a fixed decay.",
+        rows=rows,
+        verdict=verdict,
+        reason=reason,
+        columns=("", "order", "answered"),
+        setting=f"{_here(study, ranked)}Papers: T 64 to 512, widths to 512.",
+        details=RULE,
+    )
 
 
-def _order(found: Sequence[Verdict]) -> tuple[Verdict, str]:
-    if "open" in found:
+def _ranked(
+    study: Study | None, value: str, better: Literal["lower", "higher"], within: str
+) -> Ranking | None:
+    """The study's last group: its largest size, or most pairs."""
+    if study is None or not study[0]:
+        return None
+    from workbench.language.studies.ranking import ranking
+
+    return ranking(study[0], value, better=better, within=within)[-1]
+
+
+def _steps(ranked: Ranking | None, order: Sequence[str]) -> dict[str, Verdict]:
+    """Of each name, whether it is better than the one before it."""
+    found: dict[str, Verdict] = dict.fromkeys(order, "open")
+    for before, name in pairwise(order):
+        if ranked is not None and before in ranked.means and name in ranked.means:
+            words: dict[bool | None, Verdict] = {True: "reproduced", False: "failed", None: "open"}
+            found[name] = words[ranked.before(name, before)]
+    return found
+
+
+def _order(rows: Sequence[ClaimRow]) -> tuple[Verdict, str]:
+    found = [row.verdict for row in rows[1:]]
+    if any(row.here == "not run" for row in rows):
         return "open", "No full study ships with this installation."
     if all(verdict == "reproduced" for verdict in found):
         return "reproduced", "The order is the paper's at our scale, too."
     if "failed" in found:
         return "failed", "At our scale the order is another one; models here are far smaller."
-    return "part", "The order agrees where the gates differ at all at our scale."
+    if "reproduced" in found:
+        return "part", "The order agrees where seeds part the models at all."
+    return "open", "At our scale seeds do not part these models."
 
 
-def recall(known: RecordedRecall | None) -> ClaimCard:
-    """Recall falls from softmax to fixed decay: the order of the papers beside ours."""
-    order = ("Transformer++", "DeltaNet", "GLA", "RetNet")
-    means: dict[str, float] = {}
-    if known is not None:
-        for name in order:
-            values = [one.accuracy for one in known.rows if one.name == name]
-            if values:
-                means[name] = sum(values) / len(values)
-    rows: list[ClaimRow] = []
-    for place, name in enumerate(order):
-        verdict: Verdict = "open"
-        if place and name in means and order[place - 1] in means:
-            verdict = "reproduced" if means[name] <= means[order[place - 1]] else "failed"
-        here = numbers.percent(means[name]) if name in means else "not run"
-        rows.append(ClaimRow(name, f"{place + 1}.", here, verdict))
-    verdict, reason = _order([row.verdict for row in rows[1:]])
-    setting = "" if known is None else f"Here: {known.device}, {known.date}. "
-    return ClaimCard(
-        source="Zoology and DeltaNet, MQAR",
-        url=ZOOLOGY_URL,
-        text="Attention recalls most; a delta rule recalls more than gates alone.",
-        rows=rows,
-        verdict=verdict,
-        reason=reason,
-        columns=("", "order", "answered"),
-        setting=f"{setting}Papers: T 64 to 512, widths to 512.",
-        details="A row is reproduced where its mean is not above that of the row before it.",
-    )
+def _here(study: Study | None, ranked: Ranking | None) -> str:
+    if study is None or ranked is None:
+        return ""
+    card = study[1]
+    unfinished = "" if card.get("finished", True) else f", {card.get('runs')} runs"
+    return f"Here: {ranked.within}{unfinished}, {card['device']}, {card['date']}. "
 
 
 def training_memory(saving: float | None, setting: str, whole: bool) -> ClaimCard:

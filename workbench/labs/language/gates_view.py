@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from workbench.labs.language import gates_shown, recorded
+from workbench.labs.language import claims, gates_shown, recorded
 from workbench.labs.language.gate_memory import Gates, gates_of
 from workbench.labs.language.gates_form import GATES, PRESETS, groups, looking, model_name
 from workbench.labs.language.lab_view import LanguageView
@@ -103,7 +103,10 @@ class GatesView(LanguageView):
                 "heads": EmptyContent("How far back does each head remember?", text, self.verb)
             })  # fmt: skip
         picture = self._picture(values, known.gates, "recorded", f"recorded {known.date}")
-        return Picture(picture.contents, basis="recorded", when=known.date, device=known.device)
+        return Picture(
+            picture.contents, claim=picture.claim, basis="recorded", when=known.date,
+            device=known.device,
+        )  # fmt: skip
 
     def run(self, values: Values, report: Report) -> Iterator[Picture]:
         """The model reads the text once."""
@@ -135,7 +138,8 @@ class GatesView(LanguageView):
         }
         details = (f"{len(found.tokens)} tokens", f"{len(found.layers)} layers with gates")
         here = device.label() if basis == "measured" else ""
-        return Picture(contents, basis=basis, details=details, device=here)
+        card = claims.gates(recorded.study("gates"))
+        return Picture(contents, claim=card, basis=basis, details=details, device=here)
 
     def tables(self, values: Values, picture: Picture) -> Mapping[str, Any]:
         """Every channel's memory."""

@@ -190,7 +190,7 @@ class OwnMixerView(LanguageView):
                 train_shown.learning(found.curves, "30k parameters each, context 128")
             )
         if found.recalled:
-            contents["recall"] = recall_table(found.recalled)
+            contents["recall"] = recall_table(found.recalled, "How much can it look up?")
         details = () if found.checks is None else (found.checks.sentence,)
         return Picture(contents, basis="measured", details=details, device=device.label())
 

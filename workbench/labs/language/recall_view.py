@@ -123,7 +123,7 @@ class RecallView(LanguageView):
             return self._picture(values, [], "predicted")
         picture = self._picture(values, known.rows, "recorded")
         return Picture(
-            picture.contents, claim=claims.recall(known), basis="recorded",
+            picture.contents, claim=claims.recall(recorded.study("recall")), basis="recorded",
             details=("the shipped study, whatever the form says",), when=known.date,
             device=known.device,
         )  # fmt: skip
@@ -163,7 +163,8 @@ class RecallView(LanguageView):
             contents["table"] = table(found)
         here = device.label() if basis == "measured" else ""
         details = (f"width {knobs.width}, 2 layers, no feed-forward",)
-        return Picture(contents, basis=basis, details=details, device=here)
+        card = claims.recall(recorded.study("recall"))
+        return Picture(contents, claim=card, basis=basis, details=details, device=here)
 
 
 def task(values: Values) -> Task:
@@ -240,7 +241,7 @@ def state_sizes(states: Mapping[str, float]) -> Chart:
     )
 
 
-def table(found: Sequence[Recalled]) -> TableContent:
+def table(found: Sequence[Recalled], title: str = "In numbers") -> TableContent:
     """Every mixer and number of pairs."""
     rows: list[list[Cell | str]] = []
     for (name, pairs), values in _grouped(found).items():
@@ -257,7 +258,7 @@ def table(found: Sequence[Recalled]) -> TableContent:
         Column("Answered", number=True), Column("Seeds", number=True, optional=True),
         Column("Training", number=True, optional=True),
     )  # fmt: skip
-    return TableContent(heads, rows, "In numbers", "Shares of held-out queries answered.")
+    return TableContent(heads, rows, title, "Shares of held-out queries answered.")
 
 
 def _grouped(found: Sequence[Recalled], by: str = "pairs") -> dict[tuple[str, Any], list[float]]:

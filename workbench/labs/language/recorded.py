@@ -85,6 +85,10 @@ def curves(values: Mapping[str, Any]) -> RecordedCurves | None:
     return None
 
 
+WIDTH = 64
+"""Of the models of the shipped recall study."""
+
+
 @dataclass(frozen=True)
 class RecordedRecall:
     """The shipped recall study."""
@@ -100,8 +104,14 @@ def recall() -> RecordedRecall | None:
     if found is None:
         return None
     rows, card = found
-    read = [Recalled(**{name: row[name] for name in Recalled.__dataclass_fields__}) for row in rows]
-    return RecordedRecall(read, str(card.get("device", "")), str(card.get("date", "")))
+    read = [
+        Recalled(
+            str(row["name"]), int(row["pairs"]), WIDTH, float(row["state"]), int(row["seed"]),
+            float(row["accuracy"]), float(row["seconds"]),
+        )
+        for row in rows
+    ]  # fmt: skip
+    return RecordedRecall(read, str(card["device"]), str(card["date"]))
 
 
 @functools.cache

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.labs.language import recorded, train_shown
+from workbench.labs.language import claims, recorded, train_shown
 from workbench.labs.language.lab_view import LanguageView
 from workbench.labs.language.train_form import (
     BRANCH,
@@ -123,13 +123,16 @@ class TrainView(LanguageView):
             curves = [Curve(**one) for one in known.rows]
             picture = self._picture(values, curves, known.text_bytes, "recorded")
             return Picture(
-                picture.contents, basis="recorded", details=picture.details, when=known.date,
-                device=known.device,
+                picture.contents, claim=picture.claim, basis="recorded",
+                details=picture.details, when=known.date, device=known.device,
             )  # fmt: skip
         words = f"{len(kinds(values))} runs of {shared(values).steps} updates, side by side."
         if branch(values):
             words = f"{self.names[branch(values)['of']]} goes on from its last checkpoint."  # type: ignore[index]
-        return Picture({"learning": EmptyContent(TITLE, words, self.verb)})
+        return Picture(
+            {"learning": EmptyContent(TITLE, words, self.verb)},
+            claim=claims.gates(recorded.study("gates")),
+        )
 
     def run(self, values: Values, report: Report) -> Iterator[Picture]:
         """Every run by turns, from where it was left; a picture about twice a second."""
@@ -191,7 +194,10 @@ class TrainView(LanguageView):
             else EmptyContent("And from the same seconds?", "Times follow once a session ends."),
         }
         here = device.label() if basis == "measured" else ""
-        return Picture(contents, basis=basis, details=(train_shown.finding(curves),), device=here)
+        return Picture(
+            contents, claim=claims.gates(recorded.study("gates")), basis=basis,
+            details=(train_shown.finding(curves),), device=here,
+        )  # fmt: skip
 
     def tables(self, values: Values, picture: Picture) -> Mapping[str, Any]:
         """Every row of every run that has begun."""
