@@ -10,6 +10,7 @@ from flax import nnx
 from workbench.checkpoints import CheckpointError, read_tensors, write_tensors
 from workbench.language import Decoder, DecoderConfig
 from workbench.language.loading import layout_for, load, save
+from workbench.language.mixers.attention import AttentionConfig
 from workbench.language.mixers.gla import GLAConfig
 from workbench.language.mixers.hgrn2 import HGRN2Config
 from workbench.language.mixers.mamba2 import Mamba2Config
@@ -20,6 +21,7 @@ WEIGHTS = "model.safetensors"
 GLA = GLAConfig(num_heads=2, num_kv_heads=1)
 MODELS = {
     "gla": (GLA,),
+    "gla-hybrid": (GLA, AttentionConfig(num_heads=2, window_size=5, biases="qkv")),
     "gla-scalar": (GLAConfig(num_heads=2, gate="scalar"),),
     "mamba2": (Mamba2Config(state_size=6, head_dim=8),),
     "hybrid": (HGRN2Config(expand_ratio=8), RetNetConfig(num_heads=2)),
@@ -90,7 +92,7 @@ def test_every_model_comes_back_as_it_was(kind, tmp_path):
     same(back, model)
     assert tokenizer is None
     family = json.loads((tmp_path / "config.json").read_text())["model_type"]
-    assert family == ("gla" if kind == "gla" else "workbench-decoder")
+    assert family == ("gla" if kind in ("gla", "gla-hybrid") else "workbench-decoder")
 
 
 def test_keys_and_shapes_are_those_of_the_format(folder):
@@ -226,6 +228,9 @@ def test_a_folder_without_a_tokenizer_warns(folder):
         ({"hidden_size": 18}, "num_heads=2 does not divide expand_k"),
         ({"num_heads": 3}, "num_kv_heads=1|num_heads=3 does not divide expand_k"),
         ({"clamp_min": 0.5}, "mixers.*clamp_min=0.5"),
+        ({"attn": {"num_heads": 2}}, "gla config field attn=.* must say layers and num_heads"),
+        ({"attn": {"num_heads": 2, "layers": [7]}}, "attn: layer 7 of 2 is not there"),
+        ({"attn": {"num_heads": 2, "layers": [1], "qk_norm": True}}, "attn config field qk_norm"),
     ],
 )
 def test_a_field_that_is_wrong_is_named(folder, fields, message):
@@ -275,8 +280,11 @@ def test_what_a_family_cannot_hold_is_written_in_our_own_layout():
     ):
         config = made(GLAConfig(num_heads=2, **fields)).config
         assert layout_for(config).model_type == "workbench-decoder"
+    for attention in ({"rope_theta": None}, {"biases": "all"}, {"head_dim": 6}):
+        config = made(GLA, AttentionConfig(num_heads=2, **attention)).config
+        assert layout_for(config).model_type == "workbench-decoder"
     assert layout_for(made(GLA).config).model_type == "gla"
     from workbench.language.loading.gla import LAYOUT
 
-    with pytest.raises(ValueError, match="model_type='gla' cannot hold this model of gla"):
+    with pytest.raises(ValueError, match="model_type='gla' cannot hold this model of attention"):
         LAYOUT.to_file_fields(config)
