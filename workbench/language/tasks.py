@@ -93,9 +93,20 @@ class TokenTask:
 
     def loss(self, params: nnx.State, batch: Rows, key: Array) -> tuple[Array, dict[str, Array]]:
         """Mean cross-entropy over the targets that count."""
-        model = self.model(params)
+        return self.loss_of(self.model(params), batch), {}
+
+    def loss_of(self, model: Decoder, batch: Rows) -> Array:
+        """The same of any model."""
         features = model.features(batch.tokens, segment_ids=batch.segment_ids)
-        return mean_loss(model.logits, features, batch.targets), {}
+        return mean_loss(model.logits, features, batch.targets)
+
+    def evaluate(self, params: nnx.State) -> dict[str, float]:
+        """How good the weights are on what is held out."""
+        return self.evaluate_model(self.model(params))
+
+    def evaluate_model(self, model: Decoder) -> dict[str, float]:
+        """The same of any model."""
+        raise NotImplementedError
 
     def weight(self, batch: Rows) -> Array:
         """What the loss is a mean over: targets that count."""
@@ -122,9 +133,9 @@ class NextToken(TokenTask):
 
     data: TokenData
 
-    def evaluate(self, params: nnx.State) -> dict[str, float]:
+    def evaluate_model(self, model: Decoder) -> dict[str, float]:
         """Bits per byte and nats per token of the held-out text."""
-        found = held_out_loss(self.model(params), self.data, rows=self.test_rows)
+        found = held_out_loss(model, self.data, rows=self.test_rows)
         return {"bits_per_byte": found.bits_per_byte, "nats_per_token": found.nats_per_token}
 
 
@@ -134,6 +145,6 @@ class Recall(TokenTask):
 
     data: MQAR
 
-    def evaluate(self, params: nnx.State) -> dict[str, float]:
+    def evaluate_model(self, model: Decoder) -> dict[str, float]:
         """Share of held-out queries answered."""
-        return {"accuracy": recall_accuracy(self.model(params), self.data, rows=self.test_rows)}
+        return {"accuracy": recall_accuracy(model, self.data, rows=self.test_rows)}
