@@ -116,7 +116,8 @@ def pack(model: Decoder, *, table: Table = "float32") -> Decoder:
         raise ValueError(f"linears={model.config.linears!r}: there is no ternary layer to pack")
     for path, layer in layers:
         put(packed, path, packed_layer(layer))
-    packed.model.embeddings = _table(packed.model.embeddings, table)
+    stack: Any = packed.model
+    stack.embeddings = _table(stack.embeddings, table)
     return packed
 
 
@@ -131,7 +132,9 @@ def packed_layer(layer: BitLinear) -> PackedBitLinear:
 def packed_matrix(kernel: Float[Array, "N M"]) -> tuple[PackedTernary, Float[Array, ""]]:
     """The signs of a latent matrix at two bits each, and what they stand for."""
     signs, size = ternary(kernel)
-    return pack_ternary(signs), size
+    packed = pack_ternary(signs)
+    assert isinstance(packed, PackedTernary)
+    return packed, size
 
 
 def bit_linears(model: nnx.Module) -> Iterator[tuple[keys.Path, BitLinear]]:

@@ -121,9 +121,13 @@ def _table_of(model: Decoder) -> str:
 
 @jax.jit
 def _base3(packed: PackedTernary) -> Base3Ternary:
-    return pack_ternary(unpack_ternary(packed), storage="base3")
+    stored = pack_ternary(unpack_ternary(packed), storage="base3")
+    assert isinstance(stored, Base3Ternary)
+    return stored
 
 
 @jax.jit
 def _repacked(stored: Base3Ternary) -> Array:
-    return pack_ternary(unpack_ternary(stored)).codes
+    packed = pack_ternary(unpack_ternary(stored))
+    assert isinstance(packed, PackedTernary)
+    return packed.codes

@@ -41,7 +41,7 @@ class ScannedDecoder(nnx.Module):
             raise ValueError("mixers: the layers of this model differ; those of a scan are alike")
         stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
         self.layers = nnx.merge(graphs[0], stacked)
-        bounds = [context.lower_bound for context in model.model.contexts(None)]
+        bounds: Any = [context.lower_bound for context in model.model.contexts(None)]
         self.bounds = None if bounds[0] is None else Packed(jnp.stack(bounds))
         self.embeddings, self.norm = model.model.embeddings, model.model.norm
         self.lm_head = model.lm_head
@@ -83,7 +83,8 @@ class ScannedDecoder(nnx.Module):
 
     def _walk(self, tokens: Array, states: States, method: str) -> tuple[Array, States]:
         """All layers in turn by a method of theirs."""
-        graph, codes, small = nnx.split(self.layers, Codes, ...)
+        parts: Any = nnx.split(self.layers, Codes, ...)
+        graph, codes, small = parts
 
         def layer(x: Array, one: Any) -> tuple[Array, States]:
             small, state, bound = one
