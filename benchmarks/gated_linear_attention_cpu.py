@@ -68,8 +68,9 @@ def main() -> int:
     for direction, at_most in (("forward", 0.9), ("forward and backward", 0.8)):
         thunks = ours(arrays, direction)
         if peers:
-            form = fastest_form(bench, arrays, direction)
-            thunks["torch"] = theirs(arrays, direction)[form]
+            forms = theirs(arrays, direction)
+            form = fastest_form(bench, forms, direction)
+            thunks["torch"] = forms[form]
             if direction == "forward":
                 thunks["torch's recurrence"] = recurrence(arrays)
         thunks["product"] = product(case.product)
@@ -285,12 +286,11 @@ def product(size: int) -> Callable[[], Any]:
     return lambda: run(square)
 
 
-def fastest_form(bench: Benchmark, arrays: Mapping[str, np.ndarray], direction: str) -> str:
+def fastest_form(bench: Benchmark, thunks: Thunks, direction: str) -> str:
     """The peer's fastest form over a few rounds; one that fails here is noted and left out."""
     from workbench.measure.timing import interleaved
 
     found: dict[str, Any] = bench.raw.setdefault(f"forms of torch, {direction}", {})
-    thunks = theirs(arrays, direction)
     for name in list(thunks):
         if bench.tiny and "compiled" in name:
             thunks.pop(name)
@@ -357,7 +357,7 @@ def compare(bench: Benchmark, case: Case, thunks: Thunks, direction: str) -> Non
     width = 0.0
     for mine, other in zip((here[0], *here[1]), (there[0], *there[1]), strict=True):
         wanted = other.detach().numpy().reshape(case.batch, case.heads, case.time, -1)
-        wanted = np.moveaxis(wanted, 1, 2)
+        wanted = np.moveaxis(wanted, 1, 2).reshape(mine.shape)
         width = max(width, float(np.abs(np.asarray(mine) - wanted).max() / np.abs(wanted).max()))
     bench.raw[f"largest difference, {direction}"] = width
     if not width < LARGEST_ERROR:
