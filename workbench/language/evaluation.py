@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,10 +13,15 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Float
 
+from workbench.datasets import DatasetError
+from workbench.language.config import DecoderConfig
 from workbench.language.cross_entropy import token_losses
 from workbench.language.decoder import Decoder
 from workbench.language.recall import MQAR
 from workbench.language.token_data import IGNORED, Rows, TokenData
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TOKENS_AT_ONCE = 4096
 
@@ -121,3 +126,141 @@ def _batch_losses(graph: Any, weights: Any, rows: Rows) -> jax.Array:
 def _right(graph: Any, weights: Any, rows: Rows) -> jax.Array:
     logits = nnx.merge(graph, weights)(rows.tokens, segment_ids=rows.segment_ids)
     return jnp.sum(jnp.argmax(logits, axis=-1).astype(jnp.int32) == rows.targets)
+
+
+def length_extrapolation(
+    model: Decoder,
+    data: TokenData,
+    *,
+    length: int | None = None,
+    factor: int = 8,
+    rows: int | None = 16,
+) -> pd.DataFrame:
+    """Loss on texts longer than those learnt from, stretch after stretch.
+
+    The state is carried from each stretch to the next and never reset, over ends of documents too.
+
+    Args:
+        length: tokens of a stretch; those of the data's rows, which the model learnt from, when
+            None.
+        factor: stretches of a text.
+        rows: texts, at most.
+
+    Returns:
+        A row for each stretch: `tokens` (context at its end), `nats_per_token`, `bits_per_byte`.
+
+    Raises:
+        DatasetError: a test split shorter than one text.
+        ValueError: a text longer than the model's limit.
+    """
+    import pandas as pd
+
+    length = length or data.length
+    whole = length * factor
+    if len(data.test.ids) <= whole:
+        raise DatasetError(
+            f"{data.text.name}: its test split has {len(data.test.ids)} tokens; {factor} times "
+            f"{length} needs {whole + 1}"
+        )
+    count = (len(data.test.ids) - 1) // whole  # full ones
+    chosen = data.test_rows(min(count, rows or count), whole)
+    graph, weights = nnx.split(model)
+    states = model.initial_state(len(chosen.tokens), whole)
+    found = []
+    for first in range(0, whole, length):
+        tokens, targets = (part[:, first : first + length] for part in chosen[:2])
+        losses, states = _continued(graph, weights, tokens, targets, states)
+        part = Rows(tokens, targets)
+        nats = float(np.asarray(losses).sum(dtype=np.float64))
+        counted = int((targets != IGNORED).sum())
+        loss = HeldOutLoss(nats, counted, data.bytes_of_targets(part))
+        found.append((first + length, loss.nats_per_token, loss.bits_per_byte))
+    return pd.DataFrame(found, columns=["tokens", "nats_per_token", "bits_per_byte"])
+
+
+def recall_by_pairs(
+    model: Decoder, task: MQAR, pairs: Sequence[int], *, rows: int | None = None
+) -> pd.DataFrame:
+    """Accuracy as there is more to remember, beside the bytes there are to remember it in.
+
+    Args:
+        task: gives everything but the number of pairs.
+        pairs: the numbers.
+        rows: at most so many of the held-out rows of each.
+
+    Returns:
+        A row for each: `pairs`, `accuracy`, `chance` (of a guess among the values), `state_bytes`.
+
+    Raises:
+        ValueError: pairs that do not fit into a row.
+    """
+    import pandas as pd
+
+    found = []
+    for one in pairs:
+        asked = MQAR.model_validate({**task.model_dump(), "pairs": one})
+        accuracy = recall_accuracy(model, asked, rows=rows)
+        chance = 1 / (asked.vocab - asked.vocab // 2)
+        found.append((one, accuracy, chance, state_bytes(model.config, asked.length)))
+    return pd.DataFrame(found, columns=["pairs", "accuracy", "chance", "state_bytes"])
+
+
+def state_bytes(config: DecoderConfig, length: int) -> int:
+    """Bytes of one row's states in all layers after `length` tokens."""
+    layers = range(config.num_hidden_layers)
+    return sum(config.mixer(layer).state_bytes(config.hidden_size, length) for layer in layers)
+
+
+def throughput_by_context(
+    model: Decoder, contexts: Sequence[int], *, batch: int = 1, repeats: int = 10
+) -> pd.DataFrame:
+    """Tokens a second of decoding after texts of several lengths, by turns.
+
+    Args:
+        contexts: tokens before the one that is timed.
+        batch: rows decoded together.
+        repeats: times each is measured.
+
+    Returns:
+        A row for each: `context`, `tokens_per_second` (median), `low` and `high` (quartiles),
+        `state_bytes` of a row.
+
+    Raises:
+        ValueError: a context beyond the model's limit.
+    """
+    import pandas as pd
+
+    from workbench.measure.timing import interleaved
+
+    graph, weights = nnx.split(model)
+    thunks = {}
+    for context in contexts:
+        tokens = np.arange(batch * context).reshape(batch, context) % model.config.vocab_size
+        states = model.initial_state(batch, context + 1)
+        states = _prefilled(graph, weights, tokens.astype(np.int32), states)
+        last = jnp.zeros((batch,), jnp.int32)
+        thunks[str(context)] = partial(_step, graph, weights, last, states)
+    timed = interleaved(thunks, repeats=repeats)
+    found = []
+    for context in contexts:
+        rates = batch / np.asarray(timed[str(context)].samples)
+        low, middle, high = (float(q) for q in np.quantile(rates, (0.25, 0.5, 0.75)))
+        found.append((context, middle, low, high, state_bytes(model.config, context)))
+    columns = ["context", "tokens_per_second", "low", "high", "state_bytes"]
+    return pd.DataFrame(found, columns=columns)
+
+
+@partial(jax.jit, static_argnums=0)
+def _continued(graph: Any, weights: Any, tokens: Any, targets: Any, states: Any) -> Any:
+    logits, states = nnx.merge(graph, weights).prefill(tokens, states)
+    return token_losses(logits, targets), states
+
+
+@partial(jax.jit, static_argnums=0)
+def _prefilled(graph: Any, weights: Any, tokens: Any, states: Any) -> Any:
+    return nnx.merge(graph, weights).prefill(tokens, states)[1]
+
+
+@partial(jax.jit, static_argnums=0)
+def _step(graph: Any, weights: Any, tokens: Any, states: Any) -> Any:
+    return nnx.merge(graph, weights).step(tokens, states)
