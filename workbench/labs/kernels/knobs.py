@@ -14,21 +14,26 @@ OPS = {
     "gated_recurrence": "Gated recurrence",
     "ternary_matmul": "Ternary matmul",
     "attention": "Softmax attention",
+    "gated_delta_rule": "Gated delta rule",
 }
 
 _TIMED = tuple(name for name in OPS if name != "ternary_matmul")
-_HEADED = ("gated_linear_attention", "attention")
+_HEADED = ("gated_linear_attention", "attention", "gated_delta_rule")
+_DECAYING = ("gated_linear_attention", "gated_recurrence", "gated_delta_rule")
 
 
 class Kernel(Knobs):
     """One op at one shape."""
 
-    op: Literal["gated_linear_attention", "gated_recurrence", "ternary_matmul", "attention"] = knob(
+    op: Literal[
+        "gated_linear_attention", "gated_recurrence", "ternary_matmul", "attention",
+        "gated_delta_rule",
+    ] = knob(
         "gated_linear_attention",
         label="Kernel",
         help="The op that is looked at.",
         choices=OPS,
-    )
+    )  # fmt: skip
     device: Literal["h200", "tpu-v5e", "tpu-v6e", "here"] = knob(
         "h200",
         label="Device",
@@ -93,7 +98,7 @@ class Kernel(Knobs):
     strength: float = knob(
         0.05, ge=0.001, le=20, scale="log", label="Decay a step", unit="nats",
         help="Mean of −log of a gate: what a state loses each step. GLA's are about 0.05.",
-        visible_when={"op": ("gated_linear_attention", "gated_recurrence")},
+        visible_when={"op": _DECAYING},
     )  # fmt: skip
     causal: bool = knob(
         True, label="Causal", help="Whether a query sees only what came before it.", static=True,

@@ -49,6 +49,8 @@ EXACT = {
     "there is one scheme and nothing to choose.",
     "attention": "Softmax subtracts each row’s largest score first, so that no scores overflow: "
     "there is one scheme and nothing to choose.",
+    "gated_delta_rule": "Sums of gates are never taken from each other, and the system of a chunk "
+    "is inverted by doubling blocks in float32: there is one scheme and nothing to choose.",
 }
 
 

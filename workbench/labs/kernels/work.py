@@ -100,6 +100,42 @@ def _chunks(knobs: Kernel, form: str) -> dict[str, Any]:
     return {"scheme": scheme, "chunk": 64 if kernel else CHUNK}
 
 
+def _gated_delta_rule(knobs: Kernel) -> Work:
+    from kernels_pallas import gated_delta_rule
+    from kernels_pallas.gated_delta_rule import cost
+    from kernels_pallas.gated_linear_attention.chunks import CHUNK
+
+    batch, tokens, heads = knobs.batch, knobs.tokens, knobs.heads
+    q_shape = (batch, tokens, heads, knobs.key_width)
+    v_shape = (*q_shape[:3], knobs.value_width)
+
+    def draw() -> list[jax.Array]:
+        import jax
+        import jax.numpy as jnp
+
+        q, k, v = _normal(knobs.dtype, q_shape, q_shape, v_shape)
+        k = k / jnp.linalg.norm(k, axis=-1, keepdims=True)
+        beta = jax.random.uniform(jax.random.key(1), q_shape[:3])
+        return [q, k, v, beta, _log_decay(knobs.strength, q_shape[:3])]
+
+    def call(form: str) -> Function:
+        return _passes(lambda *arrays: gated_delta_rule(*arrays, implementation=form)[0], knobs)
+
+    def counted(form: str) -> Cost:
+        how = {"chunk": 64, "form": form} if form.startswith("mosaic") else {"chunk": CHUNK}
+        return _total(knobs, cost, q_shape, knobs.value_width, size=_size(knobs), **how)
+
+    return Work(
+        op=knobs.op,
+        setting=f"{batch} × {tokens} tokens, heads: {heads}, states "
+        f"{knobs.key_width} × {knobs.value_width}",
+        cost=counted,
+        arithmetic=knobs.dtype,
+        draw=draw,
+        call=call,
+    )
+
+
 def _gated_recurrence(knobs: Kernel) -> Work:
     from kernels_pallas import gated_recurrence
     from kernels_pallas.gated_recurrence import cost
@@ -186,6 +222,7 @@ _WORKS: dict[str, Callable[[Kernel], Work]] = {
     "gated_recurrence": _gated_recurrence,
     "ternary_matmul": _ternary_matmul,
     "attention": _attention,
+    "gated_delta_rule": _gated_delta_rule,
 }
 
 
