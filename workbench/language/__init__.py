@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from workbench.language.loading import load, save
     from workbench.language.own_mixer import mixer
     from workbench.language.recall import MQAR
+    from workbench.language.studies.beside import beside_rivals
     from workbench.language.tasks import NextToken, Recall
     from workbench.language.token_data import TokenData
     from workbench.language.tokens import BPE, Bytes, Characters
@@ -30,6 +31,7 @@ _PLACES = {
     "DecoderConfig": "config",
     "load": "loading",
     "save": "loading",
+    "beside_rivals": "studies.beside",
     "check": "checking",
     "mixer": "own_mixer",
 }
@@ -44,6 +46,7 @@ __all__ = [
     "NextToken",
     "Recall",
     "TokenData",
+    "beside_rivals",
     "check",
     "load",
     "mixer",

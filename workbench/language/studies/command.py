@@ -1,0 +1,67 @@
+"""The command line of a study."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from workbench.home import keep_compiled
+from workbench.language.studies import table
+from workbench.language.studies.design import Design
+from workbench.language.studies.running import Deadline, Found, results
+from workbench.progress import Bar, Cancelled, Throttled
+from workbench.runs import Store
+
+
+def main(design: Design, module: str, arguments: Sequence[str] | None = None) -> int:
+    """Runs a study, or goes on with it; 0 when it is finished, 3 when it was stopped."""
+    given = _parser(module, design).parse_args(arguments)
+    design = design.tiny() if given.tiny else design
+    words = ["python -m", module, *(["--tiny"] if given.tiny else [])]
+    print(design.plan(), file=sys.stderr)
+    keep_compiled()
+    bar, found, stopped = Bar(design.name), Found(), ""
+    deadline = Deadline(given.budget_minutes, Throttled(bar, 0.5))
+    try:
+        for found in results(design, Store(given.store), deadline):
+            table.write(design, found, given.out, " ".join(words))
+    except (Cancelled, KeyboardInterrupt) as reason:
+        stopped = str(reason) or "stopped"
+    finally:
+        bar.close()
+    if given.models is not None and not stopped:
+        keep_models(design, found, given.models)
+    for one in table.rankings(design, found):
+        print(one.sentence)
+    if design.paper:
+        print(f"{design.source}:")
+        print("\n".join(table.beside_paper(design, found)))
+    if stopped:
+        print(f"{stopped}; the same command goes on from here", file=sys.stderr)
+        return 3
+    return 0
+
+
+def keep_models(design: Design, found: Found, folder: Path) -> None:
+    """Writes the first seed's model of each family at the largest size."""
+    from workbench.language import save
+
+    largest = design.entries[-1].size
+    for entry in design.entries:
+        weights = found.weights.get((entry.kind, entry.size))
+        if entry.size == largest and weights is not None:
+            task = design.task(entry.config)
+            save(task.model(weights), folder / f"{entry.kind}-{entry.size}")  # type: ignore[attr-defined]
+
+
+def _parser(module: str, design: Design) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=design.plan())
+    add = parser.add_argument
+    add("--out", type=Path, default=Path(f"{design.name}-study"), help="folder of the tables")
+    add("--store", type=Path, default=None, help="store of the runs; yours where left out")
+    add("--models", type=Path, default=None, help="folder for the largest models, by family")
+    add("--budget-minutes", type=float, default=None, help="stop after so long; then run again")
+    add("--tiny", action="store_true", help="a few updates, to see that it works")
+    return parser

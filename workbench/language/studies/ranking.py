@@ -1,0 +1,154 @@
+"""An order of families, shown only where intervals part them, and the paper's beside it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from workbench.measure import intervals
+from workbench.measure.intervals import Interval
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Families within one size, or one number of pairs.
+
+    Attributes:
+        within: of what they are compared within.
+        value: the column.
+        better: which way.
+        means: of each family over seeds, best mean first.
+        differences: first less second, paired by seed, for each two families.
+        margin: a smaller difference is none, however sure it is.
+    """
+
+    within: str
+    value: str
+    better: Literal["lower", "higher"]
+    means: Mapping[str, Interval]
+    differences: Mapping[tuple[str, str], Interval]
+    margin: float = 0.0
+
+    def before(self, first: str, second: str) -> bool | None:
+        """Whether one family is better than another; None where seeds or margin do not tell."""
+        apart = self.differences[first, second]
+        if abs(apart.value) < self.margin:
+            return None
+        if apart.above(0.0) or apart.below(0.0):
+            return bool(apart.above(0.0) == (self.better == "higher"))
+        return None
+
+    def rank(self, name: str) -> int:
+        """One more than the families shown to be better."""
+        return 1 + sum(self.before(other, name) is True for other in self.means if other != name)
+
+    @property
+    def sentence(self) -> str:
+        """The order in words; neighbours that are not parted are joined by "and"."""
+        names = list(self.means)
+        parts = [f"{self.within}: {self._told(names[0])}"]
+        joined = False
+        for last, name in itertools.pairwise(names):
+            parted = self.before(last, name)
+            joined = joined or not parted
+            parts.append(f" before {self._told(name)}" if parted else f" and {self._told(name)}")
+        tail = (
+            "; between those joined by “and”, seeds do not tell which is better" if joined else ""
+        )
+        return "".join(parts) + tail + "."
+
+    def _told(self, name: str) -> str:
+        found = self.means[name]
+        half = f" ± {(found.high - found.low) / 2:.2g}" if found.known else ""
+        return f"{name} ({found.value:.4g}{half})"
+
+    def beside(self, paper: Sequence[str]) -> list[str]:
+        """For each two neighbours in a published order, whether it is so here.
+
+        Args:
+            paper: names from best to worst.
+        """
+        known = [name for name in paper if name in self.means]
+        lines = []
+        for first, second in itertools.pairwise(known):
+            here = {True: "so here, too", False: "here it is the other way round"}.get(
+                self.before(first, second),  # type: ignore[arg-type]
+                "not told apart here",
+            )
+            apart = self.differences[first, second]
+            spread = f" ({apart.low:+.3g} to {apart.high:+.3g})" if apart.known else ""
+            lines.append(f"{first} before {second}: {here}, {apart.value:+.3g}{spread}")
+        return lines
+
+    def table(self) -> pd.DataFrame:
+        """A row a family: rank, mean, interval, seeds."""
+        import pandas as pd
+
+        rows = [
+            (self.within, self.rank(name), name, one.value, one.low, one.high, one.count)
+            for name, one in self.means.items()
+        ]
+        columns = ["within", "rank", "name", self.value, "low", "high", "seeds"]
+        return pd.DataFrame(rows, columns=columns)
+
+
+def ranking(
+    table: pd.DataFrame | Sequence[Mapping[str, Any]],
+    value: str,
+    *,
+    better: Literal["lower", "higher"],
+    within: str = "size",
+    margin: float = 0.0,
+) -> list[Ranking]:
+    """An order for each value of a column; two families differ where their paired interval does.
+
+    Args:
+        table: rows with `name`, `seed`, the value and the column `within`.
+        value: what is compared.
+        better: which way.
+        within: families are compared where it is equal.
+        margin: a smaller difference of means is none: three seeds at chance may well agree.
+
+    Raises:
+        ValueError: a column there is not, or a seed that comes twice.
+    """
+    import pandas as pd
+
+    rows = pd.DataFrame(table)
+    for column in ("name", "seed", value, within):
+        if column not in rows:
+            raise ValueError(f"ranking: no column {column!r}; there are {', '.join(rows.columns)}")
+    twice = rows.duplicated(["name", "seed", within])
+    if twice.any():
+        one = rows[twice].iloc[0]
+        raise ValueError(
+            f"ranking: {one['name']}, {within} {one[within]}, seed {one['seed']} twice"
+        )
+    return [
+        _ranked(f"{within} {group}", value, _by_seed(part, value), better, margin)
+        for group, part in rows.groupby(within, sort=False)
+    ]
+
+
+def _by_seed(rows: pd.DataFrame, value: str) -> pd.DataFrame:
+    return rows.pivot(index="seed", columns="name", values=value)
+
+
+def _ranked(
+    within: str, value: str, values: Any, better: Literal["lower", "higher"], margin: float
+) -> Ranking:
+    means = {str(name): intervals.mean(values[name].to_numpy()) for name in values.columns}
+    sign = 1.0 if better == "lower" else -1.0
+    ordered = dict(sorted(means.items(), key=lambda item: sign * item[1].value))
+    differences = {
+        (first, second): intervals.mean((values[first] - values[second]).to_numpy())
+        for first in means
+        for second in means
+        if first != second
+    }
+    return Ranking(within, value, better, ordered, differences, margin)
