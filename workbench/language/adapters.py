@@ -172,7 +172,8 @@ class FineTune:
     @cached_property
     def _parts(self) -> tuple[Any, Any]:
         model = with_adapters(self.base, self.adapter, self.where)
-        graph, _, frozen = nnx.split(model, AdapterWeight, ...)
+        parts: tuple[Any, ...] = nnx.split(model, AdapterWeight, ...)
+        graph, _, frozen = parts
         return graph, frozen
 
     def model(self, params: nnx.State) -> Decoder:

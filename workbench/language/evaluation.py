@@ -117,13 +117,13 @@ def _batches(rows: Rows) -> Iterator[Rows]:
 
 # One compilation for all models of a shape: `graph` is the shape, and equal ones are one key.
 @partial(jax.jit, static_argnums=0)
-def _batch_losses(graph: Any, weights: Any, rows: Rows) -> jax.Array:
+def _batch_losses(graph: Any, weights: Any, rows: Any) -> jax.Array:
     model = nnx.merge(graph, weights)
     return token_losses(model(rows.tokens, segment_ids=rows.segment_ids), rows.targets)
 
 
 @partial(jax.jit, static_argnums=0)
-def _right(graph: Any, weights: Any, rows: Rows) -> jax.Array:
+def _right(graph: Any, weights: Any, rows: Any) -> jax.Array:
     logits = nnx.merge(graph, weights)(rows.tokens, segment_ids=rows.segment_ids)
     return jnp.sum(jnp.argmax(logits, axis=-1).astype(jnp.int32) == rows.targets)
 

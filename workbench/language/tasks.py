@@ -95,8 +95,8 @@ class TokenTask:
         """Mean cross-entropy over the targets that count."""
         return self.loss_of(self.model(params), batch), {}
 
-    def loss_of(self, model: Decoder, batch: Rows) -> Array:
-        """The same of any model."""
+    def loss_of(self, model: Decoder, batch: Any) -> Array:
+        """The same of any model; `batch` is `Rows` of jax's arrays."""
         features = model.features(batch.tokens, segment_ids=batch.segment_ids)
         return mean_loss(model.logits, features, batch.targets)
 
@@ -124,7 +124,8 @@ class TokenTask:
                 f"{jax.process_count()} processes"
             )
         first = jax.process_index() * share
-        return Rows(*(None if part is None else part[first : first + share] for part in rows))
+        own: Rows = jax.tree.map(lambda part: part[first : first + share], rows)
+        return own
 
 
 @dataclass(frozen=True, eq=False)

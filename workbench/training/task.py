@@ -23,7 +23,8 @@ class Task(Protocol):
     `weight(batch)`, what the loss is a mean over, where that is not the number of examples.
     """
 
-    fingerprint: str
+    @property
+    def fingerprint(self) -> str: ...
 
     def init(self, key: Array) -> PyTree:
         """The first weights: any pytree of floating arrays, an `nnx.State` of Params included."""
