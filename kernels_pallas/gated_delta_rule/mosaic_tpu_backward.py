@@ -64,7 +64,7 @@ def backward(
     gates = mosaic_gates.full_gates(log_decay, segments, q.shape)
     q, k, v, d_out, beta, gates = mosaic_gates.whole_chunks((q, k, v, d_out, beta, gates), chunk)
     walk = blocks.Blocks(q.shape[0], q.shape[2], q.shape[1] // chunk, chunk)
-    options = {"gated": gates is not None, "chunk": chunk, "form": "mosaic_tpu"}
+    options: dict[str, Any] = {"gated": gates is not None, "chunk": chunk, "form": "mosaic_tpu"}
     first, both = (
         of(q.shape, v.shape[-1], size=q.dtype.itemsize, **options)
         for of in (cost.states, cost.backward)
@@ -232,7 +232,7 @@ def _kernel(
         d_initial_ref[...] = d_state_ref[...]
 
 
-def _as_row(column: jax.Array, square: tuple[int, int]) -> jax.Array:
+def _as_row(column: jax.Array, square: tuple[int, ...]) -> jax.Array:
     """[C, 1] as [1, C]."""
     row, other = (jax.lax.broadcasted_iota(jnp.int32, square, axis) for axis in (0, 1))
     return jnp.sum(jnp.where(row == other, column, 0.0), axis=0, keepdims=True)
