@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from workbench.language.decoder import Decoder
     from workbench.language.loading import load, save
     from workbench.language.own_mixer import mixer
+    from workbench.language.packed import pack
     from workbench.language.recall import MQAR
     from workbench.language.studies.beside import beside_rivals
     from workbench.language.tasks import NextToken, Recall
@@ -34,6 +35,7 @@ _PLACES = {
     "beside_rivals": "studies.beside",
     "check": "checking",
     "mixer": "own_mixer",
+    "pack": "packed",
 }
 
 __all__ = [
@@ -50,6 +52,7 @@ __all__ = [
     "check",
     "load",
     "mixer",
+    "pack",
     "save",
 ]
 
