@@ -3,6 +3,7 @@
 import json
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
@@ -16,6 +17,7 @@ from workbench.language.mixers.hgrn2 import HGRN2Config
 from workbench.language.mixers.mamba2 import Mamba2Config
 from workbench.language.mixers.retnet import RetNetConfig
 from workbench.language.tokens import BPE, Bytes, Characters
+from workbench.model_files.abstract import abstract
 
 WEIGHTS = "model.safetensors"
 GLA = GLAConfig(num_heads=2, num_kv_heads=1)
@@ -50,7 +52,12 @@ def made(*mixers, **fields):
             **fields,
         }
     )
-    return Decoder(config, rngs=nnx.Rngs(params=3))
+    graph, state = nnx.split(abstract(Decoder, config, dtype=np.float32))
+    draw = np.random.default_rng(3)
+    drawn = jax.tree.map(
+        lambda leaf: jnp.asarray(0.3 * draw.standard_normal(leaf.shape), leaf.dtype), state
+    )
+    return nnx.merge(graph, drawn)
 
 
 def same(one, other):
@@ -160,6 +167,7 @@ def test_a_head_that_is_the_embedding_again_is_one_tensor(tmp_path):
         load(tmp_path)
 
 
+@pytest.mark.slow
 def test_half_and_quarter_precision(folder):
     tokens = jax.random.randint(jax.random.key(0), (1, 9), 0, 261)
     logits = nnx.jit(lambda model: model(tokens))
