@@ -296,3 +296,22 @@ def test_what_a_family_cannot_hold_is_written_in_our_own_layout():
 
     with pytest.raises(ValueError, match="model_type='gla' cannot hold this model of attention"):
         LAYOUT.to_file_fields(config)
+
+
+def test_a_hub_name_is_found_in_the_cache_while_it_is_whole(model, tmp_path, monkeypatch):
+    from huggingface_hub import constants
+
+    snapshot = tmp_path / "models--someone--a-model" / "snapshots" / ("a" * 40)
+    save(model, snapshot, shard_bytes=4_000)
+    refs = snapshot.parents[1] / "refs"
+    refs.mkdir()
+    (refs / "main").write_text("a" * 40)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    same(load("someone/a-model")[0], model)
+    shard = sorted(snapshot.glob("model-*.safetensors"))[0]
+    shard.unlink()
+    with pytest.raises(CheckpointError, match=shard.name):
+        load("someone/a-model")
+    with pytest.raises(CheckpointError, match="someone/nothing: not a path here, not in the hub"):
+        load("someone/nothing")
