@@ -150,7 +150,10 @@ def put(model: nnx.Module, path: keys.Path, module: nnx.Module) -> None:
     owner: Any = model
     for step in before:
         owner = owner[step] if isinstance(step, int) else getattr(owner, step)
-    setattr(owner, last, module)
+    if isinstance(last, int):
+        owner[last] = module
+    else:
+        setattr(owner, last, module)
 
 
 def _table(embedding: Embedding, table: Table) -> Embedding | Int8Embedding:

@@ -78,6 +78,13 @@ def load_packed(folder: str | Path) -> Decoder:
         raise ValueError(
             f"{folder / CONFIG}: model_type={fields.get('model_type')!r}; needed {MODEL_TYPE!r}"
         )
+    if missing := {"storage", "table", "dtype", "decoder"} - fields.keys():
+        raise ValueError(f"{folder / CONFIG}: has no field {', '.join(sorted(missing))}")
+    if fields["storage"] not in ("two_bit", "base3"):
+        raise ValueError(
+            f"{folder / CONFIG}: storage={fields['storage']!r} is not known; "
+            "needed two_bit or base3"
+        )
     config = DecoderConfig.model_validate(fields["decoder"])
     model = abstract_packed(config, table=fields["table"], dtype=jnp.dtype(fields["dtype"]))
     tensors = open_tensors(folder / WEIGHTS)
