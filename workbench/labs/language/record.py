@@ -1,8 +1,10 @@
 """Records what the panels show before anything ran here: texts, gates and training curves.
 
 python -m workbench.labs.language.record [--out data/language-lab] [--only texts gates curves]
+    [--untimed]
 
 Texts and gates are of the models that ship; the curves are trained here, a few minutes a preset.
+On a machine with other work, --untimed leaves the curves' seconds out.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("data/language-lab"))
     kinds = {"texts": texts, "gates": gates, "curves": curves}
     parser.add_argument("--only", nargs="*", choices=kinds, default=list(kinds))
+    parser.add_argument("--untimed", action="store_true")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     for name in given.only:
@@ -43,6 +46,9 @@ def main() -> None:
         if found is None:
             print(f"{name}: no model ships to record it with")
             continue
+        if given.untimed and name == "curves":
+            for run in (run for study in found["studies"] for run in study["runs"]):
+                run["seconds"] = None
         about = {"date": datetime.date.today().isoformat(), "device": device.label()}
         text = json.dumps({**about, **found}, indent=1, ensure_ascii=False)
         (given.out / f"{name}.json").write_text(text + "\n", encoding="utf-8")

@@ -1,0 +1,246 @@
+"""The language lab at work: small models that write, are read, trained, paused and branched."""
+
+import json
+import shutil
+from dataclasses import asdict
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+
+from workbench.labs.language import decode_form, gates_form, recorded, shelf
+from workbench.labs.language.cost_view import CostView
+from workbench.labs.language.decode_run import Written
+from workbench.labs.language.decode_view import DecodeView
+from workbench.labs.language.gate_memory import Gates, Head, LayerGates
+from workbench.labs.language.gates_view import GatesView
+from workbench.labs.language.own_mixer_view import OwnMixerView
+from workbench.labs.language.recall_view import RecallView
+from workbench.labs.language.ternary_layers import training_memory
+from workbench.labs.language.ternary_view import TernaryView
+from workbench.labs.language.train_live import watch
+from workbench.labs.language.train_runs import planned
+from workbench.labs.language.train_view import TrainView
+from workbench.language import Bytes, Decoder, DecoderConfig, checking, mixer, save
+from workbench.language.checking import Check, Report
+from workbench.panels.picture import ChartContent
+from workbench.panels.settings import accepted, start
+from workbench.progress import Cancelled, silent
+from workbench.runs import Store
+
+pytestmark = pytest.mark.slow
+
+
+def values(view, given=None):
+    return accepted(view, start(view, given or {}))
+
+
+def last(view, given=None):
+    chosen = values(view, given)
+    *_, picture = view.run(chosen, silent)
+    return chosen, picture
+
+
+def write(folder, name, **fields):
+    shape = {"vocab_size": 256, "hidden_size": 32, "num_hidden_layers": 2, "intermediate_size": 48}
+    config = DecoderConfig(**shape, **fields)
+    save(Decoder(config, rngs=nnx.Rngs(params=0)), folder / name, Bytes())
+    return str(folder / name)
+
+
+@pytest.fixture(scope="module")
+def gla(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    return write(folder, "small-gla", mixers=({"kind": "gla", "num_heads": 2},))
+
+
+@pytest.fixture(scope="module")
+def matmulfree(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    return write(
+        folder, "small-ternary", mixers=({"kind": "mlgru"},), linears="ternary",
+        tie_word_embeddings=False,
+    )  # fmt: skip
+
+
+def test_a_model_writes_and_its_text_grows(gla):
+    view = DecodeView([gla])
+    chosen = values(view, {"text": {"tokens": 40, "temperature": 0.0}})
+    assert view.predict(chosen).contents["memory"].chart is not None
+    pictures = list(view.run(chosen, silent))
+    texts = [picture.contents["texts"].texts[0] for picture in pictures]
+    assert len(texts) > 1
+    assert texts[0].writing and not texts[-1].writing
+    assert texts[-1].note.startswith("40 tokens") and "tokens a second" in texts[-1].note
+    name, data = view.export("txt", chosen, pictures[-1])
+    assert name == "decode.txt" and data.decode().startswith("small-gla\n\nThe function")
+    assert pictures[-1].contents["rates"].chart.rows["live"]
+
+
+def test_a_prompt_without_tokens_and_a_model_without_tokenizer_are_named(gla, tmp_path):
+    with pytest.raises(ValueError, match="prompt: there is no token"):
+        last(DecodeView([gla]), {"text": {"prompt": ""}})
+    mute = shutil.copytree(gla, tmp_path / "mute")
+    for file in mute.glob("token*"):
+        file.unlink()
+    with pytest.raises(ValueError, match=r"mute has no tokenizer\.json"):
+        last(DecodeView([mute]))
+
+
+def test_gates_are_read_and_a_click_looks_at_a_layer(gla, matmulfree):
+    view = GatesView([gla])
+    chosen, picture = last(view, {"gates": {"text": "one, two, three, four, five"}})
+    heads = picture.contents["heads"].chart.rows["live"]
+    assert len(heads) == 4 and all(5 < row["value"] < 100 for row in heads)
+    assert view.load("2") == {"gates": {"layer": 2}}
+    assert view.check(values(view, {"gates": {"layer": 3}}))[0].message.startswith("Layer must be")
+    assert view.predict(chosen).contents["tokens"].title.endswith("layer 1 forget?")
+    assert len(view.tables(chosen, picture)["channels"]) == 4 * 8
+    bounds = last(GatesView([matmulfree]))[1].contents["bounds"].chart.rows["live"]
+    assert [row["value"] for row in bounds] == pytest.approx([0.0, 0.5])
+
+
+def test_ternary_weights_are_looked_at_without_a_compilation(matmulfree, gla):
+    view = TernaryView([matmulfree])
+    picture = next(view.run(values(view), silent))
+    rows = picture.contents["errors"].chart.rows["live"]
+    assert {row["group"] for row in rows} == {"layer 1", "layer 2", "head"}
+    assert all(30 < row["value"] < 60 for row in rows)
+    shares = [row["value"] for row in picture.contents["histogram"].chart.rows["live"]]
+    assert sum(shares) == pytest.approx(100)
+    with pytest.raises(ValueError, match="None of these models has ternary weights"):
+        TernaryView([gla])
+
+
+def test_training_memory_is_that_of_the_compiled_programs():
+    found = training_memory(32, 1, 64, silent)
+    assert found.fused > 0 and found.plain > 0 and found.saving < 1
+
+
+SMALL = {
+    "shared": {"size": "10k", "steps": 12, "context": 32, "batch": 4},
+    "runs": {"attention": False, "gla": False, "mlgru": True},
+}
+
+
+@pytest.fixture(scope="module")
+def words(tmp_path_factory):
+    file = tmp_path_factory.mktemp("text") / "words.txt"
+    draw = np.random.default_rng(0)
+    names = ["alpha", "beta", "gamma", "delta", "epsilon"]
+    file.write_text(" ".join(draw.choice(names, 4000)), encoding="utf-8")
+    return file
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return Store(tmp_path_factory.mktemp("store"))
+
+
+def test_a_run_goes_on_where_it_was_stopped_and_a_branch_from_its_end(words, store):
+    view = TrainView(text=words, store=store)
+    chosen = values(view, SMALL)
+    (plan,) = planned(chosen, view.text, store, {})
+
+    def stops(done, total, note="", preview=None):
+        if done >= 1:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        for _ in watch([plan], store, stops):
+            pass
+    assert plan.run.status.state in ("stopped", "finished") and plan.run.status.step >= 1
+    *_, curves = view.curves(chosen, silent)
+    assert [(one.name, one.state, one.step) for one in curves] == [("MLGRU", "done", 12)]
+    assert [row["step"] for row in curves[0].rows] == list(range(1, 13))
+    picture = view._picture(chosen, curves, 1000, "measured")
+    assert all(isinstance(picture.contents[slot], ChartContent) for slot in ("learning", "flops"))
+    assert picture.contents["runs"].rows[0][2].text == "12 of 12"
+    given = {**SMALL, "branch": {"of": "mlgru", "steps": 4, "rate": 0.5}}
+    *_, curves = view.curves(values(view, given), silent)
+    parent, branch = curves
+    assert (branch.name, branch.offset, branch.parent) == ("MLGRU, from 12", 12, "MLGRU")
+    assert branch.learning()[0][0] == 13
+    assert branch.rows[0]["loss"] == pytest.approx(parent.rows[-1]["loss"], abs=0.4)
+    assert view.load("gla") == {"branch": {"of": "gla"}}
+    given["branch"] = {"of": "gla"}
+    with pytest.raises(ValueError, match="Go on from GLA: it has no checkpoint yet"):
+        next(view.curves(values(view, given), silent))
+
+
+def test_a_loss_that_is_no_number_stops_its_run_alone(words, store):
+    view = TrainView(text=words, store=store)
+    given = {**SMALL, "shared": {**SMALL["shared"], "rate": 90.0, "ternary": 1.0, "steps": 40}}
+    given["runs"] = {"attention": False, "gla": True}
+    *_, picture = view.run(values(view, given), silent)
+    (row,) = picture.contents["runs"].rows
+    assert row[1].text == "Stopped" and "is not a number at step" in row[1].note
+    assert "is not a number" in picture.details[0]
+
+
+@mixer
+class Decay:
+    def init(self, key, width):
+        return {"w": jax.random.normal(key, (width, width)) * width**-0.5}
+
+    def step(self, params, state, x):
+        state = 0.9 * state + x
+        return state, state @ params["w"]
+
+
+def test_a_mixer_of_ones_own_has_its_checks(monkeypatch):
+    found = Report("Decay", 32, (Check("causality", "pass", "0"), Check("state", "measured")))
+    monkeypatch.setattr(checking, "check", lambda *given, **more: found)
+    view = OwnMixerView(Decay)
+    picture = last(view, {"checks": {"compared": False, "width": "32"}})[1]
+    rows = picture.contents["checks"].rows
+    assert [row[1].verdict for row in rows] == ["reproduced", "part"]
+    assert "every check passes" in picture.details[0]
+    assert "language.own_mixer(Decay," in view.code(values(view))
+
+
+def test_recall_is_measured_for_the_mixers_chosen(monkeypatch, tmp_path):
+    monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path))
+    view = RecallView()
+    off = {name: name == "gla" for name in type(values(view)["mixers"]).model_fields}
+    picture = last(view, {"task": {"steps": 10, "width": "32"}, "mixers": off})[1]
+    (row,) = picture.contents["table"].rows
+    assert row[0].text == "GLA" and row[1] == "8"
+    assert 0 <= picture.contents["accuracy"].chart.rows["live"][0]["value"] <= 100
+
+
+def test_a_layer_is_timed_where_its_context_grows():
+    view = CostView()
+    off = {name: name == "gla" for name in type(values(view)["mixers"]).model_fields}
+    given = {"layer": {"width": 64, "longest": 256, "cache": "4"}, "mixers": off}
+    chosen, picture = last(view, given)
+    assert {row["context"] for row in view.tables(chosen, picture)["timed"]} == {256}
+    made = [r for r in picture.contents["state"].chart.rows["live"] if not r["predicted"]]
+    by_formula = {
+        (r["method"], r["across"]): r["value"]
+        for r in picture.contents["state"].chart.rows["live"] if r["predicted"]
+    }  # fmt: skip
+    for row in made:
+        assert row["value"] == pytest.approx(by_formula[row["method"], row["across"]], rel=0.01)
+
+
+def test_what_was_recorded_is_shown_first(gla, monkeypatch):
+    monkeypatch.setattr(shelf, "shipped_books", lambda: [shelf.book(gla)])
+    view = DecodeView()
+    chosen = values(view)
+    knobs = decode_form.writing(chosen).model_dump(mode="json")
+    written = [asdict(Written("small-gla", "a text", [1, 2], [0.1, 0.1], 8, 8, 3))]
+    head = Head(3.0, 1.0, 9.0, [1.0, 9.0], [0.9, 0.8])
+    record = Gates(["a", "b"], [LayerGates(0, [head])]).record()
+    about = {"date": "1 May", "device": "CPU"}
+    files = {
+        "texts.json": {**about, "texts": [{"settings": knobs, "written": written}]},
+        "gates.json": {**about, "text": gates_form.PROSE, "models": {"small-gla": record}},
+    }
+    monkeypatch.setattr(recorded, "read", json.loads(json.dumps(files)).get)
+    picture = view.predict(chosen)
+    assert (picture.basis, picture.when) == ("recorded", "1 May")
+    assert picture.contents["texts"].texts[0].text == "a text"
+    view = GatesView()
+    assert view.predict(values(view)).contents["heads"].chart.rows["live"][0]["value"] == 3.0
