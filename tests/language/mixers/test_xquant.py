@@ -77,9 +77,11 @@ def test_pieces_of_any_length_leave_the_same_cache(per):
             kept = append(state.kept[0], X[:, start : start + piece], state.seen)
             state = xquant.KeptInputs((kept,), state.seen + piece)
             start += piece
-        positions, held = xquant.places(state)
-        past = xquant.past(state.kept[0])
-        return [np.asarray(a[0])[np.asarray(held[0])] for a in (positions, past)]
+        parts = [xquant.old_part(state, jnp.int32(part), 2) for part in range(2)]  # of three blocks
+        parts.append(xquant.recent_part(state))
+        assert xquant.old_parts(state, 2) == 2
+        found = [(p[0], i[0][0], held[0]) for i, p, held in parts]
+        return [np.concatenate([part[n][part[2]] for part in found]) for n in range(2)]
 
     at_once, in_pieces = read([LENGTH]), read([1, 33, 33, 33])
     np.testing.assert_array_equal(at_once[0], np.arange(LENGTH))

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 from pydantic import Field
 
 from kernels_pallas import attention
 from workbench.language.linear import MakeLinear
-from workbench.language.mixers import key_values, xquant
+from workbench.language.mixers import key_values, part_by_part, xquant
 from workbench.language.mixers.latents import Latent
+from workbench.language.mixers.part_by_part import Sums
 from workbench.language.mixers.xquant import XQuant
 from workbench.language.mixing import NO_CONTEXT, Context, MixerConfig, State, TokenMixer
 from workbench.language.rotary import Scaling, frequencies, rotated
 
 Cache = Literal["float32", "bfloat16"] | XQuant
 """What is kept of a text: keys and values in a dtype, or the layer's input in few bits."""
+
+BLOCKS = 8
+"""Groups of inputs of which keys and values are made again at a time."""
 
 
 class AttentionConfig(MixerConfig):
@@ -131,13 +136,12 @@ class Attention(TokenMixer):
         positions = state.seen[:, None] + jnp.arange(x.shape[1])[None, :]
         q, k, v = self._queries(x, positions), self._keys(x, positions), self._values(x)
         if isinstance(state, xquant.KeptInputs):
-            old_keys, old_values, held = self._made_again(state, x.dtype)
-            after: State = self._kept(state, x)
-        else:
-            old_keys, old_values, held = key_values.by_age(state)
-            after = key_values.appended(state, k, v)
-        keys = jnp.concatenate([old_keys.astype(k.dtype), k], axis=1)
-        values = jnp.concatenate([old_values.astype(v.dtype), v], axis=1)
+            out = self._over_inputs(state, q, k, v)
+            return self.o_proj(out.reshape(*x.shape[:2], -1)), self._kept(state, x)
+        old_keys, old_values, held = key_values.by_age(state, k.dtype)
+        after = key_values.appended(state, k, v)
+        keys = jnp.concatenate([old_keys, k], axis=1)
+        values = jnp.concatenate([old_values, v], axis=1)
         # Slots that hold nothing are a segment of their own.
         of_queries = jnp.zeros(x.shape[:2], jnp.int32)
         of_keys = jnp.concatenate([held.astype(jnp.int32) - 1, of_queries], axis=1)
@@ -168,7 +172,9 @@ class Attention(TokenMixer):
         x, positions = x[:, None], state.seen[:, None]
         state = key_values.appended(state, self._keys(x, positions), self._values(x))
         q = self._queries(x, positions)
-        keys, values = (jnp.moveaxis(a, 1, 2).astype(q.dtype) for a in (state.keys, state.values))
+        keys, values = (
+            key_values.numbers(jnp.moveaxis(a, 1, 2), q.dtype) for a in (state.keys, state.values)
+        )
         held = key_values.held(state).astype(jnp.int32) - 1
         out = attention(q, keys, values, segment_ids=(jnp.zeros_like(positions), held))
         return self.o_proj(out.reshape(x.shape[0], -1)), state
@@ -205,20 +211,39 @@ class Attention(TokenMixer):
         out = attention(q, k, v, causal=True, window=self.config.window_size, segment_ids=segments)
         return self.o_proj(out.reshape(*out.shape[:2], -1))
 
+    def _over_inputs(
+        self, state: xquant.KeptInputs, q: Array, k: Array, v: Array
+    ) -> Float[Array, "B T H K"]:
+        """Queries with keys and values made again a part at a time, and with their own."""
+        batch, new = q.shape[:2]
+
+        def added(sums: Sums, inputs: Any, positions: Array, held: Array) -> Sums:
+            keys, values = self._made_again([a.astype(q.dtype) for a in inputs], positions)
+            seen = jnp.broadcast_to(held[:, None, :], (batch, new, held.shape[1]))
+            return part_by_part.with_part(sums, q, keys, values, seen)
+
+        def old(part: Array, sums: Sums) -> Sums:
+            return added(sums, *xquant.old_part(state, part, BLOCKS))
+
+        sums = part_by_part.nothing(q, self.sizes[1])
+        sums = jax.lax.fori_loop(0, xquant.old_parts(state, BLOCKS), old, sums)
+        sums = added(sums, *xquant.recent_part(state))
+        before = jnp.tri(new, dtype=bool)[None]
+        own = jnp.broadcast_to(before, (batch, new, new))
+        return part_by_part.result(part_by_part.with_part(sums, q, k, v, own)).astype(q.dtype)
+
     def _made_again(
-        self, state: xquant.KeptInputs, dtype: Any
-    ) -> tuple[Float[Array, "B S G K"], Float[Array, "B S G K"], Bool[Array, "B S"]]:
-        """Keys and values of the past from what is kept of its inputs."""
-        positions, held = xquant.places(state)
-        inputs = [xquant.past(kept).astype(dtype) for kept in state.kept]
+        self, inputs: list[Array], positions: Int[Array, "B S"]
+    ) -> tuple[Float[Array, "B S G K"], Float[Array, "B S G K"]]:
+        """Keys and values from what is kept of their inputs."""
         if len(inputs) == 1:
-            return self._keys(inputs[0], positions), self._values(inputs[0]), held
+            return self._keys(inputs[0], positions), self._values(inputs[0])
         projections = (self.k_proj, self.v_proj)
         keys, values = (
             self._by_head(latent.weight_part(x, projection.bias))
             for latent, x, projection in zip(self.latents, inputs, projections, strict=True)
         )
-        return self._turned(keys, positions), values, held
+        return self._turned(keys, positions), values
 
     def _kept(self, state: xquant.KeptInputs, x: Float[Array, "B T D"]) -> xquant.KeptInputs:
         """The state after more inputs."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Bool, Float, Float16, Int, UInt32
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -145,24 +146,42 @@ def appended(
     return Kept(old, _taken(sequence, whole * group + jnp.arange(group)[None, :]))
 
 
-def past(kept: Kept) -> Float[Array, "B S D"]:
-    """What is kept, as numbers: the places of all blocks, then those of the newest tokens."""
-    old = restored(kept.old)
-    batch, many, group, size = old.shape
-    return jnp.concatenate([old.reshape(batch, many * group, size), kept.recent], axis=1)
+def old_part(
+    state: KeptInputs, part: Int[Array, ""], size: int
+) -> tuple[list[Float[Array, "B S D"]], Int[Array, "B S"], Bool[Array, "B S"]]:
+    """A part of the older tokens: what is kept of them, their positions, and which are a token.
 
-
-def places(
-    state: KeptInputs,
-) -> tuple[Int[Array, "B S"], Bool[Array, "B S"]]:
-    """Positions of what `past` gives, and which are a token."""
+    Args:
+        part: which, from 0.
+        size: blocks in a part; the last one goes back where they do not come out even.
+    """
     _, many, group, *_ = state.kept[0].old.words.shape
-    count = state.seen[:, None]
-    whole = count // group * group
-    old = jnp.broadcast_to(jnp.arange(many * group)[None, :], (count.shape[0], many * group))
-    recent = whole + jnp.arange(group)[None, :]
-    held = jnp.concatenate([old < whole, recent < count], axis=1)
-    return jnp.concatenate([old, recent], axis=1), held
+    batch, size = state.seen.shape[0], min(size, many)
+    first = jnp.minimum(part * size, many - size)
+    inputs = []
+    for kept in state.kept:
+        codes = Codes(*(lax.dynamic_slice_in_dim(a, first, size, axis=1) for a in kept.old))
+        inputs.append(restored(codes).reshape(batch, size * group, -1))
+    positions = first * group + jnp.arange(size * group)[None, :]
+    whole = (state.seen // group * group)[:, None]
+    held = (positions >= part * size * group) & (positions < whole)
+    return inputs, jnp.broadcast_to(positions, held.shape), held
+
+
+def old_parts(state: KeptInputs, size: int) -> Int[Array, ""]:
+    """Parts of so many blocks that hold a token of any row."""
+    _, many, group, *_ = state.kept[0].old.words.shape
+    tokens = min(size, many) * group
+    return (jnp.max(state.seen) // group * group + tokens - 1) // tokens
+
+
+def recent_part(
+    state: KeptInputs,
+) -> tuple[list[Float[Array, "B G D"]], Int[Array, "B G"], Bool[Array, "B G"]]:
+    """The newest tokens, as `old_part`."""
+    group = state.kept[0].recent.shape[1]
+    positions = (state.seen // group * group)[:, None] + jnp.arange(group)[None, :]
+    return [kept.recent for kept in state.kept], positions, positions < state.seen[:, None]
 
 
 def quantized(x: Float[Array, "B N G D"], settings: XQuant, per: Per) -> Codes:
