@@ -1,5 +1,6 @@
 """The report of ternary layers: shares, errors and sizes against numpy and the published sizes."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ def configuration(layers: int, width: int, inner: int, vocab: int = 32000) -> De
 
 @pytest.fixture(scope="module")
 def model():
-    return Decoder(configuration(1, 32, 48, vocab=40), rngs=nnx.Rngs(params=0))
+    return Decoder(configuration(1, 32, 16, vocab=32), rngs=nnx.Rngs(params=0))
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def test_every_ternary_layer_is_reported(reports):
     names = [one.name for one in reports]
     assert len(names) == len(set(names)) == 7
     assert {"lm_head", "model.layers.0.attn.i_proj", "model.layers.0.mlp.down_proj"} <= set(names)
-    assert {one.name: one.shape for one in reports} == shapes(configuration(1, 32, 48, vocab=40))
+    assert {one.name: one.shape for one in reports} == shapes(configuration(1, 32, 16, vocab=32))
 
 
 def test_figures_are_those_of_numpy(model, reports):
@@ -74,10 +75,11 @@ def test_the_published_model_has_its_sizes():
 
 
 def test_sizes_of_ours_are_those_of_the_arrays():
-    for k, n in ((1, 1), (129, 40), (256, 128)):
+    for k, n in ((1, 1), (129, 40)):
         w = jnp.zeros((k, n), jnp.int8)
-        assert FORMATS["2 bits, tiles of 128 (as here)"](k, n) == pack_ternary(w).nbytes + 4
-        stored = pack_ternary(w, storage="base3").digits.size
+        packed = jax.eval_shape(pack_ternary, w)
+        assert FORMATS["2 bits, tiles of 128 (as here)"](k, n) == packed.nbytes + 4
+        stored = jax.eval_shape(lambda w: pack_ternary(w, storage="base3"), w).digits.size
         assert FORMATS["base 3, five a byte (as here)"](k, n) == stored + 4
     assert FORMATS["TL2 (bitnet.cpp)"](8, 3) == (2 * 5 + 4) * 3 // 8 + 1 + 4
 

@@ -16,7 +16,7 @@ from workbench.language import loading  # noqa: E402
 
 pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("default")]
 
-VOCAB, WIDTH, INNER, LAYERS = 61, 40, 56, 3
+VOCAB, WIDTH, INNER, LAYERS = 61, 40, 56, 2
 FIELDS = {
     "architectures": ["HGRNBitForCausalLM"],
     "attn_mode": "fused_recurrent",
@@ -44,6 +44,14 @@ FIELDS = {
     "vocab_size": VOCAB,
 }
 TOKENS = np.random.default_rng(0).integers(0, VOCAB, (2, 19))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quickly_compiled():
+    """What the programs compute does not depend on this."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
 
 
 def normed(x, gain):
