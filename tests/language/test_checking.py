@@ -1,5 +1,6 @@
 """Checks of a mixer: a sound one passes, and each fault is found by the check of its name."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -11,6 +12,14 @@ from workbench.language.checking.report import Check, Report
 from workbench.language.checking.subject import Subject
 from workbench.language.mixers.gla import GLAConfig
 from workbench.language.own_mixer import from_class
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quickly_compiled():
+    """What the programs compute does not depend on this."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
 
 
 def test_a_sound_mixer_passes():

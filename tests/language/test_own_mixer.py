@@ -148,6 +148,7 @@ def test_cost_is_what_it_says_or_what_is_counted():
     said = scanned(no_weights, step, initial=initial, cost=lambda width, length: 7 * length)
     assert said.macs(6, 32) == 224
     assert mine.state_bytes(6, 99) == 24
+    assert mine.macs(6, 32) == 32 * 6  # its matrix of decays, 32 by 32, is no weight
 
 
 @pytest.mark.parametrize(

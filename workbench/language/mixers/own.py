@@ -95,7 +95,7 @@ class OwnConfig(MixerConfig):
         return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
 
     def macs(self, width: int, length: int) -> float:
-        """What `cost` says; else the products of two activations, counted in its code."""
+        """What `cost` says; else the products in its code, those with weights left out."""
         if self.parts.cost is not None:
             return float(self.parts.cost(width, length))
         return _counted(self, width, length)
@@ -157,7 +157,8 @@ class Own(TokenMixer):
                 f"{name}: returned a {type(answer).__name__}; must return (state, y), a pair"
             )
         after, y = answer
-        before_tree, after_tree = jax.tree.structure(state), jax.tree.structure(after)
+        before_tree: Any = jax.tree.structure(state)
+        after_tree: Any = jax.tree.structure(after)
         if before_tree != after_tree:
             raise MixerError(
                 f"{name}: was given a state {before_tree} and returned {after_tree}; they must be "
@@ -269,9 +270,11 @@ def _abstract(config: OwnConfig, width: int) -> Own:
 
 @cache
 def _counted(config: OwnConfig, width: int, length: int) -> float:
+    """All products but those with weights; a weight matrix is taken to be used once a token."""
     from workbench.measure.macs import count
 
     graph, weights = nnx.split(_abstract(config, width))
     x = jax.ShapeDtypeStruct((1, length, width), jnp.float32)
     found = count(lambda w, x: nnx.merge(graph, w)(x)[0], weights, x, weights=(0,))
-    return (found.total - found.no_bmm) / length
+    matrices = sum(leaf.size for leaf in jax.tree.leaves(weights) if leaf.ndim > 1)
+    return max(found.total - found.no_bmm, found.total - length * matrices, 0) / length

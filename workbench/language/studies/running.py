@@ -68,13 +68,13 @@ def results(design: Design, store: Store, report: Report = silent) -> Iterator[F
             yield found
     for seed in design.seeds:
         for entry in design.entries:
-            rate = best_rate(found.searches, entry)
-            if rate is None:
+            best = best_rate(found.searches, entry)
+            if best is None:
                 continue
-            result = _trained(design, entry, rate, seed, design.steps, store, steps)
+            result = _trained(design, entry, best, seed, design.steps, store, steps)
             if result is None:
                 continue
-            about = _about(design, entry, rate, seed, result)
+            about = _about(design, entry, best, seed, result)
             found.runs += [{**about, **row} for row in design.measured(entry, result)]
             if seed == design.seeds[0]:
                 found.weights[entry.kind, entry.size] = result.weights
