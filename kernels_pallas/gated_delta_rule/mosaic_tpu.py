@@ -19,8 +19,27 @@ from kernels_pallas.gated_linear_attention.mosaic_tpu_chunk import NN, TN, decay
 
 __all__ = ["backward", "forward", "unfit"]
 
-unfit = mosaic_tpu.unfit
-"""Why the kernel cannot take these inputs; what VMEM holds is that of gated linear attention."""
+MOST_STATE = 1 << 17
+"""Numbers of the largest state K V whose blocks fit 16 MiB of VMEM, in the backward pass."""
+
+
+def unfit(
+    q: jax.Array,
+    k: jax.Array,
+    v: jax.Array,
+    log_decay: jax.Array | None,
+    segments: jax.Array | None,
+    *,
+    chunk_size: int,
+) -> str:
+    """Why the kernel cannot take these inputs; empty where it can."""
+    width, values = q.shape[-1], v.shape[-1]
+    if width * values > MOST_STATE:
+        return (
+            f"a TPU kernel takes states of at most {MOST_STATE} numbers; here a state has"
+            f" {width} x {values}"
+        )
+    return mosaic_tpu.unfit(q, k, v, log_decay, segments, chunk_size=chunk_size)
 
 
 def forward(

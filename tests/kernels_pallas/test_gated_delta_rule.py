@@ -23,18 +23,17 @@ FP32, BF16 = 1e-5, 1e-2
 step = jax.jit(gated_delta_rule_step)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def quickly_compiled():
+    """Programs compute the same without; those beside torch are compiled in full."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 def check(given, *, at_most=FP32):
     for name, size in errors(given, both_ways(*here(given))).items():
         assert size <= at_most, f"{name}: {size}"
-
-
-def forward(given, **options):
-    """Out and the final state, compiled as one program."""
-    arrays, ids, *_ = here(given)
-    run = jax.jit(
-        lambda *a: gated_delta_rule(*a[:5], initial_state=a[5], segment_ids=ids, **options)
-    )
-    return run(*arrays)
 
 
 def test_reference_is_the_recurrence():
@@ -63,21 +62,19 @@ def test_sums_below_200_in_a_chunk_are_among_the_strengths():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("beta", ["sigmoid", "two"])
-@pytest.mark.parametrize("strength", ["none", "mild"])
-def test_bfloat16(strength, beta):
-    given = draw(dtype=jnp.bfloat16, strength=strength, beta=beta, segments=True)
+def test_bfloat16(beta):
+    given = draw(dtype=jnp.bfloat16, beta=beta, segments=True)
     check(given, at_most=BF16)
     out, final, gradients = both_ways(*here(given))
     assert out.dtype == jnp.bfloat16 and final.dtype == jnp.float32
-    dtypes = [None if one is None else one.dtype for one in gradients]
-    gate = None if strength == "none" else jnp.float32
-    assert dtypes == [jnp.bfloat16] * 3 + [jnp.float32, gate, jnp.float32]
+    dtypes = [one.dtype for one in gradients]
+    assert dtypes == [jnp.bfloat16] * 3 + [jnp.float32] * 3
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("time", [1, 15, 17, 32, 33, 64, 127, 200])
+@pytest.mark.parametrize("time", [1, 16, 33, 200])
 def test_any_length(time):
-    strength = "none" if time in (17, 64) else "strong"
+    strength = "none" if time == 33 else "strong"
     check(draw(batch=1, time=time, strength=strength, segments=time % 2 == 1))
 
 
@@ -98,24 +95,17 @@ def test_an_id_that_comes_back_is_a_new_segment():
     assert error(both_ways(*here(given))[0], recurrence(given)[0]) <= FP32
 
 
-def grouped(heads):
-    """Two query heads to one of k and v, strengths and gates of `heads`; and all spelled out."""
+def grouped():
+    """Two query heads to one of k, v, strengths and gates; and the same with all spelled out."""
     given = draw(heads=4, groups=2, time=40)
-    beta, gates = (a[..., :: 4 // heads] for a in (given.beta, given.log_decay))
-    share = 4 // heads
-    whole = given._replace(
-        k=given.k.repeat(2, axis=2),
-        v=given.v.repeat(2, axis=2),
-        beta=beta.repeat(share, axis=2),
-        log_decay=gates.repeat(share, axis=2),
-    )
-    return given._replace(beta=beta, log_decay=gates), whole
+    few = given._replace(beta=given.beta[..., ::2], log_decay=given.log_decay[..., ::2])
+    shared = {name: getattr(few, name).repeat(2, axis=2) for name in NAMES[1:5]}
+    return few, given._replace(**shared)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("heads", [4, 2])
-def test_grouped_heads_are_repeated_and_their_gradients_summed(heads):
-    given, whole = grouped(heads)
+def test_grouped_heads_are_repeated_and_their_gradients_summed():
+    given, whole = grouped()
     found, wanted = both_ways(*here(given)), both_ways(*here(whole))
     assert error(found[0], recurrence(whole)[0]) <= FP32
     for name, one, other in zip(NAMES, found[2], wanted[2], strict=True):
@@ -165,16 +155,6 @@ def test_backward_keeps_the_inputs_and_no_state():
     call = lambda *a: gated_delta_rule(*a[:5], initial_state=a[5])  # noqa: E731
     kept = jax.eval_shape(lambda *a: jax.vjp(call, *a)[1], *arrays)
     assert sum(leaf.size for leaf in jax.tree.leaves(kept)) == sum(a.size for a in arrays)
-
-
-@pytest.mark.slow
-def test_one_batch_element_at_a_time_by_vmap():
-    arrays, *_ = here(draw(time=40))
-    wanted, _ = gated_delta_rule(*arrays[:5])
-    found, _ = jax.vmap(
-        lambda *a: jax.tree.map(lambda x: x[0], gated_delta_rule(*(x[None] for x in a)))
-    )(*arrays[:5])
-    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [4, 16, 64])

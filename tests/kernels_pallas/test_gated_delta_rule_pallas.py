@@ -110,12 +110,15 @@ def test_nan_is_never_lost(name):
     assert np.isnan(out[0, 0]).any()
 
 
-def test_what_does_not_fit_is_named():
-    q, v = (
-        jax.ShapeDtypeStruct((1, 8, 1, 512), "float32"),
-        jax.ShapeDtypeStruct((1, 8, 1, 1024), "float32"),
-    )
-    assert "512 x 1024" in mosaic_tpu.unfit(q, q, v, None, None, chunk_size=64)
+@pytest.mark.parametrize(
+    "key, value, dtype, words",
+    [(512, 512, "float32", "512 x 512"), (16, 4096, "float32", "values of 2048"),
+     (64, 64, "float16", "not float16"), (256, 512, "float32", "")],
+)  # fmt: skip
+def test_what_does_not_fit_is_named(key, value, dtype, words):
+    q, v = (jax.ShapeDtypeStruct((1, 8, 1, width), dtype) for width in (key, value))
+    why = mosaic_tpu.unfit(q, q, v, None, None, chunk_size=64)
+    assert words in why and bool(why) == bool(words)
 
 
 @pytest.mark.parametrize("case", list(cases.cases()), ids=lambda one: one.name)
