@@ -25,6 +25,14 @@ KINDS = ("lora", "rslora", "dora")
 X = jax.random.normal(jax.random.key(5), (3, 6))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def quickly_compiled():
+    """What the programs compute does not depend on this."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 def projection(kind):
     return kind(6, 4, dtype=jnp.float32, rngs=nnx.Rngs(params=0), deviation=0.5)
 

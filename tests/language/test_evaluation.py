@@ -21,6 +21,14 @@ from workbench.language.mixers.gla import GLAConfig
 DATA = TokenData(dataset(), length=8)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def quickly_compiled():
+    """What the programs compute does not depend on this."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 @pytest.fixture(scope="module")
 def model():
     return Decoder(config(), rngs=nnx.Rngs(params=0))

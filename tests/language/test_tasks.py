@@ -23,6 +23,14 @@ RECIPE = Recipe(
 )  # fmt: skip
 
 
+@pytest.fixture(scope="module", autouse=True)
+def quickly_compiled():
+    """What the programs compute does not depend on this."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 @pytest.fixture(scope="module")
 def trained():
     return train(TASK, RECIPE, report=silent)
