@@ -154,3 +154,16 @@ def test_a_task_that_cannot_be_is_told():
         NextToken(config(max_position_embeddings=16), DATA)
     with pytest.raises(ValueError, match="vocab_size=100: the data has 256 tokens"):
         NextToken(config(100), DATA)
+
+
+def test_each_process_draws_its_share_of_a_batch(monkeypatch):
+    task = TASK.with_recipe(RECIPE)
+    whole = task.batch(5)
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    for place in range(2):
+        monkeypatch.setattr(jax, "process_index", lambda place=place: place)
+        own = task.batch(5)
+        assert (own.tokens == whole.tokens[4 * place : 4 * place + 4]).all()
+        assert own.segment_ids is None and own.targets.shape == (4, 24)
+    with pytest.raises(ValueError, match="batch_size=7 cannot be split evenly over 2 processes"):
+        replace(task, batch_size=7).batch(0)
