@@ -121,9 +121,10 @@ class OwnMixerView(LanguageView):
     )
 
     def __init__(self, mixer: MixerConfig | type) -> None:
-        from workbench.language.checking import _config
+        from workbench.language.mixing import MixerConfig
+        from workbench.language.own_mixer import mixer as made_of
 
-        self.mixer = _config(mixer)
+        self.mixer = mixer if isinstance(mixer, MixerConfig) else made_of(mixer)
         self.name = str(getattr(self.mixer, "name", self.mixer.kind))
         self.study_line = f"{self.name}: does it do what a mixer must, and how does it compare?"
         self.found: dict[Values, Found] = {}

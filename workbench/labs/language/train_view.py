@@ -191,7 +191,10 @@ class TrainView(LanguageView):
             "flops": ChartContent.of(train_shown.against_flops(curves)),
             "seconds": ChartContent.of(train_shown.against_seconds(curves))
             if any(one.seconds is not None for one in curves)
-            else EmptyContent("And from the same seconds?", "Times follow once a session ends."),
+            else EmptyContent(
+                "And from the same seconds?",
+                "Times are of this machine: they follow once a session here ends.",
+            ),
         }
         here = device.label() if basis == "measured" else ""
         return Picture(
