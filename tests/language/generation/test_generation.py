@@ -173,6 +173,7 @@ def test_what_cannot_be_written_is_refused_before_anything_runs(
         generate(plain, prompt, **more)
 
 
+@pytest.mark.slow
 def test_a_model_with_another_cache_shares_its_weights_and_writes_alike():
     model = made("shared")
     wanted = list(generate(model, PROMPTS[2], steps=40, length=LENGTH))

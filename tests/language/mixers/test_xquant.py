@@ -92,6 +92,7 @@ def test_pieces_of_any_length_leave_the_same_cache(per):
     assert np.abs(at_once[1][:whole] - X[0, :whole]).max() > 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("latent", "kv_heads"), [(False, 4), (True, 2)])
 def test_more_bits_come_nearer_to_a_plain_cache_and_sixteen_reach_it(latent, kv_heads):
     """A text shorter than a group is as with a plain cache; later its groups are rounded."""

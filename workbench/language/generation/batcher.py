@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int
 
-from workbench.language.decoder import Decoder
 from workbench.language.generation import programs
+from workbench.language.generation.programs import LanguageModel
 from workbench.language.generation.request import Request
 from workbench.language.generation.sampling import GREEDY, Draws, Sampling
 from workbench.language.mixing import State
@@ -37,7 +37,7 @@ class Batcher:
         ValueError: a length beyond the model's limit.
     """
 
-    def __init__(self, model: Decoder, *, slots: int = 8, length: int):
+    def __init__(self, model: LanguageModel, *, slots: int = 8, length: int):
         if slots < 1:
             raise ValueError(f"slots={slots}; needed at least one")
         self.model, self.length = model, length
@@ -45,9 +45,9 @@ class Batcher:
         self._structure, self._weights = programs.parts(model)
         one = jax.eval_shape(lambda: self._begun(1))
         self.state_bytes = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(one))
-        self._states: list[State] | None = None if slots == 1 else self._begun(slots)
+        self._states: State = None if slots == 1 else self._begun(slots)
         self._waiting: deque[Request] = deque()
-        self._joining: tuple[Request, int, list[State]] | None = None
+        self._joining: tuple[Request, int, State] | None = None
 
     def submit(
         self,
@@ -123,7 +123,7 @@ class Batcher:
         while self.busy:
             yield from self.step()
 
-    def _begun(self, batch: int) -> list[State]:
+    def _begun(self, batch: int) -> State:
         return programs.begun(self._structure, self._weights, batch=batch, length=self.length)
 
     def _leave(self) -> None:
@@ -152,7 +152,7 @@ class Batcher:
         if left < min(PIECES):
             self._seat(request, row, states)
 
-    def _seat(self, request: Request, row: int, states: list[State]) -> None:
+    def _seat(self, request: Request, row: int, states: State) -> None:
         if len(self.rows) == 1:
             self._states = states
         else:
@@ -161,7 +161,7 @@ class Batcher:
         self.rows[row], self._joining = request, None
 
 
-def tokens_of(model: Decoder, prompt: Any) -> Int[np.ndarray, " N"]:
+def tokens_of(model: LanguageModel, prompt: Any) -> Int[np.ndarray, " N"]:
     """A prompt's tokens.
 
     Raises:
@@ -179,7 +179,7 @@ def tokens_of(model: Decoder, prompt: Any) -> Int[np.ndarray, " N"]:
     return ids.astype(np.int32)
 
 
-def ends_of(model: Decoder) -> frozenset[int]:
+def ends_of(model: LanguageModel) -> frozenset[int]:
     """The tokens that end a text, where the model's file names them."""
     found = dict(getattr(model, "special_tokens", ())).get("eos_token_id", ())
     return frozenset(found if isinstance(found, tuple) else (found,))

@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterator, Sequence
 import numpy as np
 from jaxtyping import Int
 
-from workbench.language.decoder import Decoder
 from workbench.language.generation.batcher import Batcher, tokens_of
+from workbench.language.generation.programs import LanguageModel
 from workbench.language.generation.request import Report
 from workbench.language.generation.sampling import GREEDY, Sampling
 
@@ -40,7 +40,7 @@ class Writer(Iterator[int]):
 
 
 def generate(
-    model: Decoder,
+    model: LanguageModel,
     prompt: Sequence[int] | Int[np.ndarray, " N"],
     *,
     steps: int,
