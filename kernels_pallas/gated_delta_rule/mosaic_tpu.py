@@ -118,7 +118,7 @@ def _kernel(
     q, state = q_ref[...].astype(jnp.float32), state_ref[...]
     at = Chunk.of(k_ref, v_ref, beta_ref, gates_ref, kind)
     inverse = at.inverse(at.overlaps())
-    change = at.product(inverse, at.beta * at.missing(state), NN)
+    change = at.solve(inverse, at.beta * at.missing(state), NN)
     out = at.product(times(q, at.gates.before), state, NN)
     out += at.product(at.scores(q), change, NN)
     out_ref[...] = (scale * out).astype(out_ref.dtype)

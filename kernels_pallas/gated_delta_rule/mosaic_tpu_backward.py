@@ -103,7 +103,7 @@ def _states(walk, kind, interpret, of_call, k, v, beta, gates, initial_state):
         out_specs=[walk.chunk_spec(width, values), walk.chunk_spec(walk.chunk, walk.chunk)],
         out_shape=[
             walk.chunk_shape(width, values, k.dtype),
-            walk.chunk_shape(walk.chunk, walk.chunk, k.dtype),
+            walk.chunk_shape(walk.chunk, walk.chunk, jnp.float32),
         ],
         scratch_shapes=[pltpu.VMEM((width, values), jnp.float32)],
         interpret=interpret,
@@ -122,8 +122,8 @@ def _states_kernel(
     at = Chunk.of(k_ref, v_ref, beta_ref, gates_ref, kind)
     inverse = at.inverse(at.overlaps())
     states_ref[...] = state.astype(states_ref.dtype)
-    inverses_ref[...] = inverse.astype(inverses_ref.dtype)
-    change = at.product(inverse, at.beta * at.missing(state), NN)
+    inverses_ref[...] = inverse
+    change = at.solve(inverse, at.beta * at.missing(state), NN)
     state_ref[...] = decayed(state, at.gates) + at.product(times(at.k, at.gates.after), change, TN)
 
 
@@ -199,11 +199,11 @@ def _kernel(
     at = Chunk.of(k_ref, v_ref, beta_ref, gates_ref, kind)
     k, product, before, after = at.k, at.product, at.gates.before, at.gates.after
     overlap, missing = at.overlaps(), at.missing(state)
-    change = product(inverse, at.beta * missing, NN)
+    change = at.solve(inverse, at.beta * missing, NN)
     scores = at.scores(q)
 
     d_change = product(scores, d_out, TN) + product(times(k, after), d_state, NN)
-    solved = product(inverse, d_change, TN)
+    solved = at.solve(inverse, d_change, TN)
     d_missing = at.beta * solved
     d_below = -product(solved, change, NT)
     d_scores = product(d_out, change, NT)

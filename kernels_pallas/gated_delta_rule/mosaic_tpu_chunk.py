@@ -61,6 +61,12 @@ class Chunk(NamedTuple):
         """(I + b M)^-1 [C, C], every product in float32."""
         return masked_inverse(self.beta * overlap, lambda a, b: dot(a, b, NN))
 
+    def solve(
+        self, inverse: jax.Array, b: jax.Array, axes: tuple[tuple[int], tuple[int]]
+    ) -> jax.Array:
+        """The inverse, or its transpose, times b in float32: an error here is in every token."""
+        return dot(inverse, b, axes)
+
     def missing(self, state: jax.Array) -> jax.Array:
         """What the entering state [K, V] lacks of each value [C, V]."""
         found = self.product(times(self.k, self.gates.before), state, NN)
