@@ -3,12 +3,14 @@
 import json
 import shutil
 from dataclasses import asdict
+from types import SimpleNamespace
 
 import jax
 import numpy as np
 import pytest
 from flax import nnx
 
+from workbench import training
 from workbench.labs.language import decode_form, gates_form, recorded, shelf
 from workbench.labs.language.cost_view import CostView
 from workbench.labs.language.decode_run import Written
@@ -169,14 +171,18 @@ def test_a_run_goes_on_where_it_was_stopped_and_a_branch_from_its_end(words, sto
         next(view.curves(values(view, given), silent))
 
 
-def test_a_loss_that_is_no_number_stops_its_run_alone(words, store):
+def test_a_loss_that_is_no_number_stops_its_run_and_is_told(words, store, monkeypatch):
+    def diverges(task, recipe, **more):
+        raise training.NotANumber("Loss", 5, 3)
+
+    monkeypatch.setattr(training, "train", diverges)
     view = TrainView(text=words, store=store)
-    given = {**SMALL, "shared": {**SMALL["shared"], "rate": 90.0, "ternary": 1.0, "steps": 40}}
-    given["runs"] = {"attention": False, "gla": True}
+    given = {**SMALL, "shared": {**SMALL["shared"], "rate": 90.0}}
     *_, picture = view.run(values(view, given), silent)
     (row,) = picture.contents["runs"].rows
-    assert row[1].text == "Stopped" and "is not a number at step" in row[1].note
-    assert "is not a number" in picture.details[0]
+    words = "Loss is not a number at step 5. Last good checkpoint: step 3"
+    assert (row[1].text, row[1].note) == ("Stopped", words)
+    assert picture.details == (f"MLGRU: {words}",)
 
 
 @mixer
@@ -200,14 +206,24 @@ def test_a_mixer_of_ones_own_has_its_checks(monkeypatch):
     assert "language.own_mixer(Decay," in view.code(values(view))
 
 
-def test_recall_is_measured_for_the_mixers_chosen(monkeypatch, tmp_path):
+def test_every_mixer_chosen_is_asked_to_recall(monkeypatch, tmp_path):
+    """The models themselves, made without weights; the training is another's."""
     monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path))
+    asked = []
+
+    def trained(task, recipe, **more):
+        asked.append((task.config.mixers[0].kind, task.graph is not None, recipe.steps))
+        return SimpleNamespace(evaluation={"accuracy": 0.25}, seconds=2.0)
+
+    monkeypatch.setattr(training, "train", trained)
     view = RecallView()
-    off = {name: name == "gla" for name in type(values(view)["mixers"]).model_fields}
-    picture = last(view, {"task": {"steps": 10, "width": "32"}, "mixers": off})[1]
-    (row,) = picture.contents["table"].rows
-    assert row[0].text == "GLA" and row[1] == "8"
-    assert 0 <= picture.contents["accuracy"].chart.rows["live"][0]["value"] <= 100
+    every = dict.fromkeys(type(values(view)["mixers"]).model_fields, True)
+    picture = last(view, {"task": {"steps": 10, "width": "32"}, "mixers": every})[1]
+    assert [kind for kind, made, steps in asked if made and steps == 10] == list(every)
+    rows = picture.contents["table"].rows
+    assert {row[3].text for row in rows} == {"25 %"} and len(rows) == len(every)
+    accuracies = {row["value"] for row in picture.contents["accuracy"].chart.rows["live"]}
+    assert accuracies == {25.0}
 
 
 def test_a_layer_is_timed_where_its_context_grows():
