@@ -81,8 +81,10 @@ def test_code_that_does_not_run_is_told():
 
 @pytest.mark.slow
 def test_a_mixer_that_is_here_passes():
-    report = check(GLAConfig(num_heads=2, gate="fixed"), width=16, timed=False)
-    assert report.passed, report
+    subject = Subject(GLAConfig(num_heads=2, gate="fixed"), 16)
+    for name in ("causality", "step = parallel", "gradients", "state"):
+        found = _judge(name, subject, {"causality": Check("causality", "pass")})
+        assert found.status == "pass", found
 
 
 def test_what_is_no_mixer_is_named():

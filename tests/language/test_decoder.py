@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from tests.language.faulty_mixers import Sound
+from workbench.language import mixer
 from workbench.language.config import DecoderConfig
 from workbench.language.decoder import Decoder
 from workbench.language.mixers.attention import AttentionConfig
@@ -31,6 +33,7 @@ MIXERS = {
     "hgrn2": HGRN2Config(expand_ratio=8),
     "mamba2": Mamba2Config(state_size=16, head_dim=8),
     "mlgru": MLGRUConfig(),
+    "own": mixer(Sound),
     "retnet": RetNetConfig(num_heads=2),
 }
 

@@ -8,7 +8,7 @@ has larger vocabularies and widths, no feed-forward layers and 64 epochs; here f
 make parameters equal, and rows are never repeated. Whether the published order of mixers shows at
 this size is what the study asks, not what it assumes.
 
-Plan: 1000 updates of 64 rows, 4.1 M tokens a run; three rates of half that length for each mixer,
+Plan: 2000 updates of 32 rows, 4.1 M tokens a run; three rates of half that length for each mixer,
 then three seeds. By count 44 T multiply-adds, 24 minutes at 30 GFLOP/s on each of two cores; small
 products and compiling double that. A difference below one part in a hundred is called none.
 """
@@ -173,9 +173,9 @@ def recall_study(name: str, entries: tuple[Entry, ...]) -> Design:
         within="pairs",
         rates=(1e-3, 3e-3, 1e-2),
         seeds=(0, 1, 2),
-        steps=1000,
-        search_steps=500,
-        batch_size=64,
+        steps=2000,
+        search_steps=1000,
+        batch_size=32,
         length=LENGTH,
         margin=0.01,
         paper=PAPER,
