@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import jax
 import numpy as np
+import pandas as pd
 import pytest
 from flax import nnx
 
@@ -260,3 +261,28 @@ def test_what_was_recorded_is_shown_first(gla, monkeypatch):
     assert picture.contents["texts"].texts[0].text == "a text"
     view = GatesView()
     assert view.predict(values(view)).contents["heads"].chart.rows["live"][0]["value"] == 3.0
+
+
+def test_the_shipped_recall_study_is_the_first_picture(monkeypatch, tmp_path):
+    names = ("RetNet", "GLA", "DeltaNet", "Transformer++")
+    rows = [
+        {"kind": "any", "name": name, "size": "width 64", "seed": seed, "pairs": pairs,
+         "accuracy": 0.1 + 0.2 * place - 0.005 * pairs + 0.001 * seed, "state": 4096 * (1 + place),
+         "seconds": 3.0}
+        for place, name in enumerate(names) for seed in range(3) for pairs in (4, 16)
+    ]  # fmt: skip
+    pd.DataFrame(rows).to_csv(tmp_path / "runs.csv", index=False)
+    card = {"device": "CPU", "date": "1 May", "finished": True}
+    (tmp_path / "card.json").write_text(json.dumps(card), encoding="utf-8")
+    monkeypatch.setattr(recorded.shipped, "path", lambda relative: tmp_path)
+    recorded.study.cache_clear()
+    view = RecallView()
+    picture = view.predict(values(view))
+    assert (picture.basis, picture.when, picture.device) == ("recorded", "1 May", "CPU")
+    assert picture.claim.verdict == "reproduced" and "pairs 16" in picture.claim.setting
+    ends = {r["method"]: r["value"] for r in picture.contents["accuracy"].chart.rows["live"]}
+    assert sorted(ends, key=ends.get) == list(names)
+    (tmp_path / "runs.csv").write_text("\n", encoding="utf-8")
+    recorded.study.cache_clear()
+    assert view.predict(values(view)).basis == "predicted"
+    recorded.study.cache_clear()

@@ -123,6 +123,8 @@ def study(name: str) -> tuple[list[dict[str, Any]], dict[str, Any]] | None:
         place = shipped.path(f"{FOLDER}/{name}")
     except FileNotFoundError:
         return None
+    if not (place / "runs.csv").read_text(encoding="utf-8").strip():
+        return None  # begun, and nothing finished yet
     rows = pd.read_csv(place / "runs.csv", encoding="utf-8").to_dict("records")
     card = json.loads((place / "card.json").read_text(encoding="utf-8"))
     return [{str(k): v for k, v in row.items()} for row in rows], card
