@@ -12,6 +12,15 @@ from workbench.language.decoder import Decoder
 from workbench.language.mixers.gla import GLAConfig
 from workbench.language.mixers.mlgru import MLGRU, MLGRUConfig
 from workbench.language.mixing import Context
+from workbench.model_files.abstract import abstract
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quickly_compiled():
+    """What the programs compute does not depend on this."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
 
 
 def layer(features_in: int, features_out: int, **fields) -> BitLinear:
@@ -190,7 +199,9 @@ def test_bounds_of_the_layers_rise_from_none():
     config = DecoderConfig(
         vocab_size=8, hidden_size=16, num_hidden_layers=4, mixers=(MLGRUConfig(),)
     )
-    model = Decoder(config, rngs=nnx.Rngs(params=0)).model
+    model = abstract(Decoder, config, dtype=jnp.float32).model
+    assert model.lower_bounds.shape == (4, 16)
+    model.lower_bounds = nnx.Param(jnp.zeros((4, 16)))
     bounds = jnp.stack([context.lower_bound for context in model.contexts(None)])
     np.testing.assert_allclose(
         bounds, np.repeat([[0], [0.25], [0.5], [0.75]], 16, axis=1), atol=1e-6

@@ -25,6 +25,16 @@ from workbench.language.packed_scan import ScannedDecoder
 from workbench.model_files.abstract import abstract
 
 MIB = 1 << 20
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quickly_compiled():
+    """What the programs compute does not depend on this."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 # Layers, width and inner width of the published models; sizes of body and head [MiB].
 PUBLISHED = {"370M": ((24, 1024, 2816), 81), "2.7B": ((32, 2560, 6912), 625)}
 

@@ -16,6 +16,14 @@ from workbench.model_files.abstract import abstract
 MIB = 1 << 20
 
 
+@pytest.fixture(scope="module", autouse=True)
+def quickly_compiled():
+    """What the programs compute does not depend on this."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 def configuration(layers: int, width: int, inner: int, vocab: int = 32000) -> DecoderConfig:
     return DecoderConfig(
         vocab_size=vocab,
