@@ -101,6 +101,7 @@ def report(bench: Benchmark, started: dict[str, Any], calls: dict[str, Any], pee
     """Figures of both sides, and whether they agree."""
     import numpy as np
 
+    outputs = {name: found.pop("output") for name, found in started.items()}
     bench.raw |= {"processes": started, "calls": calls}
     for name in (PLAIN, WEIGHTS):
         seconds = [one["seconds"] for one in calls[name]]
@@ -119,9 +120,9 @@ def report(bench: Benchmark, started: dict[str, Any], calls: dict[str, Any], pee
     floor(bench, started[PLAIN], calls[PLAIN])
     if not peer:
         return
-    expected = np.load(started[PEER]["output"]).transpose(0, 2, 3, 1)
+    expected = np.load(outputs[PEER]).transpose(0, 2, 3, 1)
     for name in (PLAIN, WEIGHTS):
-        error = float(np.abs(np.load(started[name]["output"]) - expected).max())
+        error = float(np.abs(np.load(outputs[name]) - expected).max())
         bench.raw[f"largest value, {name}"] = float(np.abs(expected).max())
         if not error < LARGEST_ERROR:
             raise AssertionError(f"{name} is {error} away from diffusers")
