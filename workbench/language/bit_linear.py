@@ -10,6 +10,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int8
 
 from kernels_pallas import bit_linear
+from kernels_pallas.dtypes import accumulator
 from workbench.language.linear import RMSNorm
 
 EPS = 1e-6
@@ -72,7 +73,7 @@ class BitLinear(nnx.Module):
 
 def ternary(weight: Float[Array, "N M"]) -> tuple[Int8[Array, "N M"], Float[Array, ""]]:
     """clip(round(W / s), -1, 1) and s = max(mean|W|, 1e-5), halves rounded to even."""
-    wide = weight.astype(jnp.promote_types(weight.dtype, jnp.float32))
+    wide = weight.astype(accumulator(weight.dtype))
     scale = jnp.maximum(jnp.mean(jnp.abs(wide)), jnp.asarray(FLOOR, wide.dtype))
     signs = jnp.clip(jnp.round(wide * (jnp.asarray(1, wide.dtype) / scale)), -1, 1)
     return signs.astype(jnp.int8), scale

@@ -140,3 +140,26 @@ def test_projections_that_were_not_made_are_asked_for():
     )
     with pytest.raises(ValueError, match="with_cache"):
         packed.initial_state(1, 9)
+
+
+def test_a_row_stepped_past_its_room_is_read_no_further():
+    """Free rows of a batch of requests are stepped on beside the others."""
+    state = xquant.empty(XQuant(group=GROUP), 2, 2 * GROUP, ((WIDTH, "token"),))
+    beyond = state._replace(seen=jnp.asarray([3, 500 * GROUP]))
+    blocks = state.kept[0].old.words.shape[1]
+    assert int(xquant.old_parts(beyond, 1)) == blocks
+
+
+def test_latents_are_no_wider_than_the_model():
+    """W of a wide head has no higher rank than the input it reads."""
+    config = AttentionConfig(num_heads=2, head_dim=WIDTH, cache=XQuant(group=GROUP, latent=True))
+    assert config.kept(WIDTH, 2 * WIDTH) == ((WIDTH, "channel"), (WIDTH, "token"))
+    found = config.build(
+        WIDTH, 0, linear=Linear, eps=1e-6, dtype=jnp.float32, rngs=nnx.Rngs(params=1)
+    )
+    found.make_latents()
+    out, _ = run(found, X[:1, :GROUP], found.initial_state(1, LENGTH))
+    plain = AttentionConfig(num_heads=2, head_dim=WIDTH).build(
+        WIDTH, 0, linear=Linear, eps=1e-6, dtype=jnp.float32, rngs=nnx.Rngs(params=1)
+    )
+    np.testing.assert_allclose(out, run(plain, X[:1, :GROUP], None)[0], atol=2e-5)

@@ -86,8 +86,9 @@ class AttentionConfig(MixerConfig):
         if not self.cache.latent:
             self.cache.require(width, "hidden_size")
             return ((width, "token"),)
-        self.cache.require(kv_width, "num_kv_heads * head_dim")
-        return ((kv_width, "channel"), (kv_width, "token"))
+        rank = min(width, kv_width)
+        self.cache.require(rank, "num_kv_heads * head_dim" if rank == kv_width else "hidden_size")
+        return ((rank, "channel"), (rank, "token"))
 
     def slots(self, length: int) -> int:
         """Tokens a cache holds of `length`."""

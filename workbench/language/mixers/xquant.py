@@ -169,10 +169,14 @@ def old_part(
 
 
 def old_parts(state: KeptInputs, size: int) -> Int[Array, ""]:
-    """Parts of so many blocks that hold a token of any row."""
+    """Parts of so many blocks that hold a token of any row.
+
+    A row that has no text is stepped on beside others, past its room; it holds no more than that.
+    """
     _, many, group, *_ = state.kept[0].old.words.shape
     tokens = min(size, many) * group
-    return (jnp.max(state.seen) // group * group + tokens - 1) // tokens
+    held = jnp.minimum(jnp.max(state.seen) // group, many) * group
+    return (held + tokens - 1) // tokens
 
 
 def recent_part(
