@@ -5,8 +5,10 @@ import threading
 import zipfile
 from io import BytesIO
 
+import jax
 import numpy as np
 import pytest
+from flax import nnx
 
 from workbench.labs import language
 from workbench.labs.language import claims, recorded, shelf, train_shown
@@ -14,14 +16,17 @@ from workbench.labs.language.cost_view import CostView
 from workbench.labs.language.decode_run import Written
 from workbench.labs.language.decode_shown import figures
 from workbench.labs.language.decode_view import DecodeView
-from workbench.labs.language.gate_memory import Gates, Head, LayerGates, memory
+from workbench.labs.language.gate_memory import Gates, Head, LayerGates, gates_of, memory
 from workbench.labs.language.gates_view import GatesView
 from workbench.labs.language.layer_cost import crossing, crossing_of_points, layer_cost
+from workbench.labs.language.layer_timing import _pass
 from workbench.labs.language.recall_view import RecallView
 from workbench.labs.language.ternary_view import PUBLISHED, TernaryView, ternary_weights
 from workbench.labs.language.train_shown import Curve
 from workbench.labs.language.train_view import TrainView
 from workbench.labs.language.turns import Turns
+from workbench.language.mixers.attention import AttentionConfig
+from workbench.language import Bytes, Decoder, DecoderConfig
 from workbench.panels import wire
 from workbench.panels.panel import Panel
 from workbench.panels.picture import Written as Text
@@ -73,6 +78,15 @@ def test_a_cache_grows_and_a_state_does_not():
     assert short == pytest.approx(2 * 128 * 256 * 2, rel=1e-3)
     (short, long), (less, more) = states("gla")
     assert short == long == 4 * 256**2 / 8 and less == more
+
+
+def test_a_timed_token_is_written_into_the_states_memory():
+    run, size = _pass(AttentionConfig(num_heads=1), 8, 64, token=True)
+    _, before = run()
+    _, after = run()
+    leaves = jax.tree.leaves(before)
+    assert leaves and all(leaf.is_deleted() for leaf in leaves)
+    assert int(after.seen[0]) == 2 and sum(leaf.nbytes for leaf in jax.tree.leaves(after)) == size
 
 
 def test_every_cost_stands_at_once_and_the_crossing_is_marked():
@@ -153,6 +167,27 @@ def test_gates_are_read_back_from_their_record():
     head = Head(3.0, 1.0, 9.0, [1.0, 9.0], [0.9, 0.8])
     gates = Gates(["a", "b"], [LayerGates(0, [head], (0.1, 0.2, 0.3))])
     assert Gates.of_record(gates.record()).record() == gates.record()
+
+
+def gla_shape(*gates):
+    mixers = tuple({"kind": "gla", "num_heads": 2, "gate": gate} for gate in gates)
+    shape = {"vocab_size": 256, "hidden_size": 16, "intermediate_size": 16}
+    return DecoderConfig(**shape, num_hidden_layers=len(gates), mixers=mixers)
+
+
+def test_layers_without_a_gate_are_left_out_and_constant_gates_are_of_every_token():
+    model = Decoder(gla_shape("none", "fixed"), rngs=nnx.Rngs(params=0))
+    found = gates_of(model, Bytes().encode("five words of a text"), Bytes())
+    (layer,) = found.layers
+    assert layer.layer == 1 and len(layer.heads) == 2
+    assert layer.heads[0].kept == pytest.approx([1 - 2**-5] * 20, rel=1e-3)
+    assert layer.heads[1].median == pytest.approx(-1 / math.log(1 - 2**-6), rel=1e-3)
+
+
+def test_a_model_that_never_forgets_is_none_of_the_gate_explorer(monkeypatch):
+    books = [shelf.Book(gate, gate, gla_shape(gate)) for gate in ("none", "fixed", "channel")]
+    monkeypatch.setattr(shelf, "shipped_books", lambda: books)
+    assert list(GatesView().shelf.books) == ["fixed", "channel"]
 
 
 def test_runs_compute_one_at_a_time_and_all_stop_at_a_halt():

@@ -1,5 +1,7 @@
 """Evaluation along a text, of recall, and of speed: the definitions, on an untrained model."""
 
+from types import SimpleNamespace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,6 +19,7 @@ from workbench.language.evaluation import (
     throughput_by_context,
 )
 from workbench.language.mixers.gla import GLAConfig
+from workbench.measure import timing
 
 DATA = TokenData(dataset(), length=8)
 
@@ -70,6 +73,20 @@ def test_recall_by_pairs_is_recall_of_each(model):
 def test_states_of_all_layers_count():
     deep = config(num_hidden_layers=3, mixers=(GLAConfig(num_heads=2), GLAConfig(num_heads=1)))
     assert state_bytes(deep, 99) == 2 * 4 * 2 * 4 * 8 + 4 * 8 * 16
+
+
+def test_a_timed_token_is_written_into_the_states_memory(model, monkeypatch):
+    given = []
+
+    def twice(thunks, **more):
+        for thunk in thunks.values():
+            given.extend(jax.tree.leaves(thunk()[1]))
+            thunk()
+        return {name: SimpleNamespace(samples=(1.0, 2.0)) for name in thunks}
+
+    monkeypatch.setattr(timing, "interleaved", twice)
+    throughput_by_context(model, (8,))
+    assert given and all(leaf.is_deleted() for leaf in given)
 
 
 @pytest.mark.slow

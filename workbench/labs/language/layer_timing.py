@@ -95,19 +95,26 @@ def _pass(
 
     context = Context(None, jnp.zeros(width) if mixer.bounded else None)
     graph, weights = nnx.split(make_layer(mixer, width))
-    state = nnx.merge(graph, weights).attn.initial_state(1, length)
+    begun = jax.jit(lambda weights: nnx.merge(graph, weights).attn.initial_state(1, length))
+    state = begun(weights)
     size = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
 
     @jax.jit
     def whole(weights: Any, x: Any) -> Any:
         return nnx.merge(graph, weights)(x, None, context)[0]
 
-    @jax.jit
+    # The state is given away, as in decoding: kept, the whole cache would be copied at each call.
+    @functools.partial(jax.jit, donate_argnames="state")
     def one(weights: Any, x: Any, state: Any) -> Any:
         return nnx.merge(graph, weights).step(x, state, context)
 
+    def next_one(x: Any) -> Any:
+        nonlocal state
+        y, state = one(weights, x, state)
+        return y, state
+
     if token:
         x = jax.random.normal(jax.random.key(0), (1, width))
-        return functools.partial(one, weights, x, state), size
+        return functools.partial(next_one, x), size
     x = jax.random.normal(jax.random.key(0), (1, length, width))
     return functools.partial(whole, weights, x), size
