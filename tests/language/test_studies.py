@@ -39,8 +39,24 @@ def test_an_order_is_shown_where_paired_intervals_part():
     assert found.before("a", "b") is True and found.before("b", "a") is False
     assert found.before("a", "c") is None
     assert (found.rank("a"), found.rank("b"), found.rank("c")) == (1, 2, 1)
-    assert "“and”" in found.sentence
     assert list(found.table()["seeds"]) == [3, 3, 3]
+
+
+def test_the_order_in_words_states_only_what_intervals_part():
+    a, b, c = [1, 1.01, 0.99], [1.1, 1.11, 1.09], [0.9, 1.2, 1.5]
+
+    def said(**values):
+        return ranking(rows_of(**values), "loss", better="lower")[0].sentence
+
+    assert said(a=a, b=b, c=c) == (
+        "size s: a (1 ± 0.025) and b (1.1 ± 0.025) and c (1.2 ± 0.75)"
+        "; of those joined by “and”, seeds tell only that a is before b."
+    )
+    assert said(a=a, c=c, d=[5, 5.1, 4.9]) == (
+        "size s: a (1 ± 0.025) and c (1.2 ± 0.75) before d (5 ± 0.25)"
+        "; between those joined by “and”, seeds do not tell which is better."
+    )
+    assert said(a=a, b=b) == "size s: a (1 ± 0.025) before b (1.1 ± 0.025)."
 
 
 def test_the_papers_order_stands_beside_ours():

@@ -57,7 +57,9 @@ class Result:
             task's metrics, and `evaluation.*` on the rows where `evaluate` ran.
         evaluation: what the task's `evaluate` said of the final (averaged) weights.
         steps: updates done in all.
-        seconds: wall time of the updates, earlier sessions included, compilation not.
+        seconds: wall time from after each session's first update to its last: updates, reading
+            batches, evaluations between them and waits for checkpoints; neither compilation nor
+            the last evaluation. Earlier sessions count up to the checkpoint that was gone on from.
         compile_seconds: wall time of this session's first update, compilation included.
         resumed_from: step at which this session began; equal to `steps` when nothing was left to
             do.

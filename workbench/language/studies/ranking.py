@@ -49,18 +49,35 @@ class Ranking:
 
     @property
     def sentence(self) -> str:
-        """The order in words; neighbours that are not parted are joined by "and"."""
+        """The order in words.
+
+        "Before" stands between two groups only where each family of all before it is better than
+        each after it; within a group, joined by "and", those pairs that are parted are listed.
+        """
+        groups = self._groups()
+        told = [" and ".join(self._told(name) for name in group) for group in groups]
+        apart = [
+            f"{first} is before {second}"
+            for group in groups
+            for first, second in itertools.permutations(group, 2)
+            if self.before(first, second)
+        ]
+        tail = ""
+        if apart:
+            tail = f"; of those joined by “and”, seeds tell only that {', '.join(apart)}"
+        elif len(groups) < len(self.means):
+            tail = "; between those joined by “and”, seeds do not tell which is better"
+        return f"{self.within}: {' before '.join(told)}{tail}."
+
+    def _groups(self) -> list[list[str]]:
+        """Best first, cut where all on the left are better than all on the right."""
         names = list(self.means)
-        parts = [f"{self.within}: {self._told(names[0])}"]
-        joined = False
-        for last, name in itertools.pairwise(names):
-            parted = self.before(last, name)
-            joined = joined or not parted
-            parts.append(f" before {self._told(name)}" if parted else f" and {self._told(name)}")
-        tail = (
-            "; between those joined by “and”, seeds do not tell which is better" if joined else ""
-        )
-        return "".join(parts) + tail + "."
+        cuts = [
+            place
+            for place in range(1, len(names))
+            if all(self.before(*two) for two in itertools.product(names[:place], names[place:]))
+        ]
+        return [names[start:end] for start, end in itertools.pairwise([0, *cuts, len(names)])]
 
     def _told(self, name: str) -> str:
         found = self.means[name]
