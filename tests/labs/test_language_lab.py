@@ -10,23 +10,30 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from kernels_pallas.gated_delta_rule import cost as delta_cost
+from kernels_pallas.gated_linear_attention import cost as gated_cost
 from workbench.labs import language
-from workbench.labs.language import claims, recorded, shelf, train_shown
+from workbench.labs.language import claims, models, recorded, shelf, train_shown
 from workbench.labs.language.cost_view import CostView
 from workbench.labs.language.decode_run import Written
 from workbench.labs.language.decode_shown import figures
 from workbench.labs.language.decode_view import DecodeView
 from workbench.labs.language.gate_memory import Gates, Head, LayerGates, gates_of, memory
 from workbench.labs.language.gates_view import GatesView
-from workbench.labs.language.layer_cost import crossing, crossing_of_points, layer_cost
+from workbench.labs.language.layer_cost import (
+    crossing,
+    crossing_of_points,
+    layer_cost,
+    weight_count,
+)
 from workbench.labs.language.layer_timing import _pass
 from workbench.labs.language.recall_view import RecallView
 from workbench.labs.language.ternary_view import PUBLISHED, TernaryView, ternary_weights
 from workbench.labs.language.train_shown import Curve
 from workbench.labs.language.train_view import TrainView
 from workbench.labs.language.turns import Turns
-from workbench.language.mixers.attention import AttentionConfig
 from workbench.language import Bytes, Decoder, DecoderConfig
+from workbench.language.mixers.attention import AttentionConfig
 from workbench.panels import wire
 from workbench.panels.panel import Panel
 from workbench.panels.picture import Written as Text
@@ -80,6 +87,32 @@ def test_a_cache_grows_and_a_state_does_not():
     assert short == long == 4 * 256**2 / 8 and less == more
 
 
+@pytest.mark.parametrize(
+    ("kind", "op", "key", "value"),
+    [
+        ("gla", gated_cost.step, 32, 64),
+        ("delta_net", delta_cost.step, 64, 64),
+    ],
+)
+def test_a_token_costs_what_its_recurrence_does(kind, op, key, value):
+    """Beside the weights: the step op's state is read and written, and its products are counted."""
+    mixer, width = models.mixer(kind, 256), 256
+    found = layer_cost(kind, width, 64, token=True, cache_bytes=2, weight_bytes=2)
+    weights, state = weight_count(kind, width), 4 * 4 * key * value
+    convolved = 0 if kind == "gla" else 3 * width
+    assert found.cost.bytes_moved == 2 * weights + 2 * (state + 4 * 3 * convolved)
+    assert found.macs == weights + op((1, 4, key), value).macs + 4 * convolved
+    assert found.macs < weights + mixer.macs(width, 64)
+
+
+def test_attention_reads_its_cache_and_multiplies_with_each_head():
+    config = AttentionConfig(num_heads=4, num_kv_heads=2)
+    assert config.token_macs(64, 100) == 2 * 100 * 64
+    found = layer_cost("attention", 256, 64, token=True, cache_bytes=2, weight_bytes=2)
+    assert found.cost.bytes_moved == 2 * weight_count("attention", 256) + found.state
+
+
+@pytest.mark.slow
 def test_a_timed_token_is_written_into_the_states_memory():
     run, size = _pass(AttentionConfig(num_heads=1), 8, 64, token=True)
     _, before = run()

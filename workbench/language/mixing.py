@@ -105,3 +105,10 @@ class MixerConfig(BaseModel, ABC):
     def macs(self, width: int, length: int) -> float:
         """Multiply-adds a token of mixing `length` tokens at once, projections left out."""
         raise NotImplementedError
+
+    def token_macs(self, width: int, length: int) -> float:
+        """Multiply-adds of one more token after `length` others, projections left out.
+
+        Of a recurrence that reads its float32 state in one product, one for each number it keeps.
+        """
+        return self.state_bytes(width, length) / 4

@@ -52,10 +52,10 @@ def layer_cost(
     weights = weight_count(kind, width)
     state = float(mixer.state_bytes(width, length, cache_bytes))
     if token:
-        # A state is read once and takes part in one multiply-add an element, keys and values too.
-        size = 4 if mixer.state_bytes(width, 2 * length, cache_bytes) == state else cache_bytes
-        macs = weights + state / size
-        moved = weights * weight_bytes + state
+        # Keys and values are read, and one token's are added; a recurrent state is written whole.
+        recurrent = mixer.state_bytes(width, 2 * length, cache_bytes) == state
+        macs = weights + mixer.token_macs(width, length)
+        moved = weights * weight_bytes + (2 * state if recurrent else state)
         return LayerCost(length, macs, state, Cost(macs=macs, bytes_moved=moved))
     macs = weights + mixer.macs(width, length)
     moved = (weights + 2 * width * length) * weight_bytes

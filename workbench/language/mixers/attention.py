@@ -109,6 +109,11 @@ class AttentionConfig(MixerConfig):
         pairs = window * (window + 1) / 2 + (length - window) * window
         return 2 * heads * head * pairs / length
 
+    def token_macs(self, width: int, length: int) -> float:
+        """2 H K for each token the cache holds."""
+        heads, _, head = self.sizes(width)
+        return 2 * heads * head * self.slots(length)
+
 
 class Attention(TokenMixer):
     """softmax(q k^T / sqrt(K)) v with rotary q and k (Vaswani et al. 2017, section 3.2)."""

@@ -44,6 +44,11 @@ class Heads(NamedTuple):
         chunk = cost.per_token(min(64, length), self.key, self.value)
         return self.values * chunk + conv_size * self.convolved
 
+    def token_macs(self, conv_size: int) -> float:
+        """2 H K V, what the state holds at k and at q, and convolutions."""
+        step = cost.step((1, self.values, self.key), self.value)
+        return step.macs + conv_size * self.convolved
+
 
 class DeltaNetConfig(MixerConfig):
     """Shape of a DeltaNet layer; keys and queries pass silu and have length 1."""
@@ -88,6 +93,10 @@ class DeltaNetConfig(MixerConfig):
     def macs(self, width: int, length: int) -> float:
         """As `Heads` says."""
         return self.heads(width).macs(length, self.conv_size)
+
+    def token_macs(self, width: int, length: int) -> float:
+        """As `Heads` says."""
+        return self.heads(width).token_macs(self.conv_size)
 
 
 class DeltaState(NamedTuple):

@@ -67,6 +67,10 @@ class GatedDeltaNetConfig(MixerConfig):
         """As `Heads` says."""
         return self.heads(width).macs(length, self.conv_size)
 
+    def token_macs(self, width: int, length: int) -> float:
+        """As `Heads` says."""
+        return self.heads(width).token_macs(self.conv_size)
+
 
 class GatedDeltaNet(DeltaNet):
     """S_t = a_t (I - b_t k_t k_t^T) S_{t-1} + b_t k_t v_t^T (eq. 10), else as `DeltaNet`."""

@@ -72,6 +72,11 @@ class Mamba2Config(MixerConfig):
         per_head = chunked_macs(self.state_size, self.head_dim, length, "masked")
         return self.heads(width) * per_head + self.conv_kernel * self.convolved(width)
 
+    def token_macs(self, width: int, length: int) -> float:
+        """H N P, and the convolution."""
+        memory = self.heads(width) * self.state_size * self.head_dim
+        return memory + self.conv_kernel * self.convolved(width)
+
 
 class Mamba2State(NamedTuple):
     """What a Mamba-2 layer keeps: each head's state, and the convolution's last inputs."""
