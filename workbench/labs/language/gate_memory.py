@@ -123,7 +123,11 @@ def _log_gates(model: Decoder, ids: Any) -> Iterator[tuple[int, np.ndarray, np.n
             if hasattr(layer.attn, "forget"):
                 found[place] = jnp.log(layer.attn.forget(normed, context))[0, :, None]
             elif hasattr(layer.attn, "log_decay"):
-                found[place] = layer.attn.log_decay(normed)[0]
+                gates = layer.attn.log_decay(normed)
+                if gates is not None and gates.ndim == 1:  # of the heads, the same at every token
+                    gates = jnp.broadcast_to(gates, (1, len(ids), *gates.shape))
+                if gates is not None:
+                    found[place] = gates[0]
             x = layer(x, None, context)[0]
         return found
 

@@ -153,4 +153,8 @@ class GatesView(LanguageView):
 
 def _gated(book: Book) -> bool:
     """Whether a model has gates; one whose shape is not known yet may have."""
-    return book.config is None or any(mixer.kind in GATED for mixer in book.config.mixers)
+    if book.config is None:
+        return True
+    return any(
+        mixer.kind in GATED and getattr(mixer, "gate", "") != "none" for mixer in book.config.mixers
+    )
