@@ -92,6 +92,22 @@ def test_nothing_passes_between_segments(logits):
     assert not np.allclose(packed[:, 9:], logits(TOKENS, [0] * 21)[:, 9:], atol=1e-4)
 
 
+@pytest.mark.parametrize("linears", ["dense", "ternary"])
+@pytest.mark.parametrize("kind", ["gla", "gla-scalar", "gated_delta_net"])
+def test_every_projection_has_the_deviation_of_the_configuration(kind, linears):
+    config = DecoderConfig(
+        vocab_size=9, hidden_size=16, num_hidden_layers=1, mixers=(MIXERS[kind],),
+        linears=linears, tie_word_embeddings=False, initializer_range=1e-9, channel_mixer="none",
+    )  # fmt: skip
+    weights = nnx.to_flat_state(nnx.state(Decoder(config, rngs=nnx.Rngs(params=0)).model.layers))
+    largest = {
+        ".".join(map(str, path)): jnp.abs(leaf[...]).max()
+        for path, leaf in weights if path[-1] == "kernel" and "conv" not in str(path)
+    }  # fmt: skip
+    assert any("gk_proj" in name or "a_proj" in name for name in largest)
+    assert all(0 < size < 1e-8 for size in largest.values()), largest
+
+
 def test_a_configuration_is_read_back_from_its_record():
     config = small("gla").config
     assert DecoderConfig.model_validate(config.record()) == config

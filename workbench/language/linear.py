@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Protocol
 
 import jax
@@ -52,6 +53,16 @@ class Linear(nnx.Module):
             return y
         bias = self.bias[...].astype(self.dtype)
         return y + bias.reshape((1,) * (y.ndim - 1) + bias.shape)
+
+
+def dense(linear: MakeLinear) -> MakeLinear:
+    """Makes what stays dense beside projections of `linear`: with its deviation, where it has one.
+
+    Args:
+        linear: makes the other projections; `functools.partial` of a class, or the class.
+    """
+    deviation = linear.keywords.get("deviation") if isinstance(linear, partial) else None
+    return Linear if deviation is None else partial(Linear, deviation=deviation)
 
 
 class RMSNorm(nnx.Module):

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from kernels_pallas import gated_delta_rule, gated_delta_rule_step
 from kernels_pallas.gated_delta_rule import cost
-from workbench.language.linear import Linear, MakeLinear, RMSNorm
+from workbench.language.linear import MakeLinear, RMSNorm, dense
 from workbench.language.mixing import NO_CONTEXT, Context, MixerConfig, State, TokenMixer
 from workbench.language.short_conv import ShortConv
 
@@ -126,7 +126,7 @@ class DeltaNet(TokenMixer):
         self.k_proj = linear(width, keys, **kind)
         self.v_proj = linear(width, values, **kind)
         if config.use_beta:
-            self.b_proj = Linear(width, heads.values, **kind)
+            self.b_proj = dense(linear)(width, heads.values, **kind)
         self.q_conv1d = ShortConv(keys, size, rngs=rngs)
         self.k_conv1d = ShortConv(keys, size, rngs=rngs)
         self.v_conv1d = ShortConv(values, size, rngs=rngs)

@@ -11,7 +11,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 from pydantic import Field
 
-from workbench.language.linear import Linear, MakeLinear
+from workbench.language.linear import MakeLinear, dense
 from workbench.language.mixers.delta_net import DeltaNet, Heads
 from workbench.language.mixing import MixerConfig
 
@@ -87,7 +87,7 @@ class GatedDeltaNet(DeltaNet):
     ):
         super().__init__(config, width, linear=linear, eps=eps, dtype=dtype, rngs=rngs)
         heads = self.sizes.values
-        self.a_proj = Linear(width, heads, dtype=dtype, rngs=rngs)
+        self.a_proj = dense(linear)(width, heads, dtype=dtype, rngs=rngs)
         rates = jax.random.uniform(rngs.params(), (heads,), minval=1e-3, maxval=MOST_DECAY)
         self.A_log = nnx.Param(jnp.log(rates))
         low, high = (math.log(step) for step in STEPS)

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from kernels_pallas import gated_linear_attention, gated_linear_attention_step
 from kernels_pallas.gated_linear_attention import cost
-from workbench.language.linear import Linear, MakeLinear, RMSNorm
+from workbench.language.linear import MakeLinear, RMSNorm, dense
 from workbench.language.mixing import NO_CONTEXT, Context, MixerConfig, State, TokenMixer
 
 Gate = Literal["channel", "scalar", "fixed", "none"]
@@ -122,17 +122,17 @@ class GLA(TokenMixer):
         self.v_proj = linear(width, kv_heads * value, **kind)
         self.g_proj = linear(width, heads * value, **kind)
         if config.gate in ("channel", "scalar"):
-            self.gk_proj: Any = self._new_gate(width, kind)
+            self.gk_proj: Any = self._new_gate(width, dense(linear), kind)
         self.g_norm_swish_gate = RMSNorm(value, eps=eps)
         self.o_proj = linear(heads * value, width, **kind)
 
-    def _new_gate(self, width: int, kind: dict[str, Any]) -> Any:
+    def _new_gate(self, width: int, linear: MakeLinear, kind: dict[str, Any]) -> Any:
         """Makes the gate's projections, dense where the others are ternary: 0.6 % of a layer."""
         config, (_, kv_heads, key, _) = self.config, self.sizes
         if config.gate == "scalar":
-            return Linear(width, kv_heads, bias=True, **kind)
-        low = Linear(width, config.gate_low_rank_dim, **kind)
-        return nnx.List([low, Linear(config.gate_low_rank_dim, kv_heads * key, bias=True, **kind)])
+            return linear(width, kv_heads, bias=True, **kind)
+        low = linear(width, config.gate_low_rank_dim, **kind)
+        return nnx.List([low, linear(config.gate_low_rank_dim, kv_heads * key, bias=True, **kind)])
 
     def __call__(
         self, x: Float[Array, "B T D"], state: State = None, context: Context = NO_CONTEXT
