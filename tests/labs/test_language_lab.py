@@ -4,6 +4,7 @@ import math
 import threading
 import zipfile
 from io import BytesIO
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -12,6 +13,7 @@ from flax import nnx
 
 from kernels_pallas.gated_delta_rule import cost as delta_cost
 from kernels_pallas.gated_linear_attention import cost as gated_cost
+from workbench import training
 from workbench.labs import language
 from workbench.labs.language import claims, models, recorded, shelf, train_shown
 from workbench.labs.language.cost_view import CostView
@@ -221,6 +223,28 @@ def test_a_model_that_never_forgets_is_none_of_the_gate_explorer(monkeypatch):
     books = [shelf.Book(gate, gate, gla_shape(gate)) for gate in ("none", "fixed", "channel")]
     monkeypatch.setattr(shelf, "shipped_books", lambda: books)
     assert list(GatesView().shelf.books) == ["fixed", "channel"]
+
+
+def test_recall_goes_on_after_a_model_whose_loss_is_no_number(monkeypatch, tmp_path):
+    monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path))
+
+    def trained(task, recipe, **more):
+        if task.config.mixers[0].kind == "gla":
+            raise training.NotANumber("Loss", 7, 5)
+        return SimpleNamespace(evaluation={"accuracy": 0.25}, seconds=2.0)
+
+    monkeypatch.setattr(training, "train", trained)
+    view = RecallView()
+    mixers = {kind: kind in ("gla", "delta_net") for kind in models.NAMES}
+    given = {"task": {"steps": 10, "width": "32"}, "mixers": mixers}
+    first, second = view.run(values(view, given), lambda *told: None)
+    assert first.contents["accuracy"].text.startswith("Accuracy is measured")
+    assert first.contents["state"].chart.rows["live"]
+    answered, stopped = second.contents["table"].rows
+    assert (answered[0].text, answered[3].text) == ("DeltaNet", "25 %")
+    assert (stopped[0].text, stopped[3].text) == ("GLA", "Stopped")
+    assert stopped[3].note == "seed 0: loss is not a number at step 7"
+    assert {row["method"] for row in second.contents["accuracy"].chart.rows["live"]} == {"DeltaNet"}
 
 
 def test_runs_compute_one_at_a_time_and_all_stop_at_a_halt():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ class Recalled:
         state: bytes of one text's state, all layers.
         accuracy: share of held-out queries answered.
         seconds: of its training.
+        stopped: the update at which its loss was no number; then the two above are none either.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Recalled:
     seed: int
     accuracy: float
     seconds: float
+    stopped: int | None = None
 
     def record(self) -> dict[str, Any]:
         """Plain values."""
@@ -70,6 +73,8 @@ def recall(
 ) -> Iterator[list[Recalled]]:
     """Trains a model for each mixer, number of pairs and seed; what was done before is read.
 
+    A model whose loss stops being a number is told as such, and the others follow.
+
     Args:
         mixers: name and shape of each.
         pairs: keys with a value.
@@ -82,7 +87,7 @@ def recall(
     from workbench.language.recall import MQAR
     from workbench.language.tasks import Recall
     from workbench.runs import Store
-    from workbench.training import Recipe, train
+    from workbench.training import NotANumber, Recipe, train
 
     kept = Store() if store is None else store
     asked = [(count, seed, one) for count in pairs for seed in seeds for one in mixers]
@@ -104,10 +109,14 @@ def recall(
                  share: Report = share, name: str = name, count: int = count) -> None:  # fmt: skip
             share(done, total, f"{name}, {count} pairs: {note or 'compiling'}")
 
-        result = train(task, recipe, report=told, store=kept)
+        accuracy, seconds, stopped = math.nan, math.nan, None
+        try:
+            result = train(task, recipe, report=told, store=kept)
+            accuracy, seconds = result.evaluation["accuracy"], result.seconds
+        except NotANumber as error:
+            stopped = error.step
         found.append(Recalled(
-            name, count, width, state_bytes(mixer, width), seed,
-            result.evaluation["accuracy"], result.seconds,
+            name, count, width, state_bytes(mixer, width), seed, accuracy, seconds, stopped,
         ))  # fmt: skip
         yield found
 

@@ -153,11 +153,12 @@ class RecallView(LanguageView):
             name: state_bytes(mixer, int(knobs.width)) for name, mixer in self._mixers(values)
         }
         words = "Accuracy is measured by training a model of each mixer."
+        answered = [one for one in found if one.stopped is None]
         contents: dict[str, Content] = {
-            "accuracy": ChartContent.of(accuracy(found))
-            if found
+            "accuracy": ChartContent.of(accuracy(answered))
+            if answered
             else EmptyContent(TITLE, words, self.verb),
-            "state": ChartContent.of(by_state(found) if found else state_sizes(states)),
+            "state": ChartContent.of(by_state(answered) if answered else state_sizes(states)),
         }
         if found:
             contents["table"] = table(found)
@@ -242,10 +243,11 @@ def state_sizes(states: Mapping[str, float]) -> Chart:
 
 
 def table(found: Sequence[Recalled], title: str = "In numbers") -> TableContent:
-    """Every mixer and number of pairs."""
+    """Every mixer and number of pairs, then each model that stopped."""
     rows: list[list[Cell | str]] = []
-    for (name, pairs), values in _grouped(found).items():
-        of = [one for one in found if (one.name, one.pairs) == (name, pairs)]
+    answered = [one for one in found if one.stopped is None]
+    for (name, pairs), values in _grouped(answered).items():
+        of = [one for one in answered if (one.name, one.pairs) == (name, pairs)]
         spread = f"{numbers.percent(min(values))}–{numbers.percent(max(values))}"
         rows.append([
             Cell(name, method=models.slot(name)), str(pairs), numbers.memory(of[0].state),
@@ -253,6 +255,13 @@ def table(found: Sequence[Recalled], title: str = "In numbers") -> TableContent:
                  note=spread if len(values) > 1 else ""),
             str(len(values)), numbers.seconds(sum(one.seconds for one in of) / len(of)),
         ])  # fmt: skip
+    for one in found:
+        if one.stopped is not None:
+            words = f"seed {one.seed}: loss is not a number at step {one.stopped}"
+            rows.append([
+                Cell(one.name, method=models.slot(one.name)), str(one.pairs),
+                numbers.memory(one.state), Cell("Stopped", verdict="failed", note=words), "–", "–",
+            ])  # fmt: skip
     heads = (
         Column("Mixer"), Column("Pairs", number=True), Column("State", number=True),
         Column("Answered", number=True), Column("Seeds", number=True, optional=True),
