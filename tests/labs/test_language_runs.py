@@ -1,6 +1,7 @@
 """The language lab at work: small models that write, are read, trained, paused and branched."""
 
 import json
+import re
 import shutil
 from dataclasses import asdict
 from types import SimpleNamespace
@@ -20,7 +21,7 @@ from workbench.labs.language.gate_memory import Gates, Head, LayerGates
 from workbench.labs.language.gates_view import GatesView
 from workbench.labs.language.own_mixer_view import OwnMixerView
 from workbench.labs.language.recall_view import RecallView
-from workbench.labs.language.ternary_layers import training_memory
+from workbench.labs.language.ternary_memory import training_memory
 from workbench.labs.language.ternary_view import TernaryView
 from workbench.labs.language.train_live import watch
 from workbench.labs.language.train_runs import planned
@@ -117,8 +118,15 @@ def test_ternary_weights_are_looked_at_without_a_compilation(matmulfree, gla):
 
 
 def test_training_memory_is_that_of_the_compiled_programs():
-    found = training_memory(32, 1, 64, silent)
-    assert found.fused > 0 and found.plain > 0 and found.saving < 1
+    one, two = (training_memory(32, 1, batch, 64, silent) for batch in (1, 2))
+    weights = 2 * 32000 * 32 * 4
+    for plan in (one.fused, one.plain):
+        assert weights < plan.arguments < 1.05 * weights
+        assert weights < plan.outputs < 1.05 * weights
+    # Targets and ids of one more text, and nothing else.
+    assert two.fused.arguments - one.fused.arguments == 2 * 64 * 4
+    assert two.plain.temporaries > 1.5 * one.plain.temporaries
+    assert one.fused.temporaries != one.plain.temporaries
 
 
 SMALL = {
@@ -172,18 +180,23 @@ def test_a_run_goes_on_where_it_was_stopped_and_a_branch_from_its_end(words, sto
         next(view.curves(values(view, given), silent))
 
 
-def test_a_loss_that_is_no_number_stops_its_run_and_is_told(words, store, monkeypatch):
-    def diverges(task, recipe, **more):
-        raise training.NotANumber("Loss", 5, 3)
-
-    monkeypatch.setattr(training, "train", diverges)
+def test_a_loss_that_is_no_number_stops_its_run_and_is_told_ever_after(words, store):
+    given = {
+        "shared": {**SMALL["shared"], "steps": 40, "rate": 90.0},
+        "runs": {"attention": False, "gla": True, "mlgru": False},
+    }
     view = TrainView(text=words, store=store)
-    given = {**SMALL, "shared": {**SMALL["shared"], "rate": 90.0}}
     *_, picture = view.run(values(view, given), silent)
     (row,) = picture.contents["runs"].rows
-    words = "Loss is not a number at step 5. Last good checkpoint: step 3"
-    assert (row[1].text, row[1].note) == ("Stopped", words)
-    assert picture.details == (f"MLGRU: {words}",)
+    told = re.fullmatch(r"\w+ is not a number at step (\d+)\. Last good.*: step (\d+)", row[1].note)
+    assert row[1].text == "Stopped" and 0 < int(told[2]) < int(told[1]) <= 40
+    assert picture.details == (f"GLA: {row[1].note}",)
+    again = TrainView(text=words, store=store)
+    given["branch"] = {"of": "gla", "steps": 10, "rate": 0.01}
+    *_, picture = again.run(values(again, given), silent)
+    parent, branch = picture.contents["runs"].rows
+    assert (parent[1].text, parent[1].note) == ("Stopped", row[1].note)
+    assert branch[0].text == f"GLA, from {told[2]}"
 
 
 @mixer

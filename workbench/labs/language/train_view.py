@@ -155,6 +155,9 @@ class TrainView(LanguageView):
             status.state, status.state
         )
         step, words = status.step, ""
+        if now is None and status.state == "failed":  # in an earlier session
+            kind, _, words = status.error.partition("\n")[0].partition(": ")
+            state = "stopped" if kind == "NotANumber" else "failed"
         if now is not None:
             state, step = now.state, max(now.done, 0)
             words = "" if now.error is None else str(now.error).splitlines()[0]
