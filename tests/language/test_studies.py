@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -9,13 +10,14 @@ import pytest
 
 from tests.language.faulty_mixers import Sound
 from workbench.language import mixer
+from workbench.language.mixers import mixer_of
 from workbench.language.published import parameters
-from workbench.language.studies import command, gates, micro, recall, table
-from workbench.language.studies.beside import SHIPPED, Beside, _rivals
+from workbench.language.studies import beside, command, gates, micro, recall, table
+from workbench.language.studies.beside import SHIPPED, Beside, _rivals, _run, beside_rivals, cost
 from workbench.language.studies.design import SEARCH_SEED, Design, Entry
 from workbench.language.studies.ranking import ranking
-from workbench.language.studies.running import Deadline, best_rate, last_loss, results
-from workbench.progress import Cancelled
+from workbench.language.studies.running import Deadline, Found, best_rate, last_loss, results
+from workbench.progress import Cancelled, silent
 from workbench.runs import Store
 from workbench.training import FunctionTask
 
@@ -178,6 +180,62 @@ def test_a_rate_without_a_number_is_not_chosen():
     assert best_rate(rows[1:2], one) is None
 
 
+def jumping(config):
+    """The first family's loss is no number from the third update on."""
+    import jax.numpy as jnp
+
+    def loss(params, batch, key):
+        gone = (config.hidden_size == 32) & (jnp.sum(batch) >= 2)
+        return jnp.where(gone, jnp.nan, jnp.sum((params["w"] - 1) ** 2)), {}
+
+    return replace(
+        curved(config),
+        loss=loss,
+        batch=lambda step: np.full((1,), step, np.float32),
+        fingerprint=f"jumping {config.hidden_size}",
+    )
+
+
+def test_what_diverged_is_kept_told_and_not_ranked(tmp_path, capsys, monkeypatch):
+    design = small_design(
+        task=jumping, entries=small_design().entries[:1], rates=(1e-1,), seeds=(0,), steps=4,
+        search_steps=2,
+    )  # fmt: skip
+    out = tmp_path / "out"
+    store = Store(tmp_path / "store")
+    assert command.main(design, "here", ["--store", str(store.folder), "--out", str(out)]) == 0
+    shown = capsys.readouterr()
+    assert "one, s, seed 0, diverged at step 3: not ranked" in shown.err
+    assert "size s" not in shown.out
+    card = json.loads((out / "card.json").read_text(encoding="utf-8"))
+    assert card["finished"] and card["runs"] == "0 of 1" and not card["order"]
+    gone = {"kind": "one", "name": "one", "size": "s", "seed": 0, "step": 3}
+    assert card["diverged"] == [gone]
+    both = [{"kind": kind, "size": "s"} for kind in ("one", "two")]
+    monkeypatch.setattr(beside, "results", lambda *_: [Found(runs=both, diverged=[gone])])
+    rows, missing = [], []
+    _run(design, rows, missing, store, silent)
+    assert rows == both[1:]
+    assert missing == ["curved: one, s, seed 0, diverged at step 3: not ranked"]
+
+
+def test_a_family_that_diverges_at_every_rate_is_told_once(tmp_path):
+    one = small_design().entries[:1]
+    design = small_design(task=jumping, entries=one, rates=(1e-1, 1e-2), search_steps=4)
+    found = list(results(design, Store(tmp_path)))[-1]
+    assert table.diverged(found.diverged) == [
+        "one, s, diverged at every rate, the last at step 3: not ranked"
+    ]
+    assert table.card(design, found, "here")["finished"] and not found.runs
+
+
+def test_seeds_left_over_of_a_diverged_family_are_not_ranked(finished):
+    _, found = finished
+    gone = {"kind": "one", "name": "one", "size": "s", "seed": 9, "step": 3}
+    (left,) = table.rankings(small_design(), replace(found, diverged=[gone]))
+    assert list(left.means) == ["two"]
+
+
 def test_tables_and_card_are_read_back(finished, tmp_path):
     _, found = finished
     table.write(small_design(), found, tmp_path / "out", "python -m here")
@@ -247,6 +305,52 @@ def test_rivals_are_read_from_tables_and_missed_by_name(tmp_path):
     assert [row["seed"] for row in found] == [0, 1, 2] and not missing
     assert _rivals(design, tmp_path / "none", missing) == []
     assert "studies.micro" in missing[0] and SHIPPED.startswith("data/")
+
+
+def test_a_mixer_named_like_a_rival_is_told_from_it(tmp_path, monkeypatch):
+    config = mixer_of({"kind": "gla", "num_heads": 2}).model_copy(update={"name": "GLA"})
+    rows = [
+        {"name": "GLA", "kind": "gla", "size": "30k", "seed": seed, "bits_per_byte": 2.0 + seed}
+        for seed in range(3)
+    ]
+    monkeypatch.setattr(
+        beside, "results", lambda design, *_: [Found(runs=[mine(design, s) for s in range(3)])]
+    )
+    monkeypatch.setattr(beside, "_rivals", lambda design, *_: rows * (design.name == "micro"))
+    monkeypatch.setattr(beside, "cost", lambda config, name, *_, **__: [{"name": name}])
+    monkeypatch.setattr(beside, "_config", lambda given: given)
+    found = beside_rivals(config, store=Store(tmp_path))
+    assert found.mixer == "GLA (yours)" == found.cost[0]["name"]
+    assert set(found.rankings()[-1].means) == {"GLA", "GLA (yours)"}
+
+
+def mine(design, seed):
+    (entry,) = design.entries
+    about = {"kind": entry.kind, "name": entry.name, "size": entry.size, "seed": seed}
+    return {**about, "pairs": 4, "accuracy": 0.5, "bits_per_byte": 1.9 + seed}
+
+
+def test_cost_keeps_both_of_one_name_and_ends_when_its_time_is_over(monkeypatch):
+    from workbench.measure import timing
+
+    asked = []
+
+    def interleaved(thunks, *, repeats, report):
+        asked.extend(thunks)
+        report(0, 1)
+
+    monkeypatch.setattr(timing, "interleaved", interleaved)
+    config = mixer_of({"kind": "gla", "num_heads": 2})
+    with pytest.raises(Cancelled):
+        cost(config, "GLA", Deadline(-1.0, silent), tiny=True)
+    assert len(asked) == 6 and "GLA (yours) 128" in asked and "GLA 128" in asked
+
+
+def test_the_minutes_given_bound_the_cost_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(beside, "cost", lambda config, name, report, **_: report(0, 1) or [{}])
+    config = mixer_of({"kind": "gla", "num_heads": 2})
+    found = beside_rivals(config, minutes=-1.0, store=Store(tmp_path), studies=tmp_path)
+    assert not found.cost and "the time given is over" in found.missing[-1]
 
 
 def test_what_stands_beside_rivals_is_a_text_and_a_page():

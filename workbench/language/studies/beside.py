@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import html
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,8 +27,8 @@ from workbench.language.published import ladder
 from workbench.language.studies import micro, recall, table
 from workbench.language.studies.design import Design, Entry
 from workbench.language.studies.gates import text_study
-from workbench.language.studies.ranking import Ranking, ranking
-from workbench.language.studies.running import Deadline, results
+from workbench.language.studies.ranking import Ranking, ranking, without
+from workbench.language.studies.running import Deadline, Found, results
 from workbench.progress import Cancelled, Report, part, silent
 
 if TYPE_CHECKING:
@@ -118,7 +118,8 @@ def beside_rivals(
 
     Args:
         mixer: what `workbench.language.check` takes.
-        minutes: when to stop; what is done is shown, and asking again goes on from there.
+        minutes: when to stop, after the update or timing under way; what is done is shown, and
+            asking again goes on from there.
         store: where the runs are kept; the user's where left out.
         studies: folder of the rivals' tables, those that ship where left out.
         report: progress.
@@ -132,29 +133,54 @@ def beside_rivals(
 
     config = _config(mixer)
     name = str(getattr(config, "name", config.kind))
-    began, found = time.monotonic(), Beside(name)
+    missing: list[str] = []
+    began, deadline = time.monotonic(), Deadline(minutes, report)
     kept = Store() if store is None else store
-    mine = [
+    designs = [
         replace(recall.recall_study("recall", (recall.entry("own", name, config),)),
                 seeds=RECALL_SEEDS),
         text_study("micro", (Entry("own", name, micro.SIZE, ladder(config, micro.SIZE)),)),
     ]  # fmt: skip
-    deadline = Deadline(minutes, report)
-    found.cost = cost(config, name, part(report, 0, 3), tiny=tiny)
+    rivals = [_rivals(design, studies, missing) for design in designs]
+    theirs = {str(row["name"]) for rows in rivals for row in rows}
+    found = Beside(_apart(name, {*theirs, *micro.NAMES.values()}), missing=missing)
+    mine = [
+        replace(design, entries=tuple(replace(one, name=found.mixer) for one in design.entries))
+        for design in designs
+    ]
     try:
+        found.cost = cost(config, found.mixer, part(deadline, 0, 3), tiny=tiny)
         for place, (design, rows) in enumerate(zip(mine, (found.recall, found.text), strict=True)):
-            _run(design.tiny() if tiny else design, rows, kept, part(deadline, 1 + place, 3))
+            chosen = design.tiny() if tiny else design
+            _run(chosen, rows, missing, kept, part(deadline, 1 + place, 3))
     except Cancelled as reason:
-        found.missing.append(f"{reason}: asking again goes on from here")
-    for design, rows in zip(mine, (found.recall, found.text), strict=True):
-        rows.extend(_rivals(design, studies, found.missing))
+        missing.append(f"{reason}: asking again goes on from here")
+    for rows, others in zip((found.recall, found.text), rivals, strict=True):
+        rows.extend(others)
     found.seconds = time.monotonic() - began
     return found
 
 
-def _run(design: Design, rows: list[Mapping[str, Any]], store: Store, report: Report) -> None:
-    for known in results(design, store, report):
-        rows[:] = known.runs
+def _apart(name: str, taken: Collection[str]) -> str:
+    """A name that no rival has."""
+    while name in taken:
+        name += " (yours)"
+    return name
+
+
+def _run(
+    design: Design,
+    rows: list[Mapping[str, Any]],
+    missing: list[str],
+    store: Store,
+    report: Report,
+) -> None:
+    known = Found()
+    try:
+        for known in results(design, store, report):
+            rows[:] = without(known.runs, known.diverged)
+    finally:
+        missing += [f"{design.name}: {line}" for line in table.diverged(known.diverged)]
 
 
 def _rivals(
@@ -163,7 +189,7 @@ def _rivals(
     """Rows of the rivals, with the seeds of one's own; none where no study is at hand."""
     try:
         root = shipped.path(SHIPPED) if studies is None else Path(studies)
-        rows, _ = table.read(root / design.name)
+        rows, card = table.read(root / design.name)
     except FileNotFoundError:
         missing.append(
             f"no table of the study {design.name!r} is at hand, so rivals are left out; make it "
@@ -171,7 +197,10 @@ def _rivals(
         )
         return []
     chosen = rows[rows["seed"].isin(design.seeds)]
-    return [{str(k): v for k, v in row.items()} for row in chosen.to_dict("records")]
+    read = [{str(k): v for k, v in row.items()} for row in chosen.to_dict("records")]
+    gone = card.get("diverged", [])
+    missing += [f"{design.name}: {line}" for line in table.diverged(gone)]
+    return without(read, gone)
 
 
 def cost(
@@ -179,14 +208,16 @@ def cost(
 ) -> list[Mapping[str, Any]]:
     """Multiply-adds, state and time of one layer against length, beside attention and GLA.
 
-    All lengths of all mixers are timed by turns; at each, the median of five.
+    All lengths of all mixers are timed by turns; at each, the median of five. A mixer named like
+    one of the two is told from it by "(yours)".
     """
     from workbench.language.checking.subject import Subject
     from workbench.language.mixers import mixer_of
     from workbench.measure import timing
 
     rivals = {micro.NAMES[kind]: mixer_of({"kind": kind, "num_heads": 4}) for kind in COST_RIVALS}
-    subjects = {key: Subject(one, COST_WIDTH) for key, one in {name: config, **rivals}.items()}
+    every = {_apart(name, rivals): config, **rivals}
+    subjects = {key: Subject(one, COST_WIDTH) for key, one in every.items()}
     lengths = COST_LENGTHS[:2] if tiny else COST_LENGTHS
     thunks, rows = {}, []
     for key, subject in subjects.items():

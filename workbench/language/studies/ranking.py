@@ -152,6 +152,14 @@ def ranking(
     ]
 
 
+def without(
+    rows: Sequence[Mapping[str, Any]], diverged: Sequence[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """Rows of the families and sizes of which no run diverged: the seeds left over flatter."""
+    gone = {(one["kind"], one["size"]) for one in diverged}
+    return [row for row in rows if (row.get("kind"), row.get("size")) not in gone]
+
+
 def _by_seed(rows: pd.DataFrame, value: str) -> pd.DataFrame:
     return rows.pivot(index="seed", columns="name", values=value)
 

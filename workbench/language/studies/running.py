@@ -27,11 +27,14 @@ class Found:
         runs: a row for each result.
         searches: a row for each rate that was tried.
         weights: of the first seed, by kind and size.
+        diverged: kind, name, size, seed and step of each run whose loss stopped being a number;
+            with the search's seed where it did at every rate, and then the step of the last.
     """
 
     runs: list[dict[str, Any]] = field(default_factory=list)
     searches: list[dict[str, Any]] = field(default_factory=list)
     weights: dict[tuple[str, str], Any] = field(default_factory=dict)
+    diverged: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Deadline:
@@ -66,13 +69,19 @@ def results(design: Design, store: Store, report: Report = silent) -> Iterator[F
         for rate in design.rates:
             found.searches.append(_searched(design, entry, rate, store, steps))
             yield found
+        if best_rate(found.searches, entry) is None:
+            last = max(row["diverged_at"] for row in found.searches[-len(design.rates) :])
+            found.diverged.append(_diverged(entry, SEARCH_SEED, last))
+            yield found
     for seed in design.seeds:
         for entry in design.entries:
             best = best_rate(found.searches, entry)
             if best is None:
                 continue
             result = _trained(design, entry, best, seed, design.steps, store, steps)
-            if result is None:
+            if isinstance(result, NotANumber):
+                found.diverged.append(_diverged(entry, seed, result.step))
+                yield found
                 continue
             about = _about(design, entry, best, seed, result)
             found.runs += [{**about, **row} for row in design.measured(entry, result)]
@@ -102,21 +111,27 @@ def _searched(
         "learning_rate": rate,
         "steps": design.search_steps,
         "seed": SEARCH_SEED,
-        "loss": math.inf if result is None else last_loss(result),
-        "seconds": math.nan if result is None else result.seconds,
+        "loss": last_loss(result) if isinstance(result, Result) else math.inf,
+        "seconds": result.seconds if isinstance(result, Result) else math.nan,
+        "diverged_at": None if isinstance(result, Result) else result.step,
     }
+
+
+def _diverged(entry: Entry, seed: int, step: int) -> dict[str, Any]:
+    about = {"kind": entry.kind, "name": entry.name, "size": entry.size}
+    return {**about, "seed": seed, "step": step}
 
 
 def _trained(
     design: Design, entry: Entry, rate: float, seed: int, steps: int, store: Store, told: _Steps
-) -> Result | None:
-    """A run; None where its loss stopped being a number."""
+) -> Result | NotANumber:
+    """A run, or where its loss stopped being a number."""
     told.begin(f"{entry.name} {entry.size}, rate {rate:g}, seed {seed}")
     recipe = design.recipe(entry, rate, seed, steps)
     try:
         return train(design.task(entry.config), recipe, store=store, report=told)
-    except NotANumber:
-        return None
+    except NotANumber as fault:
+        return fault
     finally:
         told.end()
 

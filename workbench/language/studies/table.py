@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.checkpoints import replace_text
-from workbench.language.studies.design import Design
-from workbench.language.studies.ranking import Ranking, ranking
+from workbench.language.studies.design import SEARCH_SEED, Design
+from workbench.language.studies.ranking import Ranking, ranking, without
 from workbench.language.studies.running import Found
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def read(folder: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
 
 
 def card(design: Design, found: Found, command: str) -> dict[str, Any]:
-    """Command, data, seeds, search, seconds, device, and the order beside the paper's."""
+    """Command, data, seeds, search, what diverged, seconds, device, order beside the paper's."""
     from workbench.measure import device
 
     done = {(row["kind"], row["size"], row["seed"]) for row in found.runs}
@@ -54,7 +54,7 @@ def card(design: Design, found: Found, command: str) -> dict[str, Any]:
     return {
         "study": design.name,
         "command": command,
-        "finished": len(done) == wanted,
+        "finished": len(done | _given_up(design, found)) == wanted,
         "runs": f"{len(done)} of {wanted}",
         **design.about,
         "steps": design.steps,
@@ -64,7 +64,9 @@ def card(design: Design, found: Found, command: str) -> dict[str, Any]:
         "rates": list(design.rates),
         "search": f"{len(design.rates)} rates of {design.search_steps} updates for each family "
         "and size, chosen by the training loss of the last tenth",
+        "margin": design.margin,
         "at_an_end": at_an_end(design, found),
+        "diverged": found.diverged,
         "seconds": round(sum(seconds.values()) + sum(searching), 1),
         "device": device.label(),
         "date": datetime.date.today().isoformat(),
@@ -75,12 +77,36 @@ def card(design: Design, found: Found, command: str) -> dict[str, Any]:
 
 
 def rankings(design: Design, found: Found) -> list[Ranking]:
-    """The order within each size, as far as it is known."""
-    if not found.runs:
+    """The order within each size, as far as it is known, of families that did not diverge."""
+    rows = without(found.runs, found.diverged)
+    if not rows:
         return []
     return ranking(
-        found.runs, design.value, better=design.better, within=design.within, margin=design.margin
+        rows, design.value, better=design.better, within=design.within, margin=design.margin
     )
+
+
+def diverged(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What diverged, in words, a line each."""
+    lines = []
+    for one in rows:
+        where = f"{one['name']}, {one['size']}, "
+        if one["seed"] == SEARCH_SEED:
+            where += f"diverged at every rate, the last at step {one['step']}"
+        else:
+            where += f"seed {one['seed']}, diverged at step {one['step']}"
+        lines.append(f"{where}: not ranked")
+    return lines
+
+
+def _given_up(design: Design, found: Found) -> set[tuple[str, str, int]]:
+    """Runs there will never be: those that diverged, and all seeds where every rate did."""
+    return {
+        (one["kind"], one["size"], seed)
+        for one in found.diverged
+        for seed in design.seeds
+        if one["seed"] in (seed, SEARCH_SEED)
+    }
 
 
 def beside_paper(design: Design, found: Found) -> list[str]:

@@ -1,0 +1,75 @@
+"""Studies in the lab: their models are opened with text, their margin and divergence are heeded."""
+
+from dataclasses import replace
+
+import jax
+import numpy as np
+
+from tests.language.texts import dataset
+from workbench.labs.language import claims, shelf
+from workbench.language import DecoderConfig
+from workbench.language.studies import command, gates
+from workbench.language.studies.design import Entry
+from workbench.language.studies.running import Found
+from workbench.language.tasks import NextToken
+from workbench.language.token_data import TokenData
+
+
+def rows_of(**shares):
+    return [
+        {"name": name, "kind": name, "size": "width 64", "pairs": 16, "seed": seed,
+         "accuracy": share + 0.0001 * seed}
+        for name, share in shares.items() for seed in range(3)
+    ]  # fmt: skip
+
+
+ABOUT = {"device": "CPU", "date": "1 May", "finished": True}
+
+
+def test_a_claim_calls_a_difference_below_the_studys_margin_none():
+    shares = {"RetNet": 0.20, "GLA": 0.205, "DeltaNet": 0.5, "Transformer++": 0.9}
+    rows = rows_of(**shares)
+    assert claims.recall((rows, ABOUT)).rows[1].verdict == "reproduced"
+    card = claims.recall((rows, {**ABOUT, "margin": 0.01}))
+    assert [row.verdict for row in card.rows[1:]] == ["open", "reproduced", "reproduced"]
+
+
+def test_a_claim_ranks_no_family_that_diverged():
+    rows = rows_of(**{"RetNet": 0.2, "GLA": 0.3, "DeltaNet": 0.5, "Transformer++": 0.9})
+    gone = {"kind": "GLA", "name": "GLA", "size": "width 64", "seed": 3, "step": 7}
+    card = claims.recall((rows, {**ABOUT, "diverged": [gone]}))
+    assert [row.here for row in card.rows][1] == "diverged"
+    assert [row.verdict for row in card.rows[1:]] == ["open", "open", "reproduced"]
+
+
+def test_what_a_study_keeps_is_opened_with_text_and_says_what_it_is(tmp_path):
+    config = DecoderConfig(
+        vocab_size=256, hidden_size=16, num_hidden_layers=1, intermediate_size=16,
+        mixers=({"kind": "retnet", "num_heads": 1},),
+    )  # fmt: skip
+    design = replace(
+        gates.text_study("gates", (Entry("retnet", "RetNet", "30k", config),)),
+        task=lambda config: NextToken(config, TokenData(dataset(), length=8)),
+    )
+    run = {"kind": "retnet", "size": "30k", "seed": 0, "parameters": 9000, "steps": 1000,
+           "learning_rate": 0.003, "seconds": 12.34, "device": "CPU", "date": "2026-05-01",
+           "bits_per_byte": 2.5}  # fmt: skip
+    shapes = jax.eval_shape(design.task(config).init, jax.random.key(0))
+    weights = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+    found = Found(runs=[run, {**run, "seed": 1}], weights={("retnet", "30k"): weights})
+    command.keep_models(design, found, tmp_path, "python -m here")
+
+    (book,) = shelf.books([tmp_path / "retnet-30k"])
+    model, tokenizer = shelf.Shelf([book]).model(book.name)
+    assert tokenizer.decode(tokenizer.encode("a text")) == "a text"
+    assert model.config.hidden_size == 16
+    card = (tmp_path / "retnet-30k" / "card.md").read_text(encoding="utf-8")
+    for words in (
+        "# RetNet, 30k",
+        "- Data: the standard library's English as bytes; a tenth of its files held out",
+        "- Command: `python -m here`",
+        "learning rate 0.003; seed 0",
+        "- 12.3 s on CPU, 2026-05-01",
+        "- bits_per_byte on what is held out: 2.5",
+    ):
+        assert words in card
