@@ -38,6 +38,10 @@ class LanguageView(View):
         """What the opener was given beside settings, as code."""
         return []
 
+    def before(self) -> list[str]:
+        """Imports and comments that these arguments need."""
+        return []
+
     def code(self, values: Values) -> str:
         """Lines that open the same panel, run it, and show it."""
         settings = {
@@ -47,7 +51,7 @@ class LanguageView(View):
         chosen = pformat({group: fields for group, fields in settings.items() if fields}, width=80)
         call = ", ".join([*self.arguments(), f"settings={chosen}"])
         return "\n".join([
-            "from workbench.labs import language",
+            *dict.fromkeys(["from workbench.labs import language", *self.before()]),
             "",
             f"panel = language.{self.opener}({call})",
             "panel.run()",

@@ -12,6 +12,7 @@ from workbench.figures.charts import Chart, lines
 from workbench.labs.language import models, train_shown
 from workbench.labs.language.lab_view import LanguageView
 from workbench.labs.language.layer_timing import Timed, grown
+from workbench.labs.language.own_code import code_of
 from workbench.labs.language.recall_run import Recalled, known_mixers, recall
 from workbench.labs.language.recall_view import table as recall_table
 from workbench.labs.language.train_form import RUNS, SHARED, TRAINED, Shared, groups
@@ -130,8 +131,12 @@ class OwnMixerView(LanguageView):
         self.found: dict[Values, Found] = {}
 
     def arguments(self) -> list[str]:
-        """The mixer's name, as it stands in the notebook."""
-        return [self.name]
+        """The mixer, as it stands in the notebook."""
+        return [code_of(self.mixer).expression]
+
+    def before(self) -> list[str]:
+        """What the mixer needs."""
+        return code_of(self.mixer).before
 
     def predict(self, values: Values) -> Picture:
         """Nothing is known before the checks."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.labs.language import claims, recorded, train_shown
 from workbench.labs.language.lab_view import LanguageView
+from workbench.labs.language.own_code import code_of
 from workbench.labs.language.train_form import (
     BRANCH,
     NOTHING,
@@ -89,9 +90,13 @@ class TrainView(LanguageView):
         self._text: Dataset[Text] | None = _read(self.file) if text else None
 
     def arguments(self) -> list[str]:
-        """Names of the mixers as they stand in the notebook, and the file."""
-        own = [str(getattr(mixer, "name", "mine")) for mixer in self.mixers.values()]
+        """The mixers as they stand in the notebook, and the file."""
+        own = [code_of(mixer).expression for mixer in self.mixers.values()]
         return [*own, *([f"text={self.file!r}"] if self.file else [])]
+
+    def before(self) -> list[str]:
+        """What the mixers need."""
+        return [line for mixer in self.mixers.values() for line in code_of(mixer).before]
 
     @property
     def store(self) -> Store:
