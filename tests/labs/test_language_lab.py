@@ -30,12 +30,14 @@ from workbench.labs.language.layer_cost import (
 )
 from workbench.labs.language.layer_timing import _pass
 from workbench.labs.language.recall_view import RecallView
-from workbench.labs.language.ternary_view import PUBLISHED, TernaryView, ternary_weights
+from workbench.labs.language.ternary_memory import TrainingMemory
+from workbench.labs.language.ternary_view import PUBLISHED, TernaryView, ternary_sizes
 from workbench.labs.language.train_shown import Curve
 from workbench.labs.language.train_view import TrainView
 from workbench.labs.language.turns import Turns
 from workbench.language import Bytes, Decoder, DecoderConfig
 from workbench.language.mixers.attention import AttentionConfig
+from workbench.measure.memory import MemoryEstimate
 from workbench.panels import wire
 from workbench.panels.panel import Panel
 from workbench.panels.picture import Written as Text
@@ -331,19 +333,35 @@ def test_a_claim_is_decided_where_seeds_part_the_models():
 def test_a_claim_without_a_study_is_not_decided():
     for card in (claims.gates(None), claims.recall(None)):
         assert card.verdict == "open" and {row.here for row in card.rows} == {"not run"}
-    assert claims.training_memory(0.61, "", whole=False).verdict == "open"
-    assert claims.training_memory(0.6, "", whole=True).verdict == "reproduced"
-    card = claims.training_memory(-0.1, "", whole=True)
+    assert claims.training_memory(0.61, "", decides=False).verdict == "open"
+    assert claims.training_memory(0.6, "", decides=True).verdict == "reproduced"
+    card = claims.training_memory(-0.1, "", decides=True)
     assert card.verdict == "failed" and card.rows[0].here == "+10 %"
 
 
 def test_packed_sizes_are_the_published_ones():
-    def mebibytes(bits, model):
-        return ternary_weights(*PUBLISHED[model][1:]) * bits / 8 / 2**20
-
     for model, two, base3 in (("370m", 81, 65), ("1.3b", 310, 248), ("2.7b", 625, 500)):
-        assert mebibytes(2, model) == pytest.approx(two, abs=0.6)
-        assert mebibytes(1.6, model) == pytest.approx(base3, abs=0.6)
+        sizes = ternary_sizes(*PUBLISHED[model][1:])
+        assert sizes["2 bits"] / 2**20 == pytest.approx(two, abs=0.6)
+        assert sizes["base 3, five a byte (as here)"] / 2**20 == pytest.approx(base3, abs=0.6)
+
+
+def test_training_memory_is_all_that_is_held_and_decided_at_one_setting():
+    held = {"arguments": 10, "outputs": 10, "aliased": 0, "code": 5}
+    memory = TrainingMemory(
+        MemoryEstimate(temporaries=20, **held), MemoryEstimate(temporaries=60, **held)
+    )
+    assert memory.saving == 0.5
+    view = TernaryView()
+    for setting, verdict in (
+        ((24, 4, 2048), "part"),
+        ((24, 1, 1024), "open"),
+        ((2, 4, 2048), "open"),
+    ):
+        view.memory[setting] = memory
+        knobs = dict(zip(("layers", "batch", "tokens"), setting, strict=True))
+        picture = view.predict(values(view, {"training": knobs}))
+        assert picture.claim.verdict == verdict and picture.claim.rows[0].here == "−50 %"
 
 
 def test_rates_leave_the_prompt_out():

@@ -18,6 +18,7 @@ from workbench.language.config import DecoderConfig
 from workbench.language.decoder import Decoder
 from workbench.language.packed import bit_linears
 from workbench.model_files.abstract import abstract
+from workbench.progress import Report, silent
 
 EDGES = np.linspace(-4, 4, 81)
 """Of the histogram's bins, in units of a matrix's mean |W|; what lies outside is in the last."""
@@ -54,13 +55,16 @@ class MatrixReport:
         return float(-np.sum(shares * np.log2(shares)))
 
 
-def report(model: Decoder, *, rows: int = 64, seed: int = 0) -> list[MatrixReport]:
+def report(
+    model: Decoder, *, rows: int = 64, seed: int = 0, progress: Report = silent
+) -> list[MatrixReport]:
     """Every ternary layer of a model, in its order.
 
     Args:
         model: with latent weights.
         rows: inputs, drawn from N(0, 1), for the error of the output.
         seed: of the inputs.
+        progress: called before each layer.
 
     Raises:
         ValueError: a model without ternary layers that hold latent weights.
@@ -70,10 +74,13 @@ def report(model: Decoder, *, rows: int = 64, seed: int = 0) -> list[MatrixRepor
         raise ValueError(
             f"linears={model.config.linears!r}: there is no ternary layer with latent weights"
         )
-    return [
-        _matrix(".".join(map(str, path)), layer, rows, jax.random.fold_in(jax.random.key(seed), n))
-        for n, (path, layer) in enumerate(layers)
-    ]
+    found = []
+    for place, (path, layer) in enumerate(layers):
+        name = ".".join(map(str, path))
+        progress(place, len(layers), name)
+        key = jax.random.fold_in(jax.random.key(seed), place)
+        found.append(_matrix(name, layer, rows, key))
+    return found
 
 
 def _matrix(name: str, layer: BitLinear, rows: int, key: Array) -> MatrixReport:

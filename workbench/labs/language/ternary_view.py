@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import create_model
 
@@ -13,15 +14,8 @@ from workbench.figures.axes import Axis
 from workbench.figures.charts import Chart, lines, ranges
 from workbench.labs.language import claims
 from workbench.labs.language.lab_view import LanguageView
-from workbench.labs.language.shelf import Book, Shelf, books
-from workbench.labs.language.ternary_layers import (
-    EDGES,
-    FORMATS,
-    TernaryLayer,
-    TrainingMemory,
-    ternary_layers,
-    training_memory,
-)
+from workbench.labs.language.shelf import Shelf, books
+from workbench.labs.language.ternary_memory import DECIDES, TrainingMemory, training_memory
 from workbench.measure import device
 from workbench.panels.panel import Panel
 from workbench.panels.picture import (
@@ -36,6 +30,9 @@ from workbench.panels.picture import (
 from workbench.panels.view import KnobGroup, Preset, Problem, Slot, Values
 from workbench.progress import Report
 from workbench.study.knobs import Knobs, knob
+
+if TYPE_CHECKING:
+    from workbench.language.ternary_report import MatrixReport
 
 SIZES, MODEL, TRAINING = "sizes", "model", "training"
 NAME, SLOT = "MatMul-free", 2
@@ -66,9 +63,11 @@ class Training(Knobs):
         2, ge=1, le=24, label="Layers", paper=24, static=True,
         help="Of width 1024. The whole model has 24 and compiles for minutes.",
     )  # fmt: skip
+    batch: int = knob(
+        1, ge=1, le=16, label="Batch", static=True, help="Texts of an update.",
+    )  # fmt: skip
     tokens: int = knob(
-        1024, ge=64, le=4096, scale="log", label="Tokens", static=True,
-        help="Of one row, batch 1.",
+        1024, ge=64, le=4096, scale="log", label="Tokens", static=True, help="Of each text.",
     )  # fmt: skip
 
 
@@ -77,7 +76,10 @@ PRESETS = (
     Preset("1.3 B in each format", {SIZES: {"model": "1.3b"}}),
     Preset(
         "All 24 layers of 370 M in training",
-        {SIZES: {"model": "370m"}, TRAINING: {"layers": 24, "tokens": 1024}},
+        {
+            SIZES: {"model": "370m"},
+            TRAINING: dict(zip(("layers", "batch", "tokens"), DECIDES, strict=True)),
+        },
     ),
 )
 
@@ -129,8 +131,8 @@ class TernaryView(LanguageView):
             KnobGroup(SIZES, "Sizes", Sizes, method=SLOT), *_model_group(names),
             KnobGroup(TRAINING, "Training memory", Training),
         )  # fmt: skip
-        self.layers: dict[str, list[TernaryLayer]] = {}
-        self.memory: dict[tuple[int, int], TrainingMemory] = {}
+        self.layers: dict[str, list[MatrixReport]] = {}
+        self.memory: dict[tuple[int, int, int], TrainingMemory] = {}
 
     def arguments(self) -> list[str]:
         """The checkpoints, as code."""
@@ -149,16 +151,17 @@ class TernaryView(LanguageView):
 
     def run(self, values: Values, report: Report) -> Iterator[Picture]:
         """The checkpoint's matrices, then both forms compiled."""
+        from workbench.language import ternary_report
+
         name = _name(values)
         if name and name not in self.layers:
             report(0, 1, f"Reading {name}")
             model, _ = self.shelf.model(name, text=False)
-            self.layers[name] = ternary_layers(model, report)
+            self.layers[name] = ternary_report.report(model, progress=report)
             yield self._picture(values, "measured")
-        knobs = _training(values)
-        if _setting(values) not in self.memory:
-            found = training_memory(1024, knobs.layers, knobs.tokens, report)
-            self.memory[_setting(values)] = found
+        setting = _setting(values)
+        if setting not in self.memory:
+            self.memory[setting] = training_memory(1024, *setting, report)
         yield self._picture(values, "measured")
 
     def _picture(self, values: Values, basis: Any) -> Picture:
@@ -185,17 +188,12 @@ class TernaryView(LanguageView):
             ),
         }  # fmt: skip
         knobs = _training(values)
-        setting = f"Here: width 1024, {knobs.layers} layers, {knobs.tokens} tokens, batch 1."
+        setting = f"Here: width 1024, {knobs.layers} layers, {knobs.batch} × {knobs.tokens} tokens."
         card = claims.training_memory(
-            memory.saving if memory else None, setting, whole=knobs.layers == 24
+            memory.saving if memory else None, setting, decides=_setting(values) == DECIDES
         )
         here = device.label() if basis == "measured" else ""
         return Picture(contents, claim=card, basis=basis, device=here)
-
-
-def _may_be_ternary(book: Book) -> bool:
-    """A model whose shape is not known yet may be."""
-    return book.config is None or book.config.linears == "ternary"
 
 
 def _model_group(names: Sequence[str]) -> tuple[KnobGroup, ...]:
@@ -217,9 +215,9 @@ def _training(values: Values) -> Training:
     return knobs
 
 
-def _setting(values: Values) -> tuple[int, int]:
+def _setting(values: Values) -> tuple[int, int, int]:
     knobs = _training(values)
-    return knobs.layers, knobs.tokens
+    return knobs.layers, knobs.batch, knobs.tokens
 
 
 def _shape(values: Values) -> str:
@@ -228,18 +226,28 @@ def _shape(values: Values) -> str:
     return knobs.model
 
 
-def ternary_weights(layers: int, width: int, inner: int) -> int:
-    """Ternary weights of a model: four projections and a GLU a layer, and the head."""
-    return layers * (4 * width**2 + 3 * width * inner) + VOCABULARY * width
+def ternary_sizes(layers: int, width: int, inner: int) -> dict[str, int]:
+    """Bytes in each format: of four projections and a GLU a layer, and of the head."""
+    from workbench.language.ternary_report import FORMATS
+
+    shapes = {
+        (width, width): 4 * layers, (width, inner): 2 * layers, (inner, width): layers,
+        (width, VOCABULARY): 1,
+    }  # fmt: skip
+    return {
+        name: sum(count * size(*shape) for shape, count in shapes.items())
+        for name, size in FORMATS.items()
+    }
 
 
 def _sizes(model: str) -> Chart:
     name, layers, width, inner = PUBLISHED[model]
-    count = ternary_weights(layers, width, inner)
+    sizes = ternary_sizes(layers, width, inner)
+    count = sizes["float32"] / 4
     rows = [
-        {"group": label, "method": NAME, "mebibytes": count * bits / 8 / 2**20, "predicted": True,
-         "label": f"{label}, {numbers.number(bits)} bits"}
-        for label, bits in FORMATS.items()
+        {"group": label, "method": NAME, "mebibytes": size / 2**20, "predicted": True,
+         "label": f"{label}, {numbers.number(8 * size / count)} bits"}
+        for label, size in sizes.items()
     ]  # fmt: skip
     table = VOCABULARY * width * 2 / 2**20
     return ranges(
@@ -252,16 +260,19 @@ def _sizes(model: str) -> Chart:
     )
 
 
-def _histogram(found: Sequence[TernaryLayer]) -> Chart:
-    total = sum(one.weights for one in found)
-    bins = zip(*(one.histogram for one in found), strict=True)
+def _histogram(found: Sequence[MatrixReport]) -> Chart:
+    from workbench.language.ternary_report import EDGES
+
+    total = sum(math.prod(one.shape) for one in found)
+    counts = [
+        sum(int(count) for count in of) for of in zip(*(m.counts for m in found), strict=True)
+    ]
     centres = (EDGES[:-1] + EDGES[1:]) / 2
     rows = [
-        {"method": NAME, "at": float(at), "share": 100 * sum(
-            share * one.weights for share, one in zip(shares, found, strict=True)) / total}
-        for at, shares in zip(centres, bins, strict=True)
-    ]  # fmt: skip
-    zeros = sum(one.shares[1] * one.weights for one in found) / total
+        {"method": NAME, "at": float(at), "share": 100 * count / total}
+        for at, count in zip(centres, counts, strict=True)
+    ]
+    zeros = sum(one.shares[1] * math.prod(one.shape) for one in found) / total
     return lines(
         rows,
         Axis("at", "Weight over its matrix’s mean of |W|"),
@@ -273,11 +284,19 @@ def _histogram(found: Sequence[TernaryLayer]) -> Chart:
     )
 
 
-def _errors(found: Sequence[TernaryLayer]) -> Chart:
+def _block(name: str) -> int | None:
+    """Layer of a matrix, from 0; None for the head's."""
+    return next((int(part) for part in name.split(".") if part.isdecimal()), None)
+
+
+def _errors(found: Sequence[MatrixReport]) -> Chart:
+    of_layers = [(block, one) for one in found if (block := _block(one.name)) is not None]
+    groups = [(f"layer {block + 1}", one) for block, one in sorted(of_layers, key=lambda at: at[0])]
+    groups += [("head", one) for one in found if _block(one.name) is None]
     rows = [
-        {"group": f"layer {one.block + 1}" if one.block >= 0 else "head", "method": NAME,
-         "error": 100 * one.error, "label": f"{one.name}, {numbers.percent(one.shares[1])} zeros"}
-        for one in found
+        {"group": group, "method": NAME, "error": 100 * one.weight_error,
+         "label": f"{one.name.removeprefix('model.')}, {numbers.percent(one.shares[1])} zeros"}
+        for group, one in groups
     ]  # fmt: skip
     return ranges(
         rows,
@@ -289,14 +308,19 @@ def _errors(found: Sequence[TernaryLayer]) -> Chart:
 
 
 def _memory(found: TrainingMemory) -> TableContent:
+    forms = (Cell("Fused layer", method=SLOT), found.fused), ("Plain layer", found.plain)
     rows: list[list[Cell | str]] = [
-        [Cell("Fused layer", method=SLOT), Cell(numbers.memory(found.fused), strong=True)],
-        ["Plain layer", Cell(numbers.memory(found.plain), strong=True)],
-        ["Saved", Cell(numbers.percent(found.saving), strong=True)],
-    ]
-    heads = (Column("Form"), Column("Temporaries of a gradient", number=True))
+        [name, numbers.memory(plan.total - plan.temporaries), numbers.memory(plan.temporaries),
+         Cell(numbers.memory(plan.total), strong=True)]
+        for name, plan in forms
+    ]  # fmt: skip
+    rows.append(["Saved", "", "", Cell(numbers.percent(found.saving), strong=True)])
+    heads = (
+        Column("Form"), Column("Weights, gradients", number=True),
+        Column("Temporaries", number=True), Column("Together", number=True),
+    )  # fmt: skip
     about = (
-        "XLA’s own figure for the compiled program of loss and gradient, not a running one; "
-        "weights, gradients and moments are the same in both and left out."
+        "XLA’s own plan of the compiled loss and gradients, no measurement of a running program; "
+        "an optimizer’s moments are not in it."
     )
     return TableContent(heads, rows, "What does training hold?", about)
