@@ -40,6 +40,9 @@ def test_a_claim_ranks_no_family_that_diverged():
     card = claims.recall((rows, {**ABOUT, "diverged": [gone]}))
     assert [row.here for row in card.rows][1] == "diverged"
     assert [row.verdict for row in card.rows[1:]] == ["open", "open", "reproduced"]
+    every = [{**gone, "kind": name, "name": name} for name in claims.RECALL]
+    card = claims.recall((rows, {**ABOUT, "diverged": every}))
+    assert card.verdict == "open" and card.reason.startswith("Training diverged")
 
 
 def test_what_a_study_keeps_is_opened_with_text_and_says_what_it_is(tmp_path):

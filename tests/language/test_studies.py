@@ -238,12 +238,12 @@ def test_seeds_left_over_of_a_diverged_family_are_not_ranked(finished):
 
 def test_tables_and_card_are_read_back(finished, tmp_path):
     _, found = finished
-    table.write(small_design(), found, tmp_path / "out", "python -m here")
+    table.write(small_design(margin=0.25), found, tmp_path / "out", "python -m here")
     rows, card = table.read(tmp_path / "out")
     assert list(rows["kind"]) == [row["kind"] for row in found.runs]
     assert card["finished"] and card["runs"] == "6 of 6" and card["command"] == "python -m here"
     assert card["beside_paper"][0].startswith("size s: one before two")
-    assert card["seconds"] > 0 and card["device"] and card["date"]
+    assert card["margin"] == 0.25 and card["seconds"] > 0 and card["device"] and card["date"]
 
 
 def test_the_command_says_that_it_goes_on_when_its_time_is_over(finished, tmp_path, capsys):

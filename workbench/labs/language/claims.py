@@ -137,6 +137,8 @@ def _order(rows: Sequence[ClaimRow]) -> tuple[Verdict, str]:
         return "failed", "At our scale the order is another one; models here are far smaller."
     if "reproduced" in found:
         return "part", "The order agrees where seeds part the models at all."
+    if any(row.here == "diverged" for row in rows):
+        return "open", "Training diverged for some models, and seeds do not part the others."
     return "open", "At our scale seeds do not part these models."
 
 
