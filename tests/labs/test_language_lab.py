@@ -15,7 +15,7 @@ from kernels_pallas.gated_delta_rule import cost as delta_cost
 from kernels_pallas.gated_linear_attention import cost as gated_cost
 from workbench import training
 from workbench.labs import language
-from workbench.labs.language import claims, models, recorded, shelf, train_shown
+from workbench.labs.language import claims, decode_shown, models, recorded, shelf, train_shown
 from workbench.labs.language.cost_view import CostView
 from workbench.labs.language.decode_run import Written
 from workbench.labs.language.decode_shown import figures
@@ -362,6 +362,12 @@ def test_training_memory_is_all_that_is_held_and_decided_at_one_setting():
         knobs = dict(zip(("layers", "batch", "tokens"), setting, strict=True))
         picture = view.predict(values(view, {"training": knobs}))
         assert picture.claim.verdict == verdict and picture.claim.rows[0].here == "−50 %"
+
+
+def test_a_state_stands_at_the_tokens_it_has_room_for():
+    one = Written("GLA", ids=[1] * 33, prompt=7, room=207, state=3 << 20)
+    rows = decode_shown.memory([shelf.Book("GLA", "somewhere", None)], [one]).rows["live"]
+    assert [(row["x"], row["value"]) for row in rows] == [(207, 3)]
 
 
 def test_rates_leave_the_prompt_out():

@@ -15,7 +15,7 @@ from flax import nnx
 from workbench import training
 from workbench.labs.language import decode_form, gates_form, recorded, shelf
 from workbench.labs.language.cost_view import CostView
-from workbench.labs.language.decode_run import Written
+from workbench.labs.language.decode_run import Written, decode
 from workbench.labs.language.decode_view import DecodeView
 from workbench.labs.language.gate_memory import Gates, Head, LayerGates
 from workbench.labs.language.gates_view import GatesView
@@ -88,6 +88,15 @@ def test_a_model_writes_and_its_text_grows(gla):
     name, data = view.export("txt", chosen, pictures[-1])
     assert name == "decode.txt" and data.decode().startswith("small-gla\n\nThe function")
     assert pictures[-1].contents["rates"].chart.rows["live"]
+
+
+def test_a_state_measured_is_the_state_that_is_written_with(tmp_path):
+    folder = write(tmp_path, "cached", mixers=({"kind": "attention", "num_heads": 2},))
+    view = DecodeView([folder])
+    knobs = decode_form.Writing(prompt="abcd", tokens=3)
+    *_, (one,) = decode(view.shelf, ["cached"], knobs, silent)
+    assert (one.prompt, one.room, len(one.seconds)) == (4, 7, 3)
+    assert one.state == view.shelf.books["cached"].state_bytes(7)
 
 
 def test_a_prompt_without_tokens_and_a_model_without_tokenizer_are_named(gla, tmp_path):
@@ -185,6 +194,15 @@ def test_a_run_goes_on_where_it_was_stopped_and_a_branch_from_its_end(words, sto
         next(view.curves(values(view, given), silent))
 
 
+@pytest.fixture
+def quickly_compiled():
+    """For what does not depend on the programs' speed."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+@pytest.mark.usefixtures("quickly_compiled")
 def test_a_loss_that_is_no_number_stops_its_run_and_is_told_ever_after(words, store):
     given = {
         "shared": {**SMALL["shared"], "steps": 40, "rate": 90.0},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ class Written:
         seconds: time of each token; the first holds the prompt.
         weights, state: bytes held while it wrote.
         prompt: tokens of the prompt.
+        room: tokens that state has room for.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Written:
     weights: int = 0
     state: int = 0
     prompt: int = 0
+    room: int = 0
 
     @property
     def first(self) -> float | None:
@@ -106,19 +109,15 @@ def _stream(
         top_k=knobs.top_k or None,
         top_p=knobs.top_p if knobs.top_p < 1 else None,
     )
-    one.prompt = len(ids)
+    one.prompt, one.room = len(ids), len(ids) + knobs.tokens
     one.weights = sum(leaf.nbytes for leaf in jax.tree.leaves(nnx.state(model, nnx.Param)))
-    held = model.initial_state(1, len(ids) + knobs.tokens)
-    one.state = sum(leaf.nbytes for leaf in jax.tree.leaves(held))
-    del held
     report(round(1000 * share), 1000, f"Compiling {one.name}")
-    for _ in zip(range(2), _generate(generate, model, ids, knobs, sampling), strict=False):
+    begin = functools.partial(
+        generate, model, ids,
+        steps=knobs.tokens, sampling=sampling, seed=knobs.seed, length=one.room,
+    )  # fmt: skip
+    for _ in zip(range(2), begin(), strict=False):
         pass
-    return iter(_generate(generate, model, ids, knobs, sampling)), tokenizer
-
-
-def _generate(generate: Any, model: Any, ids: Any, knobs: Writing, sampling: Any) -> Iterator[int]:
-    found: Iterator[int] = generate(
-        model, ids, steps=knobs.tokens, sampling=sampling, seed=knobs.seed
-    )
-    return found
+    writer = begin()
+    one.state = writer.report().state_bytes
+    return writer, tokenizer

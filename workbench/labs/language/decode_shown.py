@@ -116,16 +116,16 @@ def memory(books: Sequence[Book], found: Sequence[Written]) -> Chart:
         if (state := book.state_bytes(length)) is not None
     ]  # fmt: skip
     rows += [
-        {"method": one.name, "context": one.prompt + len(one.ids), "state": one.state / 2**20,
-         "predicted": False}
-        for one in found if one.ids
+        {"method": one.name, "context": one.room, "state": one.state / 2**20, "predicted": False}
+        for one in found if one.room
     ]  # fmt: skip
     return lines(
         rows,
         Axis("context", "Context (tokens)", scale="log", words="count"),
         Axis("state", "MiB of state or cache", scale="log"),
         title="How does memory grow with the text?",
-        subtitle="One text · hollow: by formula, float32 · filled: arrays of this run",
+        subtitle="One text · hollow: by formula, float32 · filled: arrays of this run, with "
+        "room for all it may write",
         slots=slots(books),
         marks=True,
     )
