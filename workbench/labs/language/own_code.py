@@ -64,13 +64,14 @@ def _bound(own: OwnConfig) -> Code | None:
 
 def _made(own: OwnConfig) -> Code | None:
     """Of a class that stands in its module and is made a mixer here."""
-    maker = own.parts.maker
-    name = getattr(maker, "__name__", "")
+    maker: Any = own.parts.maker
     call = _call(own.parts.settings)
-    if call is None or not isinstance(maker, type) or _there(own).get(name) is not maker:
+    if call is None or not isinstance(maker, type):
         return None
-    given = name if own.name == maker.__qualname__ else f"{name}, name={own.name!r}"
-    return Code(f"mixer({given}){call}", [MAKER, *_where(own, name)])
+    name, label = maker.__name__, "" if own.name == maker.__qualname__ else f", name={own.name!r}"
+    if _there(own).get(name) is not maker:
+        return None
+    return Code(f"mixer({name}{label}){call}", [MAKER, *_where(own, name)])
 
 
 def _unbound(own: OwnConfig) -> Code:
