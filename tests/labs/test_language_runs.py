@@ -194,14 +194,6 @@ def test_a_run_goes_on_where_it_was_stopped_and_a_branch_from_its_end(words, sto
         next(view.curves(values(view, given), silent))
 
 
-@pytest.fixture
-def quickly_compiled():
-    """For what does not depend on the programs' speed."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 @pytest.mark.usefixtures("quickly_compiled")
 def test_a_loss_that_is_no_number_stops_its_run_and_is_told_ever_after(words, store):
     given = {
