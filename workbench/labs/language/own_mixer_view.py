@@ -41,9 +41,8 @@ if TYPE_CHECKING:
 CHECKS = "checks"
 RIVALS = ("attention", "gla")
 LENGTHS = (64, 128, 256, 512, 1024)
-GLYPHS: Mapping[str, Verdict] = {
-    "pass": "reproduced", "fail": "failed", "measured": "part", "not judged": "open",
-}  # fmt: skip
+GLYPHS: Mapping[str, Verdict] = {"pass": "reproduced", "fail": "failed", "not judged": "open"}
+"""Of a check that is judged; what is only measured has none."""
 
 
 class Checking(Knobs):
@@ -140,7 +139,9 @@ class OwnMixerView(LanguageView):
 
     def predict(self, values: Values) -> Picture:
         """Nothing is known before the checks."""
-        text = "Nine checks: causality, steps, lengths, packing, gradients, bfloat16, and more."
+        from workbench.language.checking import NAMES
+
+        text = f"{len(NAMES)} checks: {', '.join(NAMES)}."
         return Picture({"checks": EmptyContent("Does it do what a mixer must?", text, self.verb)})
 
     def run(self, values: Values, report: Report) -> Iterator[Picture]:
@@ -228,7 +229,7 @@ def checking(values: Values) -> Checking:
 def checks_table(found: Checked) -> TableContent:
     """A row for each check."""
     rows: list[list[Cell | str]] = [
-        [Cell(one.name), Cell(one.status, verdict=GLYPHS[one.status]), one.figure, one.words]
+        [Cell(one.name), Cell(one.status, verdict=GLYPHS.get(one.status)), one.figure, one.words]
         for one in found.checks
     ]
     heads = (Column("Check"), Column("Verdict"), Column("Figure"), Column("Found", wrap=True))
