@@ -49,6 +49,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
     return text_pipeline(tmp_path_factory.mktemp("two"), encoders=2)
 
 
+@pytest.mark.slow
 def test_one_encoder_gives_its_last_states(text: Pipeline) -> None:
     inputs = text.inputs((0, 1, 2), prompts=["a cat", "the dog", "a cat"], negative="red")
     (tokenizer,), (encoder,) = text.conditioning.tokenizers, text.conditioning.encoders

@@ -217,6 +217,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", str(place)], check=True)
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_and_costs_nothing(small_disk, monkeypatch):
     from workbench.labs.diffusion.view import DiffusionView
     from workbench.panels import Panel

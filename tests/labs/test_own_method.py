@@ -76,6 +76,7 @@ def test_nothing_is_made_up_before_it_runs(lab):
     assert not any(row["reused"] for row in rows(picture, "drift"))
 
 
+@pytest.mark.slow
 def test_it_runs_beside_the_plans(lab, workbench_home):
     values = settings(lab)
     *_, last = lab.run(values, silent)

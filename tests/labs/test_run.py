@@ -104,6 +104,7 @@ def test_copied_code_names_ones_own_model(home, tmp_path):
     assert scope["study"].subject.weights_hash == own.weights_hash
 
 
+@pytest.mark.slow
 def test_copied_code_and_memory_name_a_model_of_prompts_as_it_is(home, tmp_path):
     folder = small_text_model.write(tmp_path / "text")
     own = diffusion.pipeline(

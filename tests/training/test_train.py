@@ -111,6 +111,7 @@ def test_a_gradient_that_is_not_a_number_is_told_apart() -> None:
         train(task, Recipe(steps=30), report=silent)
 
 
+@pytest.mark.slow
 def test_stop_keeps_the_work_and_the_next_call_goes_on(tmp_path: Path) -> None:
     store = Store(tmp_path)
 
