@@ -100,9 +100,7 @@ def segments(segment_ids: Any, sizes: dict[str, int], op: str = OP_NAME) -> jax.
     """
     checks.arrays(op, segment_ids=segment_ids)
     if not jnp.issubdtype(segment_ids.dtype, jnp.integer):
-        raise TypeError(
-            f"{op}: segment_ids has dtype {segment_ids.dtype}; needed whole numbers"
-        )
+        raise TypeError(f"{op}: segment_ids has dtype {segment_ids.dtype}; needed whole numbers")
     checks.shapes(op, sizes, segment_ids=(segment_ids, "B T"))
     changes = segment_ids[:, 1:] != segment_ids[:, :-1]
     return jnp.cumsum(jnp.pad(changes, ((0, 0), (1, 0))), axis=1, dtype=jnp.int32)
