@@ -7,15 +7,11 @@ heads, a given initial state, and `segments` that count 0, 1, ... along time (se
 
 from __future__ import annotations
 
-import functools
-import importlib
-from collections.abc import Callable
-from typing import Any, NamedTuple
-
 import jax
 import jax.numpy as jnp
 
 from kernels_pallas import checks, dispatch
+from kernels_pallas.differentiable import Call, module
 from kernels_pallas.dtypes import accumulator
 from kernels_pallas.gated_linear_attention import inputs
 from kernels_pallas.gated_linear_attention.step import gated_linear_attention_step
@@ -96,9 +92,10 @@ def gated_linear_attention(
         initial_state = jnp.zeros(shape, accumulator(q.dtype))
 
     def unfit(form: str) -> str:
-        return _module(form).unfit(q, k, v, log_decay, segments, chunk_size=chunk_size)
+        return module(__name__, form).unfit(q, k, v, log_decay, segments, chunk_size=chunk_size)
 
-    call = _Call(
+    call = Call(
+        package=__name__,
         form=OP.choose(implementation, interpret=interpret, unfit=unfit),
         fixed=interpret or implementation != "auto",
         options=(
@@ -108,54 +105,5 @@ def gated_linear_attention(
             ("interpret", interpret),
         ),
     )
-    if call.form == "reference":  # jax differentiates the definition itself
-        return call.run("forward", q, k, v, log_decay, initial_state, segments)
-    return _attend(call, q, k, v, log_decay, initial_state, segments)
-
-
-class _Call(NamedTuple):
-    """What of a call is fixed while tracing.
-
-    Args:
-        form: the form that runs.
-        fixed: whether it runs wherever the program is lowered.
-        options: keywords of the form's functions, hashable.
-    """
-
-    form: str
-    fixed: bool
-    options: tuple[tuple[str, Any], ...]
-
-    def run(self, direction: str, *arrays: Any) -> Any:
-        """Calls `forward` or `backward` of the form."""
-        names = {self.form, "xla"}
-        forms = {name: self._function(name, direction) for name in names}
-        return dispatch.run(self.form, forms, *arrays, fixed=self.fixed)
-
-    def _function(self, name: str, direction: str) -> Callable[..., Any]:
-        def function(*arrays: Any) -> Any:
-            return getattr(_module(name), direction)(*arrays, **dict(self.options))
-
-        return function
-
-
-def _module(form: str) -> Any:
-    """The module of a form, imported when it is first used."""
-    return importlib.import_module(f"{__name__}.{form}")
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _attend(call, q, k, v, log_decay, initial_state, segments):
-    return call.run("forward", q, k, v, log_decay, initial_state, segments)
-
-
-def _forward(call, *arrays):
-    return call.run("forward", *arrays), arrays
-
-
-def _backward(call, arrays, gradients):
-    found = call.run("backward", *arrays, *gradients)
-    return (*found, None)
-
-
-_attend.defvjp(_forward, _backward)
+    out, state = call(q, k, v, log_decay, initial_state, segments)
+    return out, state

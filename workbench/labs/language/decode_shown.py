@@ -23,6 +23,9 @@ from workbench.panels.picture import (
 )
 from workbench.panels.picture import Written as Text
 
+TEXTS, FIGURES = "What does it write?", "How fast is it?"
+RATES, MEMORY = "Does it slow down as the text grows?", "How does memory grow with the text?"
+METER = "What holds the memory?"
 LONGEST = 65536
 """Context to which memory is foreseen."""
 
@@ -54,7 +57,7 @@ def texts(
         for book in books
     ]
     about = f"Temperature {numbers.setting(knobs.temperature)} · seed {knobs.seed}"
-    return WrittenContent("What does it write?", shown, f"{about} · {where}" if where else about)
+    return WrittenContent(TEXTS, shown, f"{about} · {where}" if where else about)
 
 
 def _note(one: Written | None, book: Book, knobs: Writing) -> str:
@@ -80,7 +83,7 @@ def figures(books: Sequence[Book], found: Sequence[Written], basis: Basis) -> Fi
                    "not run" if first is None else numbers.seconds(first), "",
                    "" if first is None else "prompt included", basis if one else "measured"),
         ]  # fmt: skip
-    return FiguresContent(strip, "How fast is it?")
+    return FiguresContent(strip, FIGURES)
 
 
 def _spread(one: Written) -> str:
@@ -100,7 +103,7 @@ def rates(books: Sequence[Book], found: Sequence[Written], basis: Basis) -> Char
         rows,
         Axis("context", "Context (tokens)"),
         Axis("rate", "Tokens a second"),
-        title="Does it slow down as the text grows?",
+        title=RATES,
         subtitle=f"Means of {WINDOW} tokens"
         + (" · measured here" if basis == "measured" else " · recorded"),
         slots=slots(books),
@@ -123,7 +126,7 @@ def memory(books: Sequence[Book], found: Sequence[Written]) -> Chart:
         rows,
         Axis("context", "Context (tokens)", scale="log", words="count"),
         Axis("state", "MiB of state or cache", scale="log"),
-        title="How does memory grow with the text?",
+        title=MEMORY,
         subtitle="One text · hollow: by formula, float32 · filled: arrays of this run, with "
         "room for all it may write",
         slots=slots(books),
@@ -148,4 +151,4 @@ def meter(books: Sequence[Book], found: Sequence[Written], knobs: Writing) -> Sh
             Share("State or cache", state, numbers.memory(state), basis),
         ]
         bars.append(Bar(book.name, parts, f"together {numbers.memory(weights + state)}"))
-    return SharesContent("What holds the memory?", bars, "Arrays of the model and of one text")
+    return SharesContent(METER, bars, "Arrays of the model and of one text")

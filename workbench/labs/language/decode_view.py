@@ -11,7 +11,7 @@ from workbench.labs.language import decode_shown, recorded
 from workbench.labs.language.decode_form import PRESETS, chosen, groups, writing
 from workbench.labs.language.decode_run import Written
 from workbench.labs.language.decode_run import decode as write
-from workbench.labs.language.lab_view import EXPORTS, LanguageView
+from workbench.labs.language.lab_view import EXPORTS, LanguageView, waiting
 from workbench.labs.language.shelf import Book, Shelf, books
 from workbench.measure import device
 from workbench.panels.panel import Panel
@@ -77,7 +77,13 @@ class DecodeView(LanguageView):
     def predict(self, values: Values) -> Picture:
         """The recorded text of these settings where there is one; memory by formula always."""
         if not chosen(values):
-            return Picture({"texts": EmptyContent("What does it write?", NO_MODEL)})
+            return Picture({
+                "texts": EmptyContent(decode_shown.TEXTS, NO_MODEL),
+                **waiting(
+                    "Needs a model.", figures=decode_shown.FIGURES, rates=decode_shown.RATES,
+                    memory=decode_shown.MEMORY, meter=decode_shown.METER,
+                ),
+            })  # fmt: skip
         known = None if self.given_checkpoints else recorded.text(writing(values), chosen(values))
         if known is not None:
             found = [Written(**one) for one in known.written]
@@ -117,7 +123,7 @@ class DecodeView(LanguageView):
             contents["rates"] = ChartContent.of(decode_shown.rates(those, found, basis))
         elif not growing:
             contents["rates"] = EmptyContent(
-                "Does it slow down as the text grows?", "Rates are measured while a model writes.",
+                decode_shown.RATES, "Rates are measured while a model writes.",
                 self.verb,
             )  # fmt: skip
         if not growing:  # these do not change while a text grows

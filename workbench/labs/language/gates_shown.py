@@ -12,6 +12,8 @@ from workbench.labs.language.gate_memory import Gates, LayerGates
 from workbench.labs.language.shelf import Book, family
 from workbench.panels.picture import Cell, Column, TableContent
 
+HEADS = "How far back does each head remember?"
+BOUNDS = "What must each layer keep?"
 TOKENS = Axis("value", "Tokens until 1/e is left", scale="log", words="count")
 FORGETFUL = 8
 """Tokens listed at which a layer forgets most."""
@@ -35,7 +37,7 @@ def by_head(book: Book, gates: Gates, where: str) -> Chart:
     return ranges(
         rows,
         TOKENS,
-        title="How far back does each head remember?",
+        title=HEADS,
         subtitle=f"Mark: median · bar: 10 to 90 % of channels and tokens · {where}",
         slots={name: book.slot},
     )
@@ -106,7 +108,7 @@ def bounds(book: Book, gates: Gates) -> Chart | None:
     return ranges(
         rows,
         Axis("bound", "Least forget gate", domain=(0.0, 1.0)),
-        title="What must each layer keep?",
+        title=BOUNDS,
         subtitle="Learned lower bound · mark: median of channels · bar: 10 to 90 %",
         slots={name: book.slot},
     )

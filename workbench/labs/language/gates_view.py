@@ -9,7 +9,7 @@ from typing import Any
 from workbench.labs.language import claims, gates_shown, recorded
 from workbench.labs.language.gate_memory import Gates, gates_of
 from workbench.labs.language.gates_form import GATES, PRESETS, groups, looking, model_name
-from workbench.labs.language.lab_view import LanguageView
+from workbench.labs.language.lab_view import LanguageView, waiting
 from workbench.labs.language.shelf import Book, Shelf, books
 from workbench.measure import device
 from workbench.panels.panel import Panel
@@ -92,7 +92,7 @@ class GatesView(LanguageView):
         """Gates that were computed here or recorded for this model and text; else none yet."""
         name = model_name(values)
         if not name:
-            return Picture({"heads": EmptyContent("How far back does it remember?", NO_MODEL)})
+            return Picture({"heads": EmptyContent(gates_shown.HEADS, NO_MODEL), **_waiting()})
         here = self.found.get((name, looking(values).text))
         if here is not None:
             return self._picture(values, here, "measured", "computed here")
@@ -100,7 +100,7 @@ class GatesView(LanguageView):
         if known is None:
             text = "Gates depend on the text: the model has to read it."
             return Picture({
-                "heads": EmptyContent("How far back does each head remember?", text, self.verb)
+                "heads": EmptyContent(gates_shown.HEADS, text, self.verb), **_waiting(),
             })  # fmt: skip
         picture = self._picture(values, known.gates, "recorded", f"recorded {known.date}")
         return Picture(
@@ -130,7 +130,7 @@ class GatesView(LanguageView):
             "tokens": ChartContent.of(gates_shown.by_token(book, found, one)),
             "forgetful": gates_shown.forgetful(found, one),
             "bounds": EmptyContent(
-                "What must each layer keep?",
+                gates_shown.BOUNDS,
                 "This model’s gates have no learned lower bounds; those of MatMul-free LM have.",
             )
             if bound is None
@@ -149,6 +149,17 @@ class GatesView(LanguageView):
     def load(self, key: str) -> Mapping[str, Mapping[str, Any]] | None:
         """A clicked head looks at its layer closely."""
         return {GATES: {"layer": int(key)}} if key.isdigit() else None
+
+
+def _waiting() -> dict[str, Content]:
+    """What stands where the charts of gates will."""
+    return waiting(
+        "Follows once a model has read the text.",
+        channels="Do channels of a layer differ?",
+        tokens="Where in the text does a layer forget?",
+        forgetful="At which tokens?",
+        bounds=gates_shown.BOUNDS,
+    )
 
 
 def _gated(book: Book) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from pprint import pformat
 from typing import Any
 
-from workbench.panels.picture import Picture
+from workbench.panels.picture import Content, EmptyContent, Picture
 from workbench.panels.view import Export, Values, View
 
 EXPORTS = (
@@ -19,6 +19,11 @@ EXPORTS = (
     Export("html", "Web page, works offline", ".html"),
     Export("csv", "Table", ".csv", behind=True),
 )
+
+
+def waiting(words: str, **titles: str) -> dict[str, Content]:
+    """One sentence under each title, in slots that have nothing to show yet."""
+    return {slot: EmptyContent(title, words) for slot, title in titles.items()}
 
 
 class LanguageView(View):

@@ -10,7 +10,7 @@ from workbench.figures import numbers
 from workbench.figures.axes import Axis
 from workbench.figures.charts import Chart, lines
 from workbench.labs.language import models, train_shown
-from workbench.labs.language.lab_view import LanguageView
+from workbench.labs.language.lab_view import LanguageView, waiting
 from workbench.labs.language.layer_timing import Timed, grown
 from workbench.labs.language.own_code import code_of
 from workbench.labs.language.recall_run import Recalled, known_mixers, recall
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 CHECKS = "checks"
 RIVALS = ("attention", "gla")
+TIMES, RECALL = "How does its time grow?", "How much can it look up?"
 LENGTHS = (64, 128, 256, 512, 1024)
 GLYPHS: Mapping[str, Verdict] = {"pass": "reproduced", "fail": "failed", "not judged": "open"}
 """Of a check that is judged; what is only measured has none."""
@@ -142,7 +143,8 @@ class OwnMixerView(LanguageView):
         from workbench.language.checking import NAMES
 
         text = f"{len(NAMES)} checks: {', '.join(NAMES)}."
-        return Picture({"checks": EmptyContent("Does it do what a mixer must?", text, self.verb)})
+        checks = EmptyContent("Does it do what a mixer must?", text, self.verb)
+        return Picture({"checks": checks, **_later(checking(values))})
 
     def run(self, values: Values, report: Report) -> Iterator[Picture]:
         """The checks first; a mixer that fails one is compared all the same, where it can be."""
@@ -187,7 +189,7 @@ class OwnMixerView(LanguageView):
         yield from view.curves(form, report)
 
     def _picture(self, values: Values, found: Found) -> Picture:
-        contents: dict[str, Content] = {}
+        contents: dict[str, Content] = _later(checking(values))
         if found.checks is not None:
             contents["checks"] = checks_table(found.checks)
         if found.times:
@@ -197,7 +199,7 @@ class OwnMixerView(LanguageView):
                 train_shown.learning(found.curves, "30k parameters each, context 128")
             )
         if found.recalled:
-            contents["recall"] = recall_table(found.recalled, "How much can it look up?")
+            contents["recall"] = recall_table(found.recalled, RECALL)
         details = () if found.checks is None else (found.checks.sentence,)
         return Picture(contents, basis="measured", details=details, device=device.label())
 
@@ -212,11 +214,18 @@ class OwnMixerView(LanguageView):
             rows,
             Axis("length", "Context (tokens)", scale="log", words="count"),
             Axis("ms", "Milliseconds of a layer", scale="log"),
-            title="How does its time grow?",
+            title=TIMES,
             subtitle="Forward, batch 1, with a feed-forward of 8/3 · band: all repeats",
             slots={name: models.slot(name) for name in names.values()},
             marks=True,
         )
+
+
+def _later(knobs: Checking) -> dict[str, Content]:
+    """What stands where the comparison will."""
+    rivals = " and ".join(models.NAMES[kind] for kind in RIVALS)
+    words = f"Follows the checks, beside {rivals}." if knobs.compared else "“Beside rivals” is off."
+    return waiting(words, learning=train_shown.LEARNING, times=TIMES, recall=RECALL)
 
 
 def checking(values: Values) -> Checking:

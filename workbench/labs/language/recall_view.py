@@ -31,7 +31,7 @@ from workbench.study.knobs import Knobs, knob
 TASK, MIXERS = "task", "mixers"
 PAIRS: Mapping[str, Sequence[int]] = {"8": (8,), "4-16": (4, 8, 16), "16": (16,)}
 DRAWN = ("attention", "gla", "retnet", "delta_net")
-TITLE = "What can each mixer still look up?"
+TITLE, TABLE = "What can each mixer still look up?", "In numbers"
 
 
 class Task(Knobs):
@@ -160,8 +160,9 @@ class RecallView(LanguageView):
             else EmptyContent(TITLE, words, self.verb),
             "state": ChartContent.of(by_state(answered) if answered else state_sizes(states)),
         }
-        if found:
-            contents["table"] = table(found)
+        contents["table"] = (
+            table(found) if found else EmptyContent(TABLE, "A row for each model, once measured.")
+        )
         here = device.label() if basis == "measured" else ""
         details = (f"width {knobs.width}, 2 layers, no feed-forward",)
         card = claims.recall(recorded.study("recall"))
@@ -242,7 +243,7 @@ def state_sizes(states: Mapping[str, float]) -> Chart:
     )
 
 
-def table(found: Sequence[Recalled], title: str = "In numbers") -> TableContent:
+def table(found: Sequence[Recalled], title: str = TABLE) -> TableContent:
     """Every mixer and number of pairs, then each model that stopped."""
     rows: list[list[Cell | str]] = []
     answered = [one for one in found if one.stopped is None]

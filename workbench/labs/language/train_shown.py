@@ -12,6 +12,7 @@ from workbench.figures.axes import Axis
 from workbench.figures.charts import Chart, lines
 from workbench.panels.picture import Cell, Column, TableContent, Verdict
 
+LEARNING = "Which mixer learns more from the same bytes?"
 DIVERGED = 12.0
 """Bits per byte, half more than of no model at all, above which a curve is left out."""
 
@@ -97,7 +98,7 @@ def learning(curves: Sequence[Curve], about: str) -> Chart:
         rows,
         Axis("megabytes", "Training text seen (MB)"),
         Axis("bits", "Bits per byte, training text"),
-        title="Which mixer learns more from the same bytes?",
+        title=LEARNING,
         subtitle=f"{about} · means of {SMOOTH} logged updates, up to {DIVERGED:g} bits",
         names={one.name: one.label for one in curves},
         slots=_slots(curves),

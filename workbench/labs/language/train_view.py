@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from workbench.language.mixing import MixerConfig
     from workbench.runs import Store
 
-TITLE = "Which mixer learns more from the same bytes?"
-
 
 def train(
     *mixers: MixerConfig,
@@ -135,7 +133,7 @@ class TrainView(LanguageView):
         if branch(values):
             words = f"{self.names[branch(values)['of']]} goes on from its last checkpoint."  # type: ignore[index]
         return Picture(
-            {"learning": EmptyContent(TITLE, words, self.verb)},
+            {"learning": EmptyContent(train_shown.LEARNING, words, self.verb)},
             claim=claims.gates(recorded.study("gates")),
         )
 
