@@ -1,5 +1,7 @@
 """Names of element types in safetensors headers, and their numpy forms."""
 
+from typing import Any
+
 import ml_dtypes
 import numpy as np
 
@@ -49,14 +51,14 @@ def safetensors_name(dtype: np.dtype, tensor: str) -> str:
     return name
 
 
-def floating_dtype(dtype: object) -> np.dtype:
+def floating_dtype(dtype: Any) -> np.dtype:
     """A floating dtype from a name (`"bfloat16"`), a numpy dtype, or a scalar type.
 
     Raises:
         CheckpointError: not a floating dtype.
     """
     try:
-        found = np.dtype(dtype)  # type: ignore[call-overload]
+        found = np.dtype(dtype)
     except TypeError:
         found = None
     if found is None or not is_floating(found):

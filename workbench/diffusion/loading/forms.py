@@ -143,8 +143,10 @@ def _walk_down(shapes: Shapes) -> tuple[list[bool], list[int], list[int], int]:
     for i in range(1, _count(shapes, rf"{re.escape(UNET)}input_blocks")):
         place = f"{UNET}input_blocks.{i}"
         if f"{place}.0.op.weight" in shapes:
-            for values, first in ((down, False), (depths, 1), (widths, 0), (counts, 0)):
-                values.append(first)  # type: ignore[arg-type]
+            down.append(False)
+            depths.append(1)
+            widths.append(0)
+            counts.append(0)
             continue
         widths[-1] = _shape(shapes, f"{place}.0.out_layers.3.weight")[0]
         counts[-1] += 1

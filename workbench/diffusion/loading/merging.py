@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ def merged(pipeline: Pipeline, file: str | Path, scale: float = 1.0) -> Pipeline
     _, state = nnx.split(unet)
     new_unet = changed("unet", jax.tree.unflatten(jax.tree.structure(state), pipeline.weights))
     encoders = [
-        _rebuilt(encoder, lambda weights, part=name: changed(part, weights))  # type: ignore[misc]
+        _rebuilt(encoder, partial(changed, name))
         for name, encoder in zip(names, text.encoders, strict=True)
     ]
     mark = f"{pipeline.weights_hash} + {scale} × {hash_of_weights(file)}"
