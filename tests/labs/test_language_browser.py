@@ -1,6 +1,7 @@
 """The language lab's panels in a browser: the first picture, a knob moved by key, an export."""
 
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -17,6 +18,11 @@ from workbench.labs.language.recall_view import RecallView
 from workbench.labs.language.ternary_view import TernaryView
 from workbench.labs.language.train_view import TrainView
 from workbench.panels.panel import Panel
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(find_spec("playwright") is None, reason="playwright is not here"),
+]
 
 
 @pytest.fixture(scope="module")
