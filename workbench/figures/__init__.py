@@ -10,6 +10,7 @@ _HOMES = {
     "Chart": "chart",
     "Palette": "palette",
     "bars": "charts",
+    "contours": "charts",
     "export_figure": "export",
     "heat": "charts",
     "lines": "charts",

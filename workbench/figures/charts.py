@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from workbench.figures.bar_chart import bars
 from workbench.figures.chart import Chart, ChartError
+from workbench.figures.contour_chart import contours
 from workbench.figures.heat_map import heat
 from workbench.figures.line_chart import lines
 from workbench.figures.pareto_chart import pareto
@@ -12,6 +13,7 @@ from workbench.figures.roofline_chart import roofline
 
 FORMS: dict[str, Callable[..., Chart]] = {
     "bars": bars,
+    "contours": contours,
     "heat": heat,
     "lines": lines,
     "pareto": pareto,
@@ -19,4 +21,15 @@ FORMS: dict[str, Callable[..., Chart]] = {
     "roofline": roofline,
 }
 
-__all__ = ["FORMS", "Chart", "ChartError", "bars", "heat", "lines", "pareto", "ranges", "roofline"]
+__all__ = [
+    "FORMS",
+    "Chart",
+    "ChartError",
+    "bars",
+    "contours",
+    "heat",
+    "lines",
+    "pareto",
+    "ranges",
+    "roofline",
+]

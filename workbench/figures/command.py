@@ -43,9 +43,10 @@ def _figure(path: Path, check: bool, out: str | Path | None) -> int:
     shown: dict[str, Any] = {key: content["figure"][key] for key in ("theme", "width")}
     status = SAME
     if check:
-        for name, part in content.get("tables", {}).items():
-            record.check_file(path.parent, part["file"], part["sha256"])
-            print(f"Table {name} is as written")
+        for what in ("tables", "records"):
+            for name, part in content.get(what, {}).items():
+                record.check_file(path.parent, part["file"], part["sha256"])
+                print(f"{what.removesuffix('s').capitalize()} {name} is as written")
         status = _compare(path.parent, content, chart, shown)
     if out is not None or not check:
         folder = Path(out) if out is not None else path.parent

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import shutil
 import tempfile
 import zipfile
@@ -91,6 +92,7 @@ def export_figure(
     settings: Mapping[str, Any] | None = None,
     destination: str | Path = "figure.zip",
     *,
+    records: Mapping[str, Any] | None = None,
     theme: Theme = "light",
     width: int = WIDTH,
 ) -> Path:
@@ -103,13 +105,15 @@ def export_figure(
         tables: study tables (`trials`, `series`, `arrays`), or name to rows.
         settings: knobs of every method shown, and what else made the numbers.
         destination: a folder, or a file that ends in .zip.
+        records: what a field keeps of how it came to its numbers, name to JSON values, such as a
+            fit; each becomes a .json file.
         theme: of the pictures; light unless asked.
         width: of the pictures, px.
     """
     from workbench.figures import record
 
     destination = Path(destination)
-    named = _tables(tables)
+    named, kept = _tables(tables), _named(dict(records or {}))
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         for name in record.PICTURES:
@@ -117,7 +121,11 @@ def export_figure(
         (folder / record.ROWS).write_text(csv_text(chart.source), encoding="utf-8")
         for name, rows in named.items():
             (folder / f"{name}.csv").write_text(csv_text(rows), encoding="utf-8")
-        record.write(folder, chart, sorted(named), dict(settings or {}), theme, width)
+        for name, content in kept.items():
+            text = json.dumps(content, indent=1, allow_nan=False)
+            (folder / f"{name}.json").write_text(text, encoding="utf-8")
+        made = dict(settings or {})
+        record.write(folder, chart, sorted(named), made, theme, width, records=sorted(kept))
         files = sorted(folder.iterdir())
         destination.parent.mkdir(parents=True, exist_ok=True)
         if destination.suffix == ".zip":
@@ -142,9 +150,13 @@ def _tables(tables: Any) -> dict[str, Any]:
         named = {str(name): rows for name, rows in tables.items()}
     else:
         named = {name: getattr(tables, name) for name in ("trials", "series", "arrays")}
+    return _named(named)
+
+
+def _named(named: dict[str, Any]) -> dict[str, Any]:
     for name in named:
         if not name.replace("_", "").replace("-", "").isalnum() or name == "rows":
-            raise ChartError(f"a table's name must be letters, digits, - or _, not {name!r}")
+            raise ChartError(f"a part's name must be letters, digits, - or _, not {name!r}")
     return named
 
 

@@ -164,6 +164,41 @@ def labels(x: alt.X, y: alt.Y, data: str = "labels") -> list[alt.Chart]:
     return [halo.properties(name="halo"), words.properties(name="labels")]
 
 
+HATCH = 9
+"""Distance of the hatching's lines, px across."""
+
+
+def beyond() -> list[alt.Chart]:
+    """Returns the hatched region of the data set `beyond`: `from`, `to`, and `y` of its word."""
+    region = alt.Chart(source("beyond"))
+    # A line starts at the foot or, left of the region, on its edge; and ends at the top or right.
+    left, wide = "scale('x', datum.from)", "(scale('x', datum.to) - scale('x', datum.from))"
+    start, end = "max(0, datum.at)", f"min({wide}, datum.at + height)"
+    hatching = (
+        region.transform_calculate(at=f"sequence(-{60 * HATCH}, {100 * HATCH}, {HATCH})")
+        .transform_flatten(["at"])
+        .mark_rule(
+            stroke=theme.var("line"), strokeWidth=1, strokeDash=[1, 0],
+            x=expr(f"{left} + {start}"), y=expr(f"height - ({start} - datum.at)"),
+            x2=expr(f"{left} + {end}"), y2=expr(f"height - ({end} - datum.at)"),
+            opacity=expr(f"{start} < {end} ? 1 : 0"),
+        )
+    )  # fmt: skip
+    words: dict[str, Any] = {
+        "align": "right", "baseline": "middle", "dx": -6, "y": expr("datum.y"), "fontSize": 11,
+    }  # fmt: skip
+    named = region.encode(x=alt.X("to:Q"), text=alt.value("extrapolated"))
+    halo = named.mark_text(**words, stroke=theme.var("paper"), strokeWidth=4, strokeJoin="round")
+    return [
+        region.mark_rect(fill=theme.var("fill"), y=0, y2=expr("height"))
+        .encode(x=alt.X("from:Q"), x2="to:Q")
+        .properties(name="beyond"),
+        hatching.properties(name="hatching"),
+        halo.properties(name="beyond_halo"),
+        named.mark_text(**words).properties(name="beyond_word"),
+    ]
+
+
 def readout(near: alt.Parameter, height: float, data: str = "live") -> list[alt.Chart]:
     """Returns the words of the point under the pointer, in the corner that matters least."""
     base = alt.Chart(source(data)).transform_filter(near).encode(text="told:N")

@@ -46,7 +46,7 @@ def lines(
         marks: whether measured points are drawn on the lines.
         dashed: whether lines carry their method's dash: where they cross without marks.
         level: height of a rule across the plot, what the lines are held against.
-        extrapolated: x beyond which the region is shaded and called extrapolated.
+        extrapolated: x beyond which the region is hatched and called extrapolated.
         upright: words of dotted rules from top to foot, and the x of each, such as a crossing.
         height: of the plot, px.
 
@@ -202,15 +202,7 @@ def _spec(
     stroke = layers.hue(alt.Stroke)
     parts: list[alt.Chart] = []
     if extrapolated:
-        beyond = alt.Chart(layers.source("beyond"))
-        parts += [
-            beyond.mark_rect(fill=theme.var("fill"), y=0, y2=height)
-            .encode(x=alt.X("from:Q"), x2="to:Q")
-            .properties(name="beyond"),
-            beyond.mark_text(align="right", baseline="middle", dx=-6, y=layers.expr("datum.y"))
-            .encode(x=alt.X("to:Q"), text=alt.value("extrapolated"))
-            .properties(name="beyond_word"),
-        ]
+        parts += layers.beyond()
     parts += [
         alt.Chart(layers.source("level"), name="level")
         .mark_rule(strokeWidth=1, color=theme.var("edge"))

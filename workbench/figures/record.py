@@ -27,6 +27,7 @@ def write(
     settings: Mapping[str, Any],
     theme: Theme,
     width: int,
+    records: Sequence[str] = (),
 ) -> Path:
     """Writes `figure.toml` for the pictures and rows that already lie in the folder."""
     import tomli_w
@@ -43,6 +44,10 @@ def write(
         "tables": {
             name: {"file": f"{name}.csv", "sha256": fingerprint(folder / f"{name}.csv")}
             for name in tables
+        },
+        "records": {
+            name: {"file": f"{name}.json", "sha256": fingerprint(folder / f"{name}.json")}
+            for name in records
         },
         "pictures": {name: fingerprint(folder / name) for name in PICTURES},
         "settings": _without_none(settings),

@@ -1,0 +1,293 @@
+"""Compare: what a method is worth in compute, from runs of several methods fitted together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from workbench.figures import numbers
+from workbench.figures.axes import Axis
+from workbench.figures.charts import Chart, lines, ranges
+from workbench.labs.scaling import gains
+from workbench.labs.scaling.compare_form import PRESETS, comparing, group, law_across
+from workbench.labs.scaling.fit_charts import AHEAD, LOSS, compute_axis
+from workbench.labs.scaling.fit_form import Fitting, settings_of
+from workbench.labs.scaling.fits import Fits, Fitted, first_known
+from workbench.labs.scaling.lab_view import EXPORTS, RECORD, ScalingView, named, others
+from workbench.labs.scaling.runs_form import RUNS, Shelf, runs_knobs
+from workbench.labs.scaling.selection import COMPUTE, Selection, selected
+from workbench.labs.scaling.tables import Table
+from workbench.panels.panel import Panel
+from workbench.panels.picture import (
+    Cell,
+    ChartContent,
+    Column,
+    Content,
+    Figure,
+    FiguresContent,
+    Picture,
+    TableContent,
+)
+from workbench.panels.view import Problem, Slot, Values
+from workbench.progress import Report
+from workbench.scaling.result import Fit
+
+
+def compare(
+    table: Any = None, *, settings: Mapping[str, Mapping[str, Any]] | str | None = None
+) -> Panel:
+    """The panel that holds methods against each other.
+
+    Args:
+        table: a path, or a data frame with a column `method`; what ships without one.
+        settings: what "Copy settings" gave.
+
+    Raises:
+        LogError, TypeError: a table that cannot be read.
+    """
+    view = CompareView(table)
+    panel = Panel(view, settings=settings)
+    if not view.is_known(panel.values):
+        panel.run()
+    return panel
+
+
+class CompareView(ScalingView):
+    """Gain in compute with intervals, the least loss of each method, parameters.
+
+    Args:
+        table: see `compare`.
+    """
+
+    title = "Compare methods"
+    opener = "compare"
+    presets = PRESETS
+    exports = (*EXPORTS, RECORD, *others(losses="Losses", gain="Gain against compute"))
+    layout = (
+        (Slot("gains", "chart", 1.0), Slot("losses", "chart", 1.2)),
+        (Slot("figures", "figures", folds=False),),
+        (Slot("gain", "chart", 1.0), Slot("parameters", "table", 1.0)),
+    )
+
+    def __init__(self, table: Any = None) -> None:
+        self.shelf, self.given = Shelf(table), table
+        self.study_line = named(self.shelf.first)
+        self.fits = Fits()
+        self.groups = (self.shelf.group(together=True), group(self.shelf.first.methods))
+
+    def arguments(self) -> list[str]:
+        """The file, as code."""
+        if self.given is None:
+            return []
+        return [repr(str(self.given)) if self.shelf.file else "table"]
+
+    def check(self, values: Values) -> list[Problem]:
+        """A table of one method, or of none."""
+        from workbench.scaling.runs_table import problems
+
+        try:
+            table, chosen = self._table(values), self._chosen(values)
+        except (ValueError, OSError) as fault:
+            return [Problem("error", "source", str(fault), RUNS)]
+        if len(table.methods) < 2:
+            there = f"only {table.methods[0]!r}" if table.methods else "no column 'method'"
+            text = f"A comparison needs runs of two methods; this table has {there}"
+            return [Problem("error", "source", text, RUNS)]
+        return [
+            Problem("error" if one.fatal else "warn", "source", str(one), RUNS)
+            for one in problems(law_across(comparing(values), table.methods), chosen.runs)
+        ]
+
+    def is_known(self, values: Values) -> bool:
+        """Whether a picture stands before anything was fitted here."""
+        return bool([p for p in self.check(values) if p.level == "error"]) or (
+            self._known(values) is not None
+        )
+
+    def predict(self, values: Values) -> Picture | None:
+        """A fit that was made here or ships."""
+        known = self._known(values)
+        if known is None:
+            return None
+        found, shipped = known
+        picture = self._picture(values, found)
+        if shipped is None:
+            return picture
+        return replace(picture, basis="recorded", when=shipped.date, device=shipped.device)
+
+    def run(self, values: Values, report: Report) -> Iterator[Picture]:
+        """One law of all methods, then its intervals."""
+        table, chosen, knobs = self._table(values), self._chosen(values), Fitting()
+        law = law_across(comparing(values), table.methods)
+        for found in self.fits.fitted(
+            law, self._settings(values), chosen.runs, knobs.held_out, report
+        ):
+            yield self._picture(values, found)
+
+    def fit_of(self, values: Values) -> Fit | None:
+        """The law in use."""
+        known = self._known(values)
+        return None if known is None else known[0].fit
+
+    def _table(self, values: Values) -> Table:
+        return self.shelf.table(runs_knobs(values))
+
+    def _chosen(self, values: Values) -> Selection:
+        return selected(self._table(values), runs_knobs(values))
+
+    def _settings(self, values: Values) -> Any:
+        return replace(settings_of(Fitting()), bootstrap=comparing(values).resamples)
+
+    def _known(self, values: Values) -> tuple[Fitted, Any] | None:
+        table = self._table(values)
+        if len(table.methods) < 2:
+            return None
+        law = law_across(comparing(values), table.methods)
+        runs = self._chosen(values).runs
+        return first_known(self.fits, law, self._settings(values), runs, Fitting().held_out)
+
+    def _picture(self, values: Values, found: Fitted) -> Picture:
+        table, chosen, knobs = self._table(values), self._chosen(values), comparing(values)
+        first = table.methods[0] if knobs.baseline == "first" else knobs.baseline
+        if first not in table.methods:
+            raise ValueError(f"Baseline {first!r} is none of {', '.join(table.methods)}")
+        methods = [first, *(name for name in table.methods if name != first)]
+        slots = {name: place for place, name in enumerate(methods)}
+        at = knobs.ahead * chosen.largest
+        contents: dict[str, Content] = {
+            "gains": ChartContent.of(gain_ranges(found.fit, methods, at, slots)),
+            "losses": ChartContent.of(least_losses(found.fit, methods, chosen, slots)),
+            "figures": figures(found.fit, methods, at, chosen, table),
+            "gain": ChartContent.of(gain_curves(found.fit, methods, chosen, slots)),
+            "parameters": parameters(found.fit, methods, slots),
+        }
+        details = (
+            "" if table.real else "simulated",
+            f"{len(found.fit.runs)} runs of {len(methods)} methods",
+        )
+        return Picture(contents, basis="measured", details=details)
+
+
+def gain_ranges(
+    fit: Fit, methods: Sequence[str], compute: float, slots: Mapping[str, int]
+) -> Chart:
+    """Each method's gain over the baseline at one budget."""
+    rows = []
+    for name in methods[1:]:
+        found = {key: float(v[0]) for key, v in
+                 gains.gains(fit, name, methods[0], np.asarray([compute])).items()}  # fmt: skip
+        rows.append({"group": name, "method": name, "gain": found["value"],
+                     "low": found.get("low"), "high": found.get("high")})  # fmt: skip
+    band = " · bars: 95 %" if fit.draws is not None else ""
+    return ranges(
+        rows, Axis("gain", "Compute-equivalent gain", unit="×"),
+        title="How much compute does a method save?",
+        subtitle=f"At {numbers.number(compute)} FLOP, {methods[0]} = 1{band}", level=1.0,
+        slots=slots,
+    )  # fmt: skip
+
+
+def gain_curves(
+    fit: Fit, methods: Sequence[str], chosen: Selection, slots: Mapping[str, int]
+) -> Chart:
+    """The gain against compute, with bands."""
+    grid = np.geomspace(chosen.smallest, AHEAD * chosen.largest, 41)
+    rows = []
+    for name in methods[1:]:
+        found = gains.gains(fit, name, methods[0], grid)
+        rows += [
+            {"method": name, COMPUTE: float(c), "predicted": True,
+             "gain": float(found["value"][k]),
+             "low": float(found["low"][k]) if "low" in found else None,
+             "high": float(found["high"][k]) if "high" in found else None}
+            for k, c in enumerate(grid)
+        ]  # fmt: skip
+    shared = ", ".join(fit.law.shared) if hasattr(fit.law, "shared") else ""
+    return lines(
+        rows, compute_axis(chosen), Axis("gain", "Compute-equivalent gain", unit="×"),
+        title="Does the gain last as compute grows?",
+        subtitle=f"{f'{shared} shared' if shared else 'Nothing shared'} · band: 95 % · rule: none",
+        slots=slots, level=1.0, extrapolated=chosen.largest,
+    )  # fmt: skip
+
+
+def least_losses(
+    fit: Fit, methods: Sequence[str], chosen: Selection, slots: Mapping[str, int]
+) -> Chart:
+    """Each method's least loss against compute, and the best run of each budget."""
+    from workbench.labs.scaling.fits import best_of_budgets
+
+    grid = np.geomspace(chosen.smallest, AHEAD * chosen.largest, 31)
+    rows: list[dict[str, Any]] = []
+    for name in methods:
+        found = gains.losses(fit, name, grid)
+        best = best_of_budgets(chosen.runs[chosen.runs["method"].astype(str) == name])
+        rows += [
+            {"method": name, COMPUTE: float(run[COMPUTE]), "loss": float(run["loss"]),
+             "predicted": False}
+            for _, run in best.sort_values(COMPUTE).iterrows()
+        ]  # fmt: skip
+        rows += [
+            {"method": name, COMPUTE: float(c), "loss": float(value), "predicted": True}
+            for c, value in zip(grid, found["value"], strict=True)
+            if c > chosen.largest
+        ]
+    return lines(
+        rows, compute_axis(chosen), LOSS, title="Which method learns more from the same compute?",
+        subtitle="Filled: the best run of each budget · cased: the law", slots=slots, marks=True,
+        extrapolated=chosen.largest, height=230,
+    )  # fmt: skip
+
+
+def figures(
+    fit: Fit, methods: Sequence[str], compute: float, chosen: Selection, table: Table
+) -> FiguresContent:
+    """The gains with one sentence."""
+    found = []
+    words = []
+    for name in methods[1:4]:
+        each = {key: float(v[0]) for key, v in
+                gains.gains(fit, name, methods[0], np.asarray([compute])).items()}  # fmt: skip
+        ends = ""
+        if "low" in each:
+            ends = f"{numbers.number(each['low'])} – {numbers.number(each['high'])}"
+        found.append(Figure(f"Gain of {name}", numbers.number(each["value"]), "×",
+                            ends or "no interval", "predicted"))  # fmt: skip
+        words.append(_sentence(name, methods[0], each))
+    loss = gains.losses(fit, methods[0], np.asarray([compute]))
+    ends = f"{loss['low'][0]:.3f} – {loss['high'][0]:.3f}" if "low" in loss else "no interval"
+    label = f"Loss of {methods[0]}"
+    found.append(Figure(label, f"{loss['value'][0]:.3f}", "nats", ends, "predicted"))
+    beyond = compute / chosen.largest
+    where = f", {numbers.number(beyond, 2)} times the largest run" if beyond > 1 else ""
+    said = "" if table.real else "Simulated runs. "
+    title = f"At {numbers.number(compute)} FLOP{where}"
+    return FiguresContent(found, title, said + "; ".join(words) + ".")
+
+
+def _sentence(name: str, baseline: str, found: Mapping[str, float]) -> str:
+    value = found["value"]
+    if "low" in found and found["low"] <= 1 <= found["high"]:
+        return f"these runs do not part {name} from {baseline}"
+    if value <= 0:
+        return f"{name} never reaches the loss of {baseline}"
+    way = "less" if value > 1 else "more"
+    times = value if value > 1 else 1 / value
+    return f"{name} needs {numbers.number(times)} times {way} compute than {baseline}"
+
+
+def parameters(fit: Fit, methods: Sequence[str], slots: Mapping[str, int]) -> TableContent:
+    """Every method's parameters; those that are shared are the same in each row."""
+    law: Any = fit.law
+    names = list(law.law.names)
+    rows: list[Sequence[Cell | str]] = []
+    for method in methods:
+        own = law.of(method, fit.fitted)
+        cells = [Cell(f"{own[name]:.4g}", strong=name not in law.shared) for name in names]
+        rows.append([Cell(method, method=slots[method]), *cells])
+    how = fit.summary().partition(": ")[2].partition("\n")[0]
+    columns = [Column("Method"), *(Column(name, number=True) for name in names)]
+    return TableContent(columns, rows, "Which numbers does each have?", f"Bold: its own · {how}")

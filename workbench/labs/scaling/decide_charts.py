@@ -1,0 +1,147 @@
+"""Charts and table of a decision: the frontier, the price of another shape, serving, three ways."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from workbench.figures import numbers
+from workbench.figures.axes import Axis
+from workbench.figures.charts import Chart, lines
+from workbench.labs.scaling import spending
+from workbench.labs.scaling.decide_form import Machine
+from workbench.labs.scaling.fit_charts import LOSS, SIZE, compute_axis
+from workbench.labs.scaling.selection import COMPUTE, Selection
+from workbench.labs.scaling.spending import Way
+from workbench.measure.roofline import PEAKS
+from workbench.panels.picture import Cell, Column, TableContent
+from workbench.scaling.result import Fit
+from workbench.scaling.training_cost import Cluster, Cost, of_flops, state_bytes
+
+BEST, LONGER, SERVED = "least loss", "over-trained", "cheapest"
+SLOTS = {BEST: 0, LONGER: 2, SERVED: 3}
+
+SIZES = "How does the best size grow with compute?"
+LOSSES = "What loss does a budget buy?"
+PENALTY = "What does another shape cost?"
+SERVING = "Which size is cheapest to train and serve?"
+WAYS = "Three ways to spend it"
+
+
+def frontier(
+    fit: Fit, chosen: Selection, compute: float, factor: float, what: str
+) -> Chart:  # fmt: skip
+    """N* or L* against compute with its band; the over-trained model beside it.
+
+    Args:
+        what: `n_params` or `loss`.
+    """
+    high = max(100 * chosen.largest, compute)
+    grid = np.geomspace(chosen.smallest, high, 49)
+    table = chosen.counted.allocation(fit, grid)
+    rows: list[dict[str, Any]] = [
+        {"method": BEST, COMPUTE: row["compute"], what: row[what], "low": row.get(f"{what}_low"),
+         "high": row.get(f"{what}_high"), "predicted": True}
+        for _, row in table.iterrows()
+    ]  # fmt: skip
+    if factor > 1:
+        sizes, tokens = spending.shapes(fit, chosen.counted, grid, factor)
+        values = sizes if what == "n_params" else spending.losses(fit, sizes, tokens)
+        rows += [
+            {"method": LONGER, COMPUTE: float(c), what: float(value), "predicted": True}
+            for c, value in zip(grid, values, strict=True)
+        ]
+    where = {numbers.number(compute): compute}
+    band = " · band: 95 %" if f"{what}_low" in table.columns else ""
+    return lines(
+        rows, compute_axis(chosen), SIZE if what == "n_params" else LOSS,
+        title=SIZES if what == "n_params" else LOSSES,
+        subtitle=f"By the law{band} · dotted: this budget",
+        slots=SLOTS, extrapolated=chosen.largest, upright=where, height=230,
+    )  # fmt: skip
+
+
+def penalty(fit: Fit, chosen: Selection, compute: float, factor: float) -> Chart:
+    """Compute over what the same loss costs at the best shape, by tokens a parameter."""
+    factors = np.geomspace(0.05, 100, 37)
+    values = spending.penalties(fit, chosen.counted, compute, factors)
+    rows = [
+        {"method": BEST, "factor": float(k), "penalty": float(v), "predicted": True}
+        for k, v in zip(factors, values, strict=True)
+        if np.isfinite(v)
+    ]
+    return lines(
+        rows, Axis("factor", "Tokens a parameter over the best", scale="log"),
+        Axis("penalty", "Compute over the least", unit="×", scale="log"),
+        title=PENALTY, subtitle="For the loss that this shape reaches, by the law",
+        slots=SLOTS, names={BEST: "compute"}, level=1.0,
+        upright={f"{factor:g} ×": factor} if factor > 1 else {},
+    )  # fmt: skip
+
+
+def serving(fit: Fit, chosen: Selection, ways: Sequence[Way], served: float) -> Chart:
+    """Training and serving together, by size, for the loss of the best division."""
+    start, _, cheapest = ways
+    sizes, tokens, total = spending.serving_curve(fit, chosen.counted, start.loss, served)
+    training = chosen.counted.compute(sizes, tokens)
+    shown = total < 30 * total.min()
+    rows = [
+        {"method": name, "n_params": float(n), "total": float(value), "predicted": True}
+        for name, values in (("together", total), ("training", training))
+        for n, value in zip(sizes[shown][::6], values[shown][::6], strict=True)
+    ]
+    return lines(
+        rows, SIZE, Axis("total", "FLOP", scale="log", words="power"), title=SERVING,
+        subtitle=f"Every size here reaches loss {start.loss:.3f} · {numbers.count(served)} tokens "
+        "served",
+        slots={"together": 3, "training": 0},
+        upright={f"least: {numbers.count(cheapest.size)}": cheapest.size,
+                 f"training alone: {numbers.count(start.size)}": start.size},
+    )  # fmt: skip
+
+
+def table(ways: Sequence[Way], knobs: Machine) -> TableContent:
+    """Size, data, loss, and what each way costs on the machine."""
+    rows: list[Sequence[Cell | str]] = []
+    for slot, way in zip(SLOTS.values(), ways, strict=True):
+        cost = cost_of(way, knobs)
+        held = state_bytes(way.size, counted=knobs.state, shards=knobs.devices)
+        cells = [
+            numbers.count(way.size), numbers.count(way.tokens),
+            numbers.number(way.tokens / way.size), f"{way.loss:.3f}",
+            numbers.number(way.training), numbers.number(way.serving), days(cost.days),
+            numbers.number(cost.device_hours), money(cost.price), numbers.memory(held),
+        ]  # fmt: skip
+        rows.append([Cell(way.name, method=slot), *(Cell(c, basis="predicted") for c in cells)])
+    heads = ("Params", "Tokens", "Tokens a param", "Loss", "Training FLOP", "Serving FLOP", "Time",
+             "Device hours", "Price", "State a device")  # fmt: skip
+    optional = {"Serving FLOP", "Device hours", "Tokens a param"}
+    columns = [Column("Way")] + [Column(h, number=True, optional=h in optional) for h in heads]
+    peak = PEAKS[str(knobs.device)]
+    about = (
+        f"{knobs.devices} × {peak.name} at {knobs.share:g} % of its bfloat16 peak; price yours; "
+        f"state: {knobs.state}, without activations."
+    )
+    return TableContent(columns, rows, WAYS, about)
+
+
+def cost_of(way: Way, knobs: Machine) -> Cost:
+    """Days, device hours and price of a way's training."""
+    rate = PEAKS[str(knobs.device)].flops_per_s["bfloat16"] * knobs.share / 100
+    return of_flops(way.training, Cluster(knobs.devices, rate, knobs.price))
+
+
+def days(value: float) -> str:
+    """A time in the unit that people use: s, min, h, days, years."""
+    if value < 2:
+        return numbers.seconds(86_400 * value)
+    if value > 730:
+        return f"{numbers.number(value / 365)} years"
+    return f"{numbers.number(value)} days"
+
+
+def money(value: float) -> str:
+    """Dollars: $ 1 234, $ 3.2 M."""
+    return "–" if value == 0 else f"$ {numbers.count(value)}"

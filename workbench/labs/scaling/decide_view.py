@@ -1,0 +1,227 @@
+"""Decide: how to spend a budget, what it costs, and how far beyond the runs that is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from workbench.figures import numbers
+from workbench.labs.scaling import decide_charts, spending
+from workbench.labs.scaling.decide_charts import cost_of, days, money
+from workbench.labs.scaling.decide_form import decision, groups, machine, presets
+from workbench.labs.scaling.decision import decide as decided
+from workbench.labs.scaling.decision import interval
+from workbench.labs.scaling.fit_form import Fitting, law_of, settings_of
+from workbench.labs.scaling.fits import Fits, Fitted, first_known
+from workbench.labs.scaling.lab_view import (
+    EXPORTS,
+    RECORD,
+    ScalingView,
+    named,
+    others,
+)
+from workbench.labs.scaling.runs_form import RUNS, Shelf, runs_knobs
+from workbench.labs.scaling.selection import Selection, selected
+from workbench.labs.scaling.tables import Table
+from workbench.panels.panel import Panel
+from workbench.panels.picture import ChartContent, Content, Figure, FiguresContent, Picture
+from workbench.panels.view import Problem, Slot, Values
+from workbench.progress import Report
+from workbench.scaling.result import Fit
+from workbench.scaling.training_cost import state_bytes
+
+
+def decide(
+    table: Any = None,
+    *,
+    fit: Fit | str | Path | None = None,
+    to: float | None = None,
+    settings: Mapping[str, Mapping[str, Any]] | str | None = None,
+) -> Panel:
+    """The panel that divides a budget.
+
+    Args:
+        table: a path, or a data frame; the shipped sweep without one.
+        fit: a fit, or the file of its record, instead of one made here.
+        to: FLOPs at which the slider ends; two decades above the largest run otherwise.
+        settings: what "Copy settings" gave.
+
+    Raises:
+        LogError, ValueError: a file that cannot be read.
+    """
+    view = DecideView(table, Fit.load(Path(fit)) if isinstance(fit, str | Path) else fit, to)
+    panel = Panel(view, settings=settings)
+    if not view.is_known(panel.values):
+        panel.run()
+    return panel
+
+
+class DecideView(ScalingView):
+    """A budget's division with intervals, the price of other shapes, and the machine's bill.
+
+    Args:
+        table: see `decide`.
+        fit: of other runs than the table's default fit.
+        to: see `decide`.
+
+    Raises:
+        ValueError: a table without a run whose compute is known.
+    """
+
+    title = "Decide"
+    opener = "decide"
+    exports = (
+        *EXPORTS, RECORD,
+        *others(losses="Losses", penalty="Other shapes", serving="Serving"),
+    )  # fmt: skip
+    layout = (
+        (Slot("sizes", "chart", 1.1), Slot("losses", "chart", 1.0)),
+        (Slot("figures", "figures", folds=False),),
+        (Slot("ways", "table"),),
+        (Slot("penalty", "chart", 1.0), Slot("serving", "chart", 1.1)),
+    )
+
+    def __init__(
+        self, table: Any = None, fit: Fit | None = None, to: float | None = None
+    ) -> None:  # fmt: skip
+        if fit is not None and table is None:
+            table = fit.runs
+        self.shelf, self.given, self.to, self.fit = Shelf(table), table, to, fit
+        self.study_line = named(self.shelf.first)
+        self.fits = Fits()
+        runs = self.shelf.group()
+        start: Any = runs.knobs.parse({})
+        chosen = selected(self.shelf.table(start), start)
+        if not chosen.largest > 0:
+            raise ValueError("The table has no run with parameters and tokens above 0")
+        self.groups = (runs, *groups(chosen.smallest, chosen.largest, to))
+        self.presets = presets(chosen.largest)
+
+    def arguments(self) -> list[str]:
+        """The file and the slider's end, as code."""
+        own = [] if self.given is None else [repr(str(self.given)) if self.shelf.file else "table"]
+        own += [] if self.fit is None else ["fit=fit"]
+        return own + ([] if self.to is None else [f"to={self.to:g}"])
+
+    def check(self, values: Values) -> list[Problem]:
+        """A table that cannot be read or fitted."""
+        from workbench.scaling.runs_table import problems
+
+        try:
+            chosen = self._chosen(values)
+        except (ValueError, OSError) as fault:
+            return [Problem("error", "source", str(fault), RUNS)]
+        return [
+            Problem("error" if one.fatal else "warn", "source", str(one), RUNS)
+            for one in problems(law_of(Fitting()), chosen.runs)
+        ]
+
+    def is_known(self, values: Values) -> bool:
+        """Whether the law is there already."""
+        try:
+            return self._known(values) is not None
+        except (ValueError, OSError):
+            return True  # nothing can be fitted: the form says why
+
+    def predict(self, values: Values) -> Picture | None:
+        """Everything follows from the law; None before there is one."""
+        known = self._known(values)
+        if known is None:
+            return None
+        found, shipped = known
+        picture = self._picture(values, found)
+        if shipped is None:
+            return picture
+        return replace(picture, basis="recorded", when=shipped.date, device=shipped.device)
+
+    def run(self, values: Values, report: Report) -> Iterator[Picture]:
+        """The law of these runs, once; then the budget's division."""
+        knobs, chosen = Fitting(), self._chosen(values)
+        known = self._known(values)
+        if known is not None:
+            yield self._picture(values, known[0])
+            return
+        for found in self.fits.fitted(
+            law_of(knobs), settings_of(knobs), chosen.runs, knobs.held_out, report
+        ):
+            yield self._picture(values, found)
+
+    def fit_of(self, values: Values) -> Fit | None:
+        """The law in use."""
+        known = self._known(values)
+        return None if known is None else known[0].fit
+
+    def tables(self, values: Values, picture: Picture) -> Mapping[str, Any]:
+        """The runs, and the division of every budget up to two decades beyond them."""
+        from workbench.scaling.command import budgets
+
+        fit = self.fit_of(values)
+        if fit is None:
+            return {}
+        divided = budgets(fit)
+        return {"runs": fit.runs} if divided is None else {"runs": fit.runs, "allocation": divided}
+
+    def _table(self, values: Values) -> Table:
+        return self.shelf.table(runs_knobs(values))
+
+    def _chosen(self, values: Values) -> Selection:
+        return selected(self._table(values), runs_knobs(values))
+
+    def _known(self, values: Values) -> tuple[Fitted, Any] | None:
+        if self.fit is not None:
+            return Fitted(self.fit), None
+        knobs = Fitting()
+        return first_known(
+            self.fits, law_of(knobs), settings_of(knobs), self._chosen(values).runs, knobs.held_out
+        )
+
+    def _picture(self, values: Values, found: Fitted) -> Picture:
+        table, chosen, knobs = self._table(values), self._chosen(values), decision(values)
+        fit, compute = found.fit, knobs.compute
+        counted = chosen.counted
+        start = spending.best(fit, counted, compute, knobs.served)
+        ways = (
+            start,
+            spending.over_trained(fit, counted, compute, knobs.factor, knobs.served),
+            spending.cheapest(fit, counted, start.loss, knobs.served),
+        )
+        shown = [decide_charts.frontier(fit, chosen, compute, knobs.factor, what)
+                 for what in ("n_params", "loss")]  # fmt: skip
+        contents: dict[str, Content] = {
+            "sizes": ChartContent.of(shown[0]),
+            "losses": ChartContent.of(shown[1]),
+            "figures": self._figures(values, found, chosen, table),
+            "ways": decide_charts.table(ways, machine(values)),
+            "penalty": ChartContent.of(decide_charts.penalty(fit, chosen, compute, knobs.factor)),
+            "serving": ChartContent.of(decide_charts.serving(fit, chosen, ways, knobs.served)),
+        }
+        details = (
+            "" if table.real else "simulated",
+            f"{fit.law.title}, {len(fit.runs)} runs",
+        )
+        return Picture(contents, basis="measured", details=details)
+
+    def _figures(
+        self, values: Values, found: Fitted, chosen: Selection, table: Table
+    ) -> FiguresContent:  # fmt: skip
+        knobs, here = decision(values), machine(values)
+        told = decided(found, chosen, knobs.compute)
+        start = spending.best(found.fit, chosen.counted, knobs.compute, knobs.served)
+        cost, row = cost_of(start, here), told.row
+        held = state_bytes(start.size, counted=here.state, shards=here.devices)
+        figures = [
+            Figure("Best size", numbers.count(row["n_params"]), "params",
+                   interval(row, "n_params", numbers.count), "predicted"),
+            Figure("Best data", numbers.count(row["n_tokens"]), "tokens",
+                   interval(row, "n_tokens", numbers.count), "predicted"),
+            Figure("Loss", f"{row['loss']:.3f}", "nats",
+                   interval(row, "loss", lambda value: f"{value:.3f}"), "predicted"),
+            Figure("Time", days(cost.days), "", "from formula", "predicted"),
+            Figure("Price", money(cost.price), "", "at your price", "predicted"),
+            Figure("State a device", numbers.memory(held), "", "without activations", "predicted"),
+        ]  # fmt: skip
+        words = "" if table.real else "Simulated runs. "
+        title = f"At {numbers.number(knobs.compute)} FLOP"
+        return FiguresContent(figures, title, words + told.words)

@@ -1,0 +1,107 @@
+"""How a law is fitted: which, what is minimised, from where, how often anew, what is held out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from workbench.panels.view import Values
+from workbench.study.knobs import Knobs, knob
+
+if TYPE_CHECKING:
+    from workbench.scaling.laws.law import Law
+    from workbench.scaling.settings import Settings
+
+FIT = "fit"
+
+LAWS: Mapping[str, str] = {
+    "chinchilla": "Chinchilla", "tied": "One exponent", "kaplan": "Kaplan",
+    "over-training": "Over-training", "data-constrained": "Repeated data",
+    "loss-compute": "Loss and compute", "broken": "Broken",
+}  # fmt: skip
+
+OF_COMPUTE = ("loss-compute", "broken")
+"""Laws of compute alone, which are fitted to the best run of each budget."""
+
+HELD_OUT = 8.0
+"""Of budgets that are a decade apart, the largest; of half decades, the two largest."""
+
+
+class Fitting(Knobs):
+    """A law, and how it is fitted."""
+
+    law: Literal["chinchilla", "tied", "kaplan", "over-training", "data-constrained",
+                 "loss-compute", "broken"] = knob(
+        "chinchilla", label="Law", choices=dict(LAWS), static=True,
+        help="L = E + A/Nᵃ + B/Dᵇ for Chinchilla; the others follow their papers. Approach 2 and "
+        "variable projection stand beside it among the exponents.",
+        source="Hoffmann et al. 2022, eq. 2",
+    )  # fmt: skip
+    objective: Literal["huber", "squared", "absolute"] = knob(
+        "huber", label="Objective",
+        choices={"huber": "Huber", "squared": "Squares", "absolute": "Absolute"},
+        help="Of residuals of ln L, summed over runs.",
+    )  # fmt: skip
+    delta: float = knob(
+        1e-3, ge=1e-5, le=1, scale="log", label="δ", visible_when={"objective": "huber"},
+        paper=1e-3, help="Where Huber’s function turns from the square to the absolute value.",
+        source="Hoffmann et al. 2022, §3.3",
+    )  # fmt: skip
+    starts: int = knob(
+        64, ge=1, le=512, scale="log", label="Starts",
+        help="Points the search begins at, spread over the law’s box.",
+    )  # fmt: skip
+    resamples: int = knob(
+        400, ge=0, le=4000, step=100, label="Resamples",
+        help="Tables drawn anew from this one, with replacement, for 95 % intervals; 0 for none.",
+    )  # fmt: skip
+    resampling: Literal["case", "cluster", "parametric"] = knob(
+        "case", label="Drawn anew",
+        choices={"case": "Runs", "cluster": "Sizes", "parametric": "Misses"},
+        help="Each run alone, all runs of one size together, or the residuals.",
+    )  # fmt: skip
+    held_out: float = knob(
+        HELD_OUT, ge=1.5, le=1000, scale="log", label="Held out", unit="×",
+        help="The test fits runs below the largest compute over this, and predicts the others.",
+    )  # fmt: skip
+    ahead: float = knob(
+        10.0, ge=1, le=100, scale="log", label="Look ahead", unit="×",
+        help="The sentence is about so many times the compute of the largest run.",
+    )  # fmt: skip
+
+
+def fitting(values: Values) -> Fitting:
+    """How the law is fitted; the usual way where the form does not ask."""
+    knobs = values.get(FIT, Fitting())
+    assert isinstance(knobs, Fitting), "the form's group of this name"
+    return knobs
+
+
+def law_of(knobs: Fitting) -> Law:
+    """The law a form asks for."""
+    from workbench.labs.scaling.selection import COMPUTE
+    from workbench.scaling.laws import (
+        Broken,
+        Chinchilla,
+        DataConstrained,
+        Kaplan,
+        LossCompute,
+        OverTraining,
+    )
+
+    made: dict[str, Any] = {
+        "chinchilla": Chinchilla(), "tied": Chinchilla(tied=True), "kaplan": Kaplan(),
+        "over-training": OverTraining(), "data-constrained": DataConstrained(),
+        "loss-compute": LossCompute(over=COMPUTE), "broken": Broken(over=COMPUTE),
+    }  # fmt: skip
+    found: Law = made[knobs.law]
+    return found
+
+
+def settings_of(knobs: Fitting) -> Settings:
+    """The fit's settings that a form asks for."""
+    from workbench.scaling.settings import Settings
+
+    return Settings(
+        knobs.objective, knobs.delta, knobs.starts, knobs.resamples, knobs.resampling, seed=0
+    )

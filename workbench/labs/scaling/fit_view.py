@@ -1,0 +1,261 @@
+"""Fit: a table becomes a law, which is tested on its largest runs before it is believed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from workbench.labs.scaling import claims, fit_charts, fit_tables
+from workbench.labs.scaling.decision import Decision, decide
+from workbench.labs.scaling.fit_form import FIT, OF_COMPUTE, Fitting, fitting, law_of, settings_of
+from workbench.labs.scaling.fits import Fits, Fitted, best_of_budgets, first_known
+from workbench.labs.scaling.lab_view import (
+    EXPORTS,
+    RECORD,
+    ScalingView,
+    named,
+    others,
+    waiting,
+)
+from workbench.labs.scaling.other_ways import exponents
+from workbench.labs.scaling.recorded import rows_key
+from workbench.labs.scaling.runs_form import FILE, RUNS, Shelf, corrected, runs_knobs
+from workbench.labs.scaling.selection import FILTERS, Filters, Selection, filters, selected, toggled
+from workbench.labs.scaling.tables import Table
+from workbench.panels.panel import Panel
+from workbench.panels.picture import ChartContent, Content, EmptyContent, Picture
+from workbench.panels.view import KnobGroup, Preset, Problem, Slot, Values
+from workbench.progress import Report
+from workbench.scaling.result import Fit
+
+PRESETS = (
+    Preset("Chinchilla on these runs", {FIT: {"law": "chinchilla"}}),
+    Preset("One exponent for both", {FIT: {"law": "tied"}}),
+    Preset("Loss against compute alone", {FIT: {"law": "loss-compute"}}),
+)
+
+
+def fit(
+    table: Any = None, *, settings: Mapping[str, Mapping[str, Any]] | str | None = None
+) -> Panel:
+    """The panel that fits a law.
+
+    Args:
+        table: a path, or a data frame; the shipped sweep without one.
+        settings: what "Copy settings" gave.
+
+    Raises:
+        LogError: a file that cannot be read.
+        TypeError: no path and no data frame.
+    """
+    view = FitView(table)
+    panel = Panel(view, settings=settings)
+    if not view.is_recorded(panel.values):
+        panel.run()
+    return panel
+
+
+class FitView(ScalingView):
+    """A law on a table: its test, a sentence, curves, contours, residuals, exponents.
+
+    Args:
+        table: see `fit`.
+    """
+
+    title = "Fit"
+    opener = "fit"
+    presets = PRESETS
+    exports = (
+        *EXPORTS, RECORD,
+        *others(curves="Curves", contours="Contours", residuals="Residuals",
+                exponents="Exponents"),
+    )  # fmt: skip
+    layout = (
+        (Slot("test", "chart", 1.0), Slot("contours", "chart", 1.1)),
+        (Slot("said", "figures", folds=False),),
+        (Slot("curves", "chart", 1.1), Slot("exponents", "chart", 1.0)),
+        (Slot("residuals", "chart"),),
+        (Slot("parameters", "table", 1.0), Slot("read", "table", 1.0)),
+    )
+
+    def __init__(self, table: Any = None) -> None:
+        self.shelf = Shelf(table)
+        self.given = table
+        self.study_line = named(self.shelf.first)
+        self.fits = Fits()
+        self.groups = (
+            self.shelf.group(columns=True),
+            KnobGroup(FILTERS, "Filters", Filters),
+            KnobGroup(FIT, "Law", Fitting),
+        )
+        self._others: dict[str, dict[str, float]] = {}
+        self._left_out = ""
+
+    def arguments(self) -> list[str]:
+        """The file, as code; a data frame has no code."""
+        if self.given is None:
+            return []
+        return [repr(str(self.given)) if self.shelf.file else "table"]
+
+    def check(self, values: Values) -> list[Problem]:
+        """What keeps the law from being fitted, and the rows that would be left out."""
+        from workbench.scaling.runs_table import problems
+
+        self._left_out = filters(values).left_out
+        try:
+            chosen = self._chosen(values)
+        except (ValueError, OSError) as fault:
+            name = "file" if runs_knobs(values).source == FILE else "source"
+            return [Problem("error", name, str(fault), RUNS)]
+        found = problems(law_of(fitting(values)), chosen.runs)
+        return [
+            Problem("error", "source", str(one), RUNS)
+            if one.fatal
+            else Problem("warn", "source", f"Left out: {one}", RUNS)
+            for one in found
+        ]
+
+    def is_recorded(self, values: Values) -> bool:
+        """Whether a picture stands before anything was fitted here."""
+        try:
+            return self._known(values) is not None
+        except (ValueError, OSError):
+            return True  # nothing can be fitted: the form says why
+
+    def predict(self, values: Values) -> Picture | None:
+        """A fit that was made here or ships; else the last picture stays until this one's fit."""
+        known = self._known(values)
+        if known is None:
+            return None
+        found, shipped = known
+        picture = self._picture(values, found)
+        if shipped is None:
+            return picture
+        return replace(picture, basis="recorded", when=shipped.date, device=shipped.device)
+
+    def run(self, values: Values, report: Report) -> Iterator[Picture]:
+        """The law at once, then its test, then intervals."""
+        from workbench.measure import device
+
+        report(0, 3, "Reading the table")
+        self._remember(values)
+        knobs, chosen = fitting(values), self._chosen(values)
+        for found in self.fits.fitted(
+            law_of(knobs), settings_of(knobs), chosen.runs, knobs.held_out, report
+        ):
+            yield replace(self._picture(values, found), device=device.label("float64"))
+
+    def fit_of(self, values: Values) -> Fit | None:
+        """The fit of these settings."""
+        known = self._known(values)
+        return None if known is None else known[0].fit
+
+    def tables(self, values: Values, picture: Picture) -> Mapping[str, Any]:
+        """The runs, their residuals, the test."""
+        known = self._known(values)
+        if known is None:
+            return {}
+        found = known[0]
+        runs = found.fit.runs.assign(residual=found.fit.residuals)
+        tested = {} if found.tested is None else {"tested": found.tested}
+        return {"runs": runs, **tested}
+
+    def load(self, key: str) -> Mapping[str, Mapping[str, Any]] | None:
+        """A clicked run is left out; one that is left out comes back."""
+        return {FILTERS: {"left_out": toggled(self._left_out, key)}}
+
+    def _table(self, values: Values) -> Table:
+        return self.shelf.table(runs_knobs(values))
+
+    def _chosen(self, values: Values) -> Selection:
+        chosen = selected(self._table(values), runs_knobs(values), filters(values))
+        if fitting(values).law in OF_COMPUTE and {"n_params", "loss"} <= set(chosen.runs.columns):
+            return replace(chosen, runs=best_of_budgets(chosen.runs))
+        return chosen
+
+    def _known(self, values: Values) -> tuple[Fitted, Any] | None:
+        knobs, chosen = fitting(values), self._chosen(values)
+        return first_known(
+            self.fits, law_of(knobs), settings_of(knobs), chosen.runs, knobs.held_out
+        )
+
+    def _remember(self, values: Values) -> None:
+        """Columns that were put right are kept for the next table with this header."""
+        from workbench.scaling.importing import remember
+
+        table, knobs = self._table(values), runs_knobs(values)
+        if knobs.source == FILE and table.raw is not None and corrected(knobs):
+            remember(table.raw, list(table.choices))
+
+    def _picture(self, values: Values, found: Fitted) -> Picture:
+        table, knobs = self._table(values), fitting(values)
+        chosen = self._chosen(values)
+        used = replace(chosen, runs=found.fit.runs.assign(flops=_compute(chosen, found.fit)))
+        found = replace(found, fit=replace(found.fit, runs=used.runs))
+        more = self._by_other_ways(found)
+        decision = _decision(found, used, knobs.ahead)
+        contents: dict[str, Content] = {
+            "test": EmptyContent(fit_charts.TEST, found.why)
+            if found.tested is None
+            else ChartContent.of(fit_charts.foreseen(found.tested, knobs.held_out)),
+            **_laws(found, used, decision),
+            "said": fit_tables.said(found, decision, "" if table.real else "Simulated runs. "),
+            "residuals": ChartContent.of(fit_charts.residuals(found, used)),
+            "parameters": fit_tables.parameters(found),
+            "read": fit_tables.read(table, chosen),
+        }
+        growth = fit_charts.exponents(found, more)
+        contents["exponents"] = (
+            EmptyContent(fit_charts.EXPONENTS, f"{found.fit.law.title} has no such exponents.")
+            if growth is None
+            else ChartContent.of(growth)
+        )
+        details = (
+            "" if table.real else "simulated",
+            f"{len(found.fit.runs)} runs",
+            f"{len(found.fit.dropped)} kinds of rows left out" if found.fit.dropped else "",
+        )
+        ordered = {slot.id: contents[slot.id] for row in self.layout for slot in row}
+        card = claims.equal_growth(found, more, table)
+        return Picture(ordered, claim=card, basis="measured", details=details)
+
+    def _by_other_ways(self, found: Fitted) -> dict[str, float]:
+        """Exponents by parabolas and by variable projection, where these runs allow them."""
+        key = rows_key(found.fit.law, found.fit.runs)
+        if key not in self._others:
+            self._others[key] = exponents(found.fit)
+        return self._others[key]
+
+
+def _compute(chosen: Selection, fit: Fit) -> Any:
+    """Compute of the fitted rows in the convention in use; a recorded fit has no such column."""
+    if {"n_params", "n_tokens"} <= set(fit.runs.columns):
+        return chosen.counted.compute(
+            fit.runs["n_params"].astype(float), fit.runs["n_tokens"].astype(float)
+        )
+    return fit.runs["flops"]
+
+
+def _decision(found: Fitted, chosen: Selection, ahead: float) -> Decision | None:
+    try:
+        return decide(found, chosen, ahead * chosen.largest)
+    except TypeError:  # the law divides nothing
+        return None
+
+
+def _laws(
+    found: Fitted, chosen: Selection, decision: Decision | None
+) -> dict[str, Content]:  # fmt: skip
+    """Contours and curves of a law of size and tokens; of one of compute, its curve."""
+    if found.fit.law.key in OF_COMPUTE:
+        words = f"{found.fit.law.title} reads compute alone."
+        return {
+            "contours": ChartContent.of(fit_charts.against_compute(found, chosen)),
+            **waiting(words, curves=fit_charts.CURVES),
+        }
+    curves = ChartContent.of(fit_charts.isoflop(found, chosen)) if decision else None
+    if curves is None:
+        words = f"{found.fit.law.title} gives no division of compute."
+        return waiting(words, curves=fit_charts.CURVES, contours=fit_charts.CONTOURS)
+    return {"contours": ChartContent.of(fit_charts.frontier(found, chosen)), "curves": curves}

@@ -1,0 +1,292 @@
+"""Plan: a grid of runs whose optima are bracketed, and the single run that tells most."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from workbench.figures import numbers
+from workbench.figures.axes import Axis
+from workbench.figures.charts import Chart, contours
+from workbench.labs.scaling.decide_charts import days
+from workbench.labs.scaling.decision import candidates
+from workbench.labs.scaling.fit_charts import AHEAD, SIZE, compute_axis
+from workbench.labs.scaling.fit_form import Fitting, law_of, settings_of
+from workbench.labs.scaling.fits import Fits, Fitted, first_known
+from workbench.labs.scaling.lab_view import EXPORTS, RECORD, ScalingView, named
+from workbench.labs.scaling.plan_form import Planning, group, planning, presets
+from workbench.labs.scaling.runs_form import RUNS, Shelf, runs_knobs
+from workbench.labs.scaling.selection import COMPUTE, Selection, selected
+from workbench.labs.scaling.tables import Table
+from workbench.panels.panel import Panel
+from workbench.panels.picture import (
+    Cell,
+    ChartContent,
+    Column,
+    Content,
+    EmptyContent,
+    Figure,
+    FiguresContent,
+    Picture,
+    TableContent,
+)
+from workbench.panels.view import Problem, Slot, Values
+from workbench.progress import Report
+from workbench.scaling.plan import IsoFLOP, isoflop_plan
+from workbench.scaling.result import Fit
+
+NEXT = "Which run would tell most?"
+
+
+def plan(
+    table: Any = None, *, settings: Mapping[str, Mapping[str, Any]] | str | None = None
+) -> Panel:
+    """The panel that plans runs.
+
+    Args:
+        table: earlier runs, a path or a data frame; the shipped sweep without one.
+        settings: what "Copy settings" gave.
+
+    Raises:
+        LogError, TypeError: a table that cannot be read.
+    """
+    view = PlanView(table)
+    panel = Panel(view, settings=settings)
+    if not view.is_known(panel.values):
+        panel.run()
+    return panel
+
+
+class PlanView(ScalingView):
+    """An IsoFLOP grid against where the optimum may be, and the next best run.
+
+    Args:
+        table: see `plan`.
+    """
+
+    title = "Plan runs"
+    opener = "plan"
+    exports = (*EXPORTS, RECORD)
+    layout = (
+        (Slot("grid", "chart"),),
+        (Slot("figures", "figures", folds=False),),
+        (Slot("brackets", "table", 1.1), Slot("next", "table", 1.0)),
+    )
+
+    def __init__(self, table: Any = None) -> None:
+        self.shelf, self.given = Shelf(table), table
+        self.study_line = named(self.shelf.first)
+        self.fits = Fits()
+        runs = self.shelf.group()
+        start: Any = runs.knobs.parse({})
+        chosen = selected(self.shelf.table(start), start)
+        sizes = chosen.runs["n_params"].astype(float)
+        ends = float(sizes.min()), float(sizes.max())
+        self.groups = (runs, group(chosen.smallest, chosen.largest, ends))
+        self.presets = presets(chosen.largest)
+
+    def arguments(self) -> list[str]:
+        """The file, as code."""
+        if self.given is None:
+            return []
+        return [repr(str(self.given)) if self.shelf.file else "table"]
+
+    def check(self, values: Values) -> list[Problem]:
+        """A grid the wrong way round, or runs that cannot be read."""
+        from workbench.scaling.runs_table import problems
+
+        knobs = planning(values)
+        found = [
+            Problem("error", high, f"{high.capitalize()} must be at least {low}: {b:g} is below "
+                    f"{a:g}", "plan")
+            for low, high, a, b in (("first", "last", knobs.first, knobs.last),
+                                    ("smallest", "largest", knobs.smallest, knobs.largest))
+            if b < a
+        ]  # fmt: skip
+        try:
+            chosen = self._chosen(values)
+        except (ValueError, OSError) as fault:
+            return [*found, Problem("error", "source", str(fault), RUNS)]
+        return found + [
+            Problem("error" if one.fatal else "warn", "source", str(one), RUNS)
+            for one in problems(law_of(Fitting()), chosen.runs)
+        ]
+
+    def is_known(self, values: Values) -> bool:
+        """Whether a picture stands before anything was fitted here."""
+        return bool([p for p in self.check(values) if p.level == "error"]) or (
+            self._known(values) is not None
+        )
+
+    def predict(self, values: Values) -> Picture | None:
+        """The grid against the law of the runs there are; None before there is one."""
+        known = self._known(values)
+        if known is None:
+            return None
+        found, shipped = known
+        picture = self._picture(values, found)
+        if shipped is None:
+            return picture
+        return replace(picture, basis="recorded", when=shipped.date, device=shipped.device)
+
+    def run(self, values: Values, report: Report) -> Iterator[Picture]:
+        """The law of the runs there are, once; then the grid."""
+        knobs, chosen = Fitting(), self._chosen(values)
+        for found in self.fits.fitted(
+            law_of(knobs), settings_of(knobs), chosen.runs, knobs.held_out, report
+        ):
+            yield self._picture(values, found)
+
+    def fit_of(self, values: Values) -> Fit | None:
+        """The law that says where optima may be."""
+        known = self._known(values)
+        return None if known is None else known[0].fit
+
+    def tables(self, values: Values, picture: Picture) -> Mapping[str, Any]:
+        """The plan's runs, to hand to a sweep."""
+        fit = self.fit_of(values)
+        if fit is None:
+            return {}
+        made = planned(fit, self._chosen(values), planning(values))
+        return {"runs": fit.runs, "plan": made.runs, "brackets": made.brackets}
+
+    def _table(self, values: Values) -> Table:
+        return self.shelf.table(runs_knobs(values))
+
+    def _chosen(self, values: Values) -> Selection:
+        return selected(self._table(values), runs_knobs(values))
+
+    def _known(self, values: Values) -> tuple[Fitted, Any] | None:
+        knobs = Fitting()
+        return first_known(
+            self.fits, law_of(knobs), settings_of(knobs), self._chosen(values).runs, knobs.held_out
+        )
+
+    def _picture(self, values: Values, found: Fitted) -> Picture:
+        table, chosen, knobs = self._table(values), self._chosen(values), planning(values)
+        made = planned(found.fit, chosen, knobs)
+        after = candidates(found, chosen, knobs.target)
+        contents: dict[str, Content] = {
+            "grid": ChartContent.of(grid(found.fit, chosen, made)),
+            "figures": figures(made, table),
+            "brackets": brackets(made),
+            "next": EmptyContent(NEXT, "This law gives no division of compute.")
+            if after is None
+            else next_best(after, knobs),
+        }
+        details = ("" if table.real else "simulated", f"law of {len(found.fit.runs)} runs")
+        return Picture(contents, basis="measured", details=details)
+
+
+def planned(fit: Fit, chosen: Selection, knobs: Planning) -> IsoFLOP:
+    """The grid of a form, in the convention of the runs."""
+    counted = chosen.counted
+
+    def a_token(size: float) -> float:
+        return float(counted.cost(size) * size)
+
+    return isoflop_plan(
+        list(np.geomspace(knobs.first, knobs.last, knobs.budgets)),
+        list(np.geomspace(knobs.smallest, knobs.largest, knobs.sizes)),
+        batch_tokens=knobs.batch, fit=fit, flops=a_token, speed=knobs.speed,
+    )  # fmt: skip
+
+
+def grid(fit: Fit, chosen: Selection, made: IsoFLOP) -> Chart:
+    """Planned runs over compute and size; the frontier with its band as dotted lines."""
+    low = min(chosen.smallest, float(made.runs["budget"].min()))
+    high = max(float(made.runs["budget"].max()), chosen.largest) * 1.5
+    budgets = np.geomspace(low, min(high, AHEAD * 100 * chosen.largest), 25)
+    best = chosen.counted.allocation(fit, budgets)
+    rows: list[dict[str, Any]] = []
+    for name, level in (("n_params_low", 0.0), ("n_params", 1.0), ("n_params_high", 2.0)):
+        if name in best.columns:
+            rows += [
+                {"part": "line" if level != 1.0 else "rule", "level": level, COMPUTE: float(c),
+                 "n_params": float(n), "key": None, "label": name}
+                for c, n in zip(best["compute"], best[name], strict=True)
+            ]  # fmt: skip
+    rows += [
+        {"part": "run", "level": 0.0, COMPUTE: float(run[COMPUTE]),
+         "n_params": float(run["n_params"]), "key": None, "label": "run there is"}
+        for _, run in chosen.runs.iterrows()
+    ]  # fmt: skip
+    missed = set(made.misses["budget"])
+    rows += [
+        {"part": "flag" if run["budget"] in missed else "run", "level": 2.0,
+         COMPUTE: float(run["flops"]), "n_params": float(run["n_params"]), "key": None,
+         "label": "planned"}
+        for _, run in made.runs.iterrows()
+    ]  # fmt: skip
+    return contours(
+        rows, compute_axis(chosen), SIZE, Axis("level", "Which", words="none"),
+        title="Do the planned runs bracket the best size?",
+        subtitle="Pale: runs there are · dark: planned, ringed where the budget misses · dotted: "
+        "the frontier, lines: 95 %",
+        extrapolated=chosen.largest, height=250,
+    )  # fmt: skip
+
+
+def figures(made: IsoFLOP, table: Table) -> FiguresContent:
+    """How much work the plan is."""
+    runs, misses = made.runs, made.misses
+    hours = float(runs["hours"].sum())
+    items = [
+        Figure("Runs", str(len(runs)), "", f"at {runs['budget'].nunique()} budgets", "predicted"),
+        Figure("Compute", numbers.number(made.flops), "FLOP", "all runs together", "predicted"),
+        Figure("Time", days(hours / 24), "", "at your speed", "predicted"),
+        Figure("Largest run", numbers.count(float(runs["n_params"].max())), "params",
+               f"{int(runs['steps'].min())} updates at least", "predicted"),
+        Figure("Bracketed", f"{len(made.brackets) - len(misses)} of {len(made.brackets)}",
+               "budgets", "95 % of where the best may be", "predicted"),
+    ]  # fmt: skip
+    if len(misses):
+        names = ", ".join(numbers.number(float(c)) for c in misses["budget"])
+        words = f"The plan misses the best size at {names} FLOP: widen its sizes."
+    else:
+        words = "Every budget has runs on both sides of where its best size may be."
+    said = "" if table.real else "From simulated runs. "
+    return FiguresContent(items, "What the plan takes", said + words)
+
+
+def brackets(made: IsoFLOP) -> TableContent:
+    """For each budget where its best size may be, and whether runs lie on both sides."""
+    rows: list[Sequence[Cell | str]] = []
+    for _, row in made.brackets.iterrows():
+        size = numbers.count(row["n_params"])
+        between = f"{numbers.count(row['low'])} – {numbers.count(row['high'])}"
+        inside = bool(row["bracketed"])
+        rows.append([
+            numbers.number(row["budget"]), Cell(size, note=between, basis="predicted"),
+            f"{numbers.count(row['smallest'])} – {numbers.count(row['largest'])}",
+            Cell("bracketed" if inside else "missed", verdict="reproduced" if inside else "failed"),
+        ])  # fmt: skip
+    columns = (Column("FLOP"), Column("Best size", number=True), Column("Planned", number=True),
+               Column(""))  # fmt: skip
+    return TableContent(columns, rows, "Is every optimum inside?", "By the law of the runs there "
+                        "are, counted as 6 N D in the law and as chosen in the plan")  # fmt: skip
+
+
+def next_best(after: Any, knobs: Planning) -> TableContent:
+    """The five runs that take most from the variance of ln D*, for their FLOPs."""
+    top = after.head(5)
+    most = float(top["per_flop"].iloc[0])
+    rows: list[Sequence[Cell | str]] = [
+        [
+            Cell(numbers.count(run["n_params"]), strong=place == 0),
+            numbers.count(run["n_tokens"]), numbers.number(run["flops"]),
+            Cell(f"{run['per_flop'] / most:.2f}", share=float(run["per_flop"] / most),
+                 basis="predicted"),
+        ]
+        for place, (_, run) in enumerate(top.iterrows())
+    ]  # fmt: skip
+    columns = (Column("Parameters"), Column("Tokens", number=True), Column("FLOP", number=True),
+               Column("Told for a FLOP", number=True))  # fmt: skip
+    about = (
+        f"What it takes from the variance of ln D* at {numbers.number(knobs.target)} FLOP, to "
+        "first order, over the best one's; among runs no larger than those there are"
+    )
+    return TableContent(columns, rows, NEXT, about)

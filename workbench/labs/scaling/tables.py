@@ -1,0 +1,189 @@
+"""Tables of runs that a page can open: the shipped sweep, a simulated one, or one that is brought.
+
+`python -m workbench.labs.scaling.record` writes the simulated table anew.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from workbench import shipped
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from workbench.scaling.importing import Choice
+
+FOLDER = "data/scaling-lab"
+SWEEP, SIMULATED = f"{FOLDER}/runs.csv", f"{FOLDER}/simulated.csv"
+
+NOISE, SEED = 0.003, 0
+"""Standard deviation of ln L in the simulated table, and the seed of its draws."""
+
+BUDGETS = (1e18, 3e18, 1e19, 3e19, 1e20)
+SIZES = 9
+"""Runs of a budget, from a sixth of the best tokens to six times as many."""
+
+VARIANT = {"A": 0.9, "B": 0.85}
+"""Factors of the law's terms for the second simulated method, which is ours."""
+
+REFERENCE_NAME, VARIANT_NAME = "reference", "variant"
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Runs with what is known of them.
+
+    Attributes:
+        title: on the screen.
+        note: where they come from, in one line.
+        runs: a row a run, under this library's names.
+        raw: as it was read, where it was brought.
+        choices: which column was taken for what, where it was brought.
+        real: whether somebody trained these runs.
+    """
+
+    title: str
+    note: str
+    runs: pd.DataFrame
+    raw: pd.DataFrame | None = None
+    choices: Sequence[Choice] = field(default=())
+    real: bool = True
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """In the order of their rows."""
+        if "method" not in self.runs.columns:
+            return ()
+        return tuple(str(name) for name in self.runs["method"].dropna().unique())
+
+
+def opened(source: str | Path | pd.DataFrame | None = None) -> Table:
+    """The table of a file or a data frame; without one the shipped sweep, else a simulated one.
+
+    Raises:
+        LogError: a file that cannot be read.
+        TypeError: something else.
+    """
+    if source is None:
+        return shipped_sweep() or simulated()
+    if isinstance(source, str | Path):
+        return brought(str(source))
+    if hasattr(source, "columns"):
+        return of_frame(source)
+    raise TypeError(f"table is {type(source).__name__}, not a path or a data frame")
+
+
+@functools.cache
+def shipped_sweep() -> Table | None:
+    """The sweep that ships; None where there is none."""
+    runs = _read(SWEEP)
+    if runs is None:
+        return None
+    device = f", {runs['device'].iloc[0]}" if "device" in runs.columns else ""
+    return Table("Shipped sweep", f"{len(runs)} runs trained for this lab{device}", runs)
+
+
+@functools.cache
+def simulated() -> Table:
+    """Two methods at five budgets, from a published law with noise: no runs of anyone."""
+    from workbench.scaling.presets import PRESETS
+
+    note = (
+        f"Simulated: {PRESETS['besiroglu'].source}, {100 * NOISE:g} % noise, seed {SEED}; "
+        "the variant is ours"
+    )
+    runs = _read(SIMULATED)
+    return Table("Simulated runs", note, simulate() if runs is None else runs, real=False)
+
+
+def simulate() -> pd.DataFrame:
+    """The rows of the simulated table."""
+    import pandas as pd
+
+    from workbench.scaling.bias import simulated as curves
+    from workbench.scaling.presets import BESIROGLU
+
+    draw = np.random.default_rng(SEED)
+    tables = []
+    for name, factors in ((REFERENCE_NAME, {}), (VARIANT_NAME, VARIANT)):
+        params = {key: value * factors.get(key, 1.0) for key, value in BESIROGLU.items()}
+        runs = curves(params, 6.0, 1.0, 1.0, BUDGETS, SIZES)
+        runs["loss"] *= np.exp(NOISE * draw.standard_normal(len(runs)))
+        tables.append(runs.assign(method=name))
+    found = pd.concat(tables, ignore_index=True)
+    found[["n_params", "n_tokens"]] = found[["n_params", "n_tokens"]].round()
+    found["loss"] = found["loss"].round(6)
+    return found.assign(flops_total=6.0 * found["n_params"] * found["n_tokens"])
+
+
+def of_frame(frame: pd.DataFrame) -> Table:
+    """A table whose columns already have this library's names, or are found by theirs."""
+    from workbench.scaling.importing import applied, propose
+
+    if {"n_params", "n_tokens", "loss"} <= set(frame.columns):
+        return Table("Your table", f"{len(frame)} rows of a data frame", frame)
+    choices = propose(frame)
+    note = f"{len(frame)} rows of a data frame"
+    return Table("Your table", note, applied(frame, choices), frame, choices)
+
+
+def brought(path: str, corrections: Sequence[Choice] = ()) -> Table:
+    """A file of the user's, its columns as remembered or proposed, and as put right.
+
+    Args:
+        path: of a table, a log, or a folder of logs.
+        corrections: choices that replace the proposed ones of their target.
+
+    Raises:
+        LogError: nothing that can be read.
+        ValueError: a column that is not there.
+    """
+    from workbench.scaling.importing import is_by_step, one_each, read, recall
+
+    raw = read(path)
+    choices = recall(raw) or _proposed(raw)
+    if corrections:
+        own = {one.target for one in corrections}
+        choices = [*(one for one in choices if one.target not in own), *corrections]
+    runs = _extended(raw, choices)
+    note = f"{len(raw)} rows"
+    if is_by_step(runs):
+        runs = one_each(runs)
+        note += f", the last of {len(runs)} runs"
+    return Table(Path(path).name, note, runs, raw, choices)
+
+
+def _proposed(raw: pd.DataFrame) -> list[Choice]:
+    from workbench.scaling.importing import propose
+
+    return propose(raw)
+
+
+def _extended(raw: pd.DataFrame, choices: Sequence[Choice]) -> pd.DataFrame:
+    """The chosen columns, and those that already bear a name of this library."""
+    from workbench.labs.scaling.accounting import CONVENTIONS
+    from workbench.scaling.importing import applied
+
+    runs = applied(raw, list(choices))
+    known = [f"flops_{name}" for name in CONVENTIONS] + ["n_non_embedding", "budget"]
+    for name in known:
+        if name in raw.columns and name not in runs.columns:
+            runs[name] = raw[name]
+    return runs
+
+
+def _read(name: str) -> pd.DataFrame | None:
+    import pandas as pd
+
+    try:
+        place = shipped.path(name)
+    except FileNotFoundError:
+        return None
+    return pd.read_csv(place, encoding="utf-8", float_precision="round_trip")
