@@ -85,6 +85,32 @@ def compare(
 
 
 @app.command()
+def fit(
+    file: Annotated[Path, typer.Argument(help="A table of runs, a log, or a folder of logs.")],
+    law: Annotated[str, typer.Option(help="Which law, by its key.")] = "chinchilla",
+    out: Annotated[Path, typer.Option(help="Folder for the record and its tables.")] = Path("fit"),
+    bootstrap: Annotated[int, typer.Option(min=0, help="Resamples; 0 for no intervals.")] = 0,
+    objective: Annotated[str, typer.Option(help="huber, squared or absolute.")] = "huber",
+    delta: Annotated[float, typer.Option(help="Where Huber's function turns.")] = 1e-3,
+    resampling: Annotated[str, typer.Option(help="case, cluster or parametric.")] = "case",
+    starts: Annotated[int, typer.Option(min=1, help="Starts of the search.")] = 64,
+    seed: Annotated[int, typer.Option(help="Of starts and resamples.")] = 0,
+    shared: Annotated[
+        bool, typer.Option("--shared", help="One set of exponents for all methods of the table.")
+    ] = False,
+    drop: Annotated[
+        bool, typer.Option("--drop", help="Leave faulty rows out, and say which.")
+    ] = False,
+) -> None:
+    """Fit a scaling law to a table of runs."""
+    from workbench.scaling.command import run
+
+    settings = {"objective": objective, "delta": delta, "resampling": resampling}
+    settings |= {"bootstrap": bootstrap, "starts": starts, "seed": seed}
+    raise SystemExit(run(file, law, out, shared=shared, drop=drop, **settings))
+
+
+@app.command()
 def figure(
     record: Annotated[Path, typer.Argument(help="A figure.toml, its folder, or its .zip.")],
     check: Annotated[
@@ -98,6 +124,45 @@ def figure(
     from workbench.figures.command import figure as draw
 
     raise SystemExit(draw(record, check=check, out=out))
+
+
+@app.command()
+def sweep(
+    function: Annotated[
+        str | None, typer.Argument(help="module:function, called once a point.")
+    ] = None,
+    grid: Annotated[
+        Path | None, typer.Argument(help="JSON: axes, or a list of points.", show_default=False)
+    ] = None,
+    study: Annotated[
+        str | None, typer.Option(help="Name of the sweep; alone, to look.", show_default=False)
+    ] = None,
+    together: Annotated[
+        list[str] | None, typer.Option(help="Setting done in one call; may be repeated.")
+    ] = None,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="At once on this machine.", show_default=False)
+    ] = None,
+    dask: Annotated[
+        str | None, typer.Option(help="Address of a Dask scheduler.", show_default=False)
+    ] = None,
+    anew: Annotated[bool, typer.Option("--anew", help="Forget what these runs saved.")] = False,
+    pause: Annotated[bool, typer.Option("--pause", help="Ask a sweep to wait.")] = False,
+    go: Annotated[bool, typer.Option("--go", help="Ask a paused sweep to go on.")] = False,
+    stop: Annotated[bool, typer.Option("--stop", help="Ask a sweep to end.")] = False,
+    store: Annotated[
+        Path | None, typer.Option(help="Folder of the runs.", show_default=False)
+    ] = None,
+) -> None:
+    """Train over a grid of settings, or look at such a sweep and steer it."""
+    from workbench.sweeps.command import command
+
+    raise SystemExit(
+        command(
+            function, grid, study, pause=pause, go=go, stop=stop, store=store,
+            together=together or (), processes=processes, dask=dask, resume=not anew,
+        )
+    )  # fmt: skip
 
 
 @app.command()

@@ -21,7 +21,8 @@ class WinogradKernel(nnx.Module):
     )
 
     def __init__(self, kernel: Float[Array, "3 3 C D"]):
-        self.values = nnx.Param(winograd_weights(kernel).values)
+        # One program: alone, each of its many steps would leave a kernel's size in memory.
+        self.values = nnx.Param(jax.jit(lambda kernel: winograd_weights(kernel).values)(kernel))
 
     @property
     def weights(self) -> WinogradWeights:

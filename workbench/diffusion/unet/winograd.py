@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import jax
 from flax import nnx
 
 from kernels_pallas.conv2d import choice
@@ -44,6 +45,7 @@ def transform_kernels(unet: UNet2DCondition, height: int, width: int, batch: int
         shape = (batch, height >> level, width >> level, inputs)
         if min(shape) > 0 and choice.transformed_pays(shape, (3, 3, inputs, outputs), AROUND):
             conv.kernel = WinogradKernel(kernel[...])
+            jax.block_until_ready(conv.kernel.values[...])  # before the next: the old one is free
             changed += 1
     return changed
 

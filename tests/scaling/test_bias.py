@@ -1,0 +1,49 @@
+"""Approach 2 on a known surface: the expected error to its digits."""
+
+import pytest
+
+from workbench.scaling.bias import parabola_bias, simulated
+from workbench.scaling.parabolas import isoflop
+
+HOFFMANN = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}
+SYMMETRIC = {"E": 1.69, "A": 400.0, "B": 400.0, "alpha": 0.31, "beta": 0.31}
+ASYMMETRIC = {"E": 1.69, "A": 400.0, "B": 400.0, "alpha": 0.465, "beta": 0.155}
+WIDTHS = (2, 4, 8, 16)
+
+
+@pytest.mark.parametrize(
+    ("params", "centre", "percent"),
+    [
+        (HOFFMANN, 1.0, (-0.33, -1.30, -2.90, -5.10)),
+        (SYMMETRIC, 1.0, (0.0, 0.0, 0.0, 0.0)),
+        (ASYMMETRIC, 1.0, (-1.68, -6.50, -13.91, -23.12)),
+        (HOFFMANN, 3.0, (7.11, 5.69, 3.38, 0.24)),
+    ],
+)
+def test_the_offset_of_a_parabola(params, centre: float, percent: tuple[float, ...]) -> None:
+    for width, expected in zip(WIDTHS, percent, strict=True):
+        found = parabola_bias(params, width=width, centre=centre)
+        assert 100 * found["error"] == pytest.approx(expected, abs=6e-3)
+        assert found["exponent"] == pytest.approx(found["true_exponent"], abs=1e-12)
+
+
+def test_a_drifting_centre_bends_the_exponent() -> None:
+    errors, bends = [], []
+    for width in WIDTHS:
+        found = parabola_bias(HOFFMANN, width=width, drift=3.0)
+        errors.append(100 * found["error"])
+        bends.append(found["exponent"] - found["true_exponent"])
+    assert errors == pytest.approx([11.6, 9.83, 6.94, 3.05], abs=0.06)
+    assert bends[0] == pytest.approx(0.0077, abs=6e-5)
+    assert bends[-1] == pytest.approx(0.0058, abs=6e-5)
+
+
+def test_the_simulator_and_the_fit_of_tables_agree() -> None:
+    runs = simulated(HOFFMANN, 4.0, 1.0, 1.0)
+    lines, table = isoflop(runs)
+    assert (table["why"] == "").all()
+    found = parabola_bias(HOFFMANN, width=4.0)
+    assert float(lines.allocation([1e24])["n_tokens"].iloc[0]) == pytest.approx(
+        found["n_tokens"], rel=1e-9
+    )
+    assert lines.data[0] == pytest.approx(found["exponent"], rel=1e-9)

@@ -1,0 +1,253 @@
+"""Tables and logs of others: what is proposed, put right, remembered, and read."""
+
+import json
+import math
+import struct
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.scaling.surfaces import TRUTH, runs
+from workbench.scaling import Chinchilla, fit
+from workbench.scaling.importing import (
+    LogError,
+    applied,
+    bring,
+    propose,
+    put_right,
+    read,
+    recall,
+    remember,
+)
+from workbench.scaling.importing.quantities import count, nats
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("70M", 7e7),
+        ("1.4T", 1.4e12),
+        ("1.3b", 1.3e9),
+        ("125 million", 1.25e8),
+        ("2,048", 2048),
+        ("1e9", 1e9),
+        ("300B tokens", 3e11),
+        (12, 12),
+        ("12.5", 12.5),
+        ("-3k", -3e3),
+    ],
+)
+def test_numbers_as_people_write_them(text: object, number: float) -> None:
+    assert count(text) == number
+
+
+@pytest.mark.parametrize("text", ["", "M", "7x", "n/a", None, True, "1.2.3"])
+def test_what_is_no_number(text: object) -> None:
+    assert math.isnan(count(text))
+
+
+@given(st.one_of(st.text(), st.floats(), st.integers(), st.none(), st.binary()))
+def test_any_value_gives_a_number_or_none(value: object) -> None:
+    assert isinstance(count(value), float)
+
+
+def test_losses_in_other_units() -> None:
+    given = pd.Series([2.0, 3.0])
+    assert nats(given, "bits").tolist() == pytest.approx([2 * math.log(2), 3 * math.log(2)])
+    assert nats(np.exp(given), "perplexity").tolist() == pytest.approx([2.0, 3.0])
+    with pytest.raises(ValueError, match="unit is 'bans'"):
+        nats(given, "bans")
+
+
+def chosen(table: pd.DataFrame) -> dict[str, object]:
+    return {choice.target: choice for choice in propose(table)}
+
+
+@pytest.mark.parametrize(
+    ("header", "target", "fields"),
+    [
+        ("Model Size", "n_params", {}),
+        ("params_M", "n_params", {"scale": 1e6}),
+        ("Parameters (B)", "n_params", {"scale": 1e9}),
+        ("non_embedding_params", "n_params", {"embedding": False}),
+        ("tokens (billions)", "n_tokens", {"scale": 1e9}),
+        ("trainingTokens", "n_tokens", {}),
+        ("val/loss", "loss", {"unit": "nats"}),
+        ("Validation Loss", "loss", {"unit": "nats"}),
+        ("eval_perplexity", "loss", {"unit": "perplexity"}),
+        ("bits_per_byte", "loss", {"unit": "bits"}),
+        ("FLOPs", "flops", {}),
+        ("arch", "method", {}),
+    ],
+)
+def test_a_column_is_known_by_its_name(header: str, target: str, fields: dict) -> None:
+    values = [3.1, 2.9] if target == "loss" else [5e6, 7e6]
+    found = chosen(pd.DataFrame({header: values, "notes": ["a", "b"]}))
+    assert found[target].column == header  # type: ignore[attr-defined]
+    for name, value in fields.items():
+        assert getattr(found[target], name) == value
+    assert len(found) == 1
+
+
+def test_a_column_is_known_by_its_values() -> None:
+    found = chosen(pd.DataFrame({"n": [0.07, 1.4], "tokens": [20, 300], "loss": [22.0, 31.0]}))
+    assert found["n_params"].scale == 1e9 and found["n_tokens"].scale == 1e9  # type: ignore[attr-defined]
+    assert found["loss"].unit == "perplexity"  # type: ignore[attr-defined]
+
+
+def test_a_foreign_table_gives_the_same_law(tmp_path: Path) -> None:
+    table = runs()
+    foreign = pd.DataFrame(
+        {
+            "Parameters (M)": table["n_params"] / 1e6,
+            "Tokens (B)": table["n_tokens"] / 1e9,
+            "val_ppl": np.exp(table["loss"]),
+            "comment": "x",
+        }
+    )
+    file = tmp_path / "runs.csv"
+    foreign.to_csv(file, index=False)
+    brought, _ = bring(file)
+    assert fit(Chinchilla(), brought).params == pytest.approx(TRUTH, rel=1e-4)
+
+
+def test_a_choice_is_put_right_and_remembered(tmp_path: Path) -> None:
+    table = pd.DataFrame({"size": [1.0, 2.0], "toks": [3.0, 4.0], "loss": [2.0, 3.0]})
+    assert {choice.target for choice in propose(table)} == {"loss"} | (
+        {"n_params"} if "n_params" in chosen(table) else set()
+    )
+    choices = put_right(propose(table), "n_tokens", column="toks", scale=1e9)
+    choices = put_right(choices, "n_params", column="size", scale=1e6)
+    assert applied(table, choices)["n_tokens"].tolist() == [3e9, 4e9]
+    assert recall(table, tmp_path) is None
+    remember(table, choices, tmp_path)
+    assert recall(table, tmp_path) == choices
+    assert recall(table.rename(columns={"toks": "other"}), tmp_path) is None
+    with pytest.raises(ValueError, match="target is 'speed'"):
+        put_right(choices, "speed", column="toks")
+    with pytest.raises(ValueError, match="no column 'gone'; there are size, toks, loss"):
+        applied(table, put_right(choices, "n_tokens", column="gone"))
+
+
+def test_damaged_memory_is_no_memory(tmp_path: Path) -> None:
+    (tmp_path / "columns.json").write_text("[1", encoding="utf-8")
+    table = pd.DataFrame({"loss": [1.0]})
+    assert recall(table, tmp_path) is None
+    remember(table, propose(table), tmp_path)
+    assert recall(table, tmp_path) == propose(table)
+
+
+def by_step() -> pd.DataFrame:
+    rows = []
+    for run in range(3):
+        for step in range(1, 6):
+            rate = 1e-3 * (1 - (step - 1) / 5) if run else 1e-3
+            rows.append((f"run{run}", step, 1e6 * (run + 1), 1e6 * step, 5.0 / step, rate))
+    names = ["run", "step", "n_params", "n_tokens", "loss", "learning_rate"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def test_rows_of_steps_become_runs(tmp_path: Path) -> None:
+    file = tmp_path / "steps.csv"
+    by_step().to_csv(file, index=False)
+    found, _ = bring(file)
+    assert found["loss"].tolist() == [1.0, 1.0, 1.0] and found["step"].tolist() == [5, 5, 5]
+    assert found["mid_schedule"].tolist() == [True, False, False]
+    whole, _ = bring(file, points="all")
+    assert len(whole) == 15 and whole["cluster"].nunique() == 3
+    assert whole["mid_schedule"].sum() > 3
+    with pytest.raises(ValueError, match="points is 'first'"):
+        bring(file, points="first")
+
+
+def test_an_exported_chart(tmp_path: Path) -> None:
+    file = tmp_path / "wandb.csv"
+    table = pd.DataFrame(
+        {
+            "Step": [1, 2, 3],
+            "small - val/loss": [4.0, None, 3.0],
+            "small - val/loss__MIN": [4.0, None, 3.0],
+            "small - val/loss__MAX": [4.0, None, 3.0],
+            "a - b - val/loss": [3.5, 3.0, 2.5],
+            "a - b - val/loss__MIN": [3.5, 3.0, 2.5],
+        }
+    )
+    table.to_csv(file, index=False)
+    found = read(file)
+    assert sorted(found["run"].unique()) == ["a - b", "small"]
+    assert found[found["run"] == "small"]["val/loss"].tolist() == [4.0, 3.0]
+
+
+def test_trainer_states(tmp_path: Path) -> None:
+    for name, steps in (("checkpoint-10", 10), ("checkpoint-20", 20)):
+        folder = tmp_path / "tiny" / name
+        folder.mkdir(parents=True)
+        log = [
+            {"step": s, "loss": 5 - s / 10, "learning_rate": 1e-3} for s in range(5, steps + 1, 5)
+        ]
+        log += [{"step": s, "eval_loss": 5.1 - s / 10} for s in range(10, steps + 1, 10)]
+        (folder / "trainer_state.json").write_text(json.dumps({"log_history": log}))
+    found = read(tmp_path)
+    assert found["run"].unique().tolist() == ["tiny"] and found["step"].max() == 20
+    assert found["eval_loss"].dropna().tolist() == pytest.approx([4.1, 3.1])
+    assert "train_loss" in found and "loss" not in found
+    (tmp_path / "trainer_state.json").write_text("{}")
+    with pytest.raises(LogError, match=r"trainer_state.json is no state of a Trainer"):
+        read(tmp_path / "trainer_state.json")
+
+
+def field(number: int, kind: int, body: bytes) -> bytes:
+    return bytes([number << 3 | kind]) + body
+
+
+def sized(number: int, body: bytes) -> bytes:
+    return field(number, 2, bytes([len(body)]) + body)
+
+
+def record(step: int, tag: str, value: float, *, tensor: bool = False) -> bytes:
+    scalar = struct.pack("<f", value)
+    held = sized(8, field(1, 0, b"\x01") + sized(4, scalar)) if tensor else field(2, 5, scalar)
+    summary = sized(1, sized(1, tag.encode()) + held)
+    event = field(1, 1, struct.pack("<d", 1.0)) + field(2, 0, bytes([step])) + sized(5, summary)
+    return struct.pack("<Q", len(event)) + b"\0" * 4 + event + b"\0" * 4
+
+
+def test_tensorboard_events(tmp_path: Path) -> None:
+    folder = tmp_path / "small"
+    folder.mkdir()
+    file = folder / "events.out.tfevents.1.host"
+    content = record(1, "loss", 4.0) + record(2, "loss", 3.0, tensor=True)
+    content += record(2, "lr", 0.5)
+    file.write_bytes(content + record(3, "loss", 2.0)[:-20])  # torn by a crash
+    found = read(tmp_path)
+    assert found["run"].tolist() == ["small", "small"]
+    assert found["loss"].tolist() == [4.0, 3.0] and found["lr"].iloc[1] == 0.5
+    file.write_bytes(b"\xff" * 40)
+    with pytest.raises(LogError, match="no file of TensorBoard events"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.txt", "x", r"a.txt is none of .csv"),
+        ("a.csv", "", r"a.csv cannot be read"),
+        ("a.csv", "x,y\n", r"a.csv has no rows"),
+        ("a.json", "{", r"a.json cannot be read"),
+    ],
+)
+def test_files_that_are_no_table(tmp_path: Path, name: str, content: str, words: str) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(LogError, match=words):
+        read(tmp_path / name)
+
+
+def test_places_that_are_none(tmp_path: Path) -> None:
+    with pytest.raises(LogError, match="no such file"):
+        read(tmp_path / "gone.csv")
+    with pytest.raises(LogError, match="holds neither"):
+        read(tmp_path)

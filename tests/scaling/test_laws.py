@@ -1,0 +1,241 @@
+"""Laws against their papers' numbers, and against themselves: what they predict, they fit."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.scaling.surfaces import TRUTH, runs
+from workbench.scaling import (
+    Across,
+    BoundedPower,
+    Broken,
+    Chinchilla,
+    DataConstrained,
+    DownstreamAccuracy,
+    DownstreamError,
+    Kaplan,
+    LossCompute,
+    OverTraining,
+    PowerLaw,
+    PrecisionLaw,
+    QATFraction,
+    QATLoss,
+    fit,
+)
+from workbench.scaling.decisions import constrained_optimum, loss_of
+from workbench.scaling.laws.data_constrained import best_size
+from workbench.scaling.laws.precision import best_bits, constrained
+from workbench.scaling.presets import BESIROGLU, HOFFMANN, PRESETS
+
+BUDGET = 5.88e23
+
+
+@pytest.fixture(autouse=True)
+def float64():
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.mark.parametrize(
+    ("params", "size", "tokens", "ratio", "loss"),
+    [(BESIROGLU, 7.30e10, 1.34e12, 18.4, 1.974), (HOFFMANN, 3.25e10, 3.02e12, 92.8, 1.930)],
+)
+def test_allocations_of_published_digits(
+    params: dict[str, float], size: float, tokens: float, ratio: float, loss: float
+) -> None:
+    n, d = Chinchilla().optimum(params, jnp.asarray(BUDGET / 6))
+    assert float(n) == pytest.approx(size, rel=5e-3)
+    assert float(d) == pytest.approx(tokens, rel=5e-3)
+    assert float(d / n) == pytest.approx(ratio, rel=5e-3)
+    assert loss_of(Chinchilla(), params, float(n), float(d)) == pytest.approx(loss, abs=1e-3)
+
+
+@pytest.mark.parametrize("params", [BESIROGLU, HOFFMANN])
+def test_at_the_optimum_both_terms_fall_alike(params: dict[str, float]) -> None:
+    n, d = Chinchilla().optimum(params, jnp.asarray(BUDGET / 6))
+    size = params["alpha"] * params["A"] * n ** -params["alpha"]
+    data = params["beta"] * params["B"] * d ** -params["beta"]
+    assert float(size) == pytest.approx(float(data), rel=1e-10)
+    assert float(n * d) == pytest.approx(BUDGET / 6, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("law", "params"),
+    [
+        (Kaplan(), dict(PRESETS["kaplan"].params)),
+        (OverTraining(), {"E": 1.8, "x": 140.0, "y": 300.0, "eta": 0.3}),
+    ],
+)
+def test_no_other_division_is_better(law, params: dict[str, float]) -> None:
+    n, d = (float(one) for one in law.optimum(params, jnp.asarray(BUDGET / 6)))
+    best = loss_of(law, params, n, d)
+    for factor in (0.7, 0.97, 1.03, 1.4):
+        assert loss_of(law, params, n * factor, d / factor) > best
+
+
+def test_repeated_data_gives_the_published_losses() -> None:
+    preset = PRESETS["muennighoff"]
+    table = {
+        "n_params": jnp.asarray([6.34e9, 8.67e9]),
+        "n_tokens": jnp.asarray([242e9, 178e9]),
+        "unique_tokens": jnp.asarray([25e9, 25e9]),
+    }
+    losses = preset.law.predict(preset.params, table)
+    np.testing.assert_allclose(losses, [2.2256440889984477, 2.2269634075087867], rtol=1e-7)
+
+
+@pytest.mark.parametrize(("epochs", "worth"), [(4, 3.73), (16, 10.58), (40, 15.17)])
+def test_epochs_are_worth_less_and_less(epochs: float, worth: float) -> None:
+    preset = PRESETS["muennighoff"]
+    unique = 1e9
+    table = {
+        "n_params": jnp.asarray([1e7]),
+        "n_tokens": jnp.asarray([epochs * unique]),
+        "unique_tokens": jnp.asarray([unique]),
+    }
+    _, tokens = preset.law.effective(preset.params, table)
+    assert float(tokens[0]) / unique == pytest.approx(worth, abs=6e-3)
+
+
+def test_few_unique_tokens_want_a_smaller_model() -> None:
+    law, params = PRESETS["muennighoff"].law, PRESETS["muennighoff"].params
+    assert isinstance(law, DataConstrained) and law.base is not None
+    plenty = constrained_optimum(law, params, 1e22, 1e15)
+    base = dict(law.base)
+    size, _ = Chinchilla().optimum(base, jnp.asarray(1e22 / 6))
+    assert plenty["n_params"] == pytest.approx(float(size), rel=1e-3)
+    few = constrained_optimum(law, params, 1e22, 1e10)
+    assert few["n_params"] < plenty["n_params"] and few["epochs"] > 1
+    assert few["loss"] > plenty["loss"]
+    assert float(best_size(base, jnp.asarray(1e12))) > 0
+
+
+@pytest.mark.parametrize(("bits", "kept"), [(4, 0.191), (8, 0.828), (16, 0.994)])
+def test_parameters_kept_at_few_bits(bits: float, kept: float) -> None:
+    preset = PRESETS["kumar"]
+    found = preset.law.kept(preset.params, dict.fromkeys(("w", "a", "kv"), jnp.asarray(1.0 * bits)))
+    assert float(found) == pytest.approx(kept, abs=6e-4)
+
+
+def test_the_best_bits_are_seven() -> None:
+    law, params = PRESETS["kumar"].law, PRESETS["kumar"].params
+    assert best_bits(params, law) == pytest.approx(7.0, abs=0.05)
+    plain = PrecisionLaw(offsets=False)
+    assert best_bits(params, plain) == pytest.approx(3.5, abs=0.1)
+    size, data = constrained(params, law, {"w": 8.0, "a": 8.0, "kv": 8.0})
+    assert size * data * 8 / 16 == pytest.approx(1.0, rel=1e-12)
+    tied = {f"gamma_{part}": 1.0 for part in ("w", "a", "kv")}
+    assert best_bits(tied, plain, most=8) == pytest.approx(1.9038, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "share"),
+    [(10, 0.054), (30, 0.138), (100, 0.232), (300, 0.307), (1000, 0.378), (5000, 0.454)],
+)
+def test_the_share_of_quantised_training(tokens: float, share: float) -> None:
+    preset = PRESETS["qat-fraction"]
+    found = preset.law.predict(preset.params, {"tokens_per_byte": jnp.asarray([1.0 * tokens])})
+    assert float(found[0]) == pytest.approx(share, abs=6e-4)
+
+
+def table_of(law, params: dict[str, float], **columns: np.ndarray) -> pd.DataFrame:
+    table = pd.DataFrame(columns)
+    given = {name: jnp.asarray(table[name].to_numpy(float)) for name in law.columns}
+    return table.assign(**{law.target: np.asarray(law.predict(params, given))})
+
+
+def grid(*axes: np.ndarray) -> list[np.ndarray]:
+    return [one.ravel() for one in np.meshgrid(*axes, indexing="ij")]
+
+
+N, D = grid(np.geomspace(1e7, 1e10, 6), np.geomspace(1e9, 1e12, 6))
+X = np.geomspace(1.0, 1e6, 40)
+BITS = np.asarray([3, 4, 6, 8, 16.0])
+PN, PD, PB = grid(np.geomspace(1e7, 1e9, 4), np.geomspace(1e9, 3e10, 4), BITS)
+UN, UD, UU = grid(*(np.geomspace(low, 100 * low, 5) for low in (1e8, 1e10, 1e9)))
+QN, QF, QQ, QB = grid(*(np.geomspace(low, 100 * low, 4) for low in (2e7, 2e9, 1e9)), BITS)
+LOSSES = np.linspace(1.2, 4, 30)
+COMPUTE = np.geomspace(1e17, 1e23, 14)
+BASE = tuple(TRUTH.items())
+
+CASES = [
+    (
+        Kaplan(),
+        {"Nc": 6.4e13, "alpha_N": 0.076, "Dc": 1.8e13, "alpha_D": 0.103},
+        {"n_params": N, "n_tokens": D},
+    ),
+    (
+        OverTraining(),
+        {"E": 1.8, "x": 140.0, "y": 300.0, "eta": 0.3},
+        {"n_params": N, "n_tokens": D},
+    ),
+    (DownstreamError(), {"epsilon": 0.9, "k": 1.5, "gamma": 0.7}, {"loss": LOSSES}),
+    (DownstreamAccuracy(), {"a": 0.7, "k": 4.0, "L0": 2.4, "b": 0.25}, {"loss": LOSSES}),
+    (
+        DataConstrained(BASE),
+        {"R_D*": 15.4, "R_N*": 5.3},
+        {"n_params": UN, "n_tokens": UD, "unique_tokens": UU},
+    ),
+    (
+        Broken(1, "x", "y"),
+        {"a": 0.2, "b": 3.0, "c0": 0.2, "c1": 0.3, "d1": 1e3, "f1": 0.3},
+        {"x": X},
+    ),
+    (
+        PrecisionLaw(parts=("w",)),
+        {"E": 2.76, "A": 4299.0, "alpha": 0.4965, "B": 1.806e4, "gamma_w": 2.67, "n_w": 0.3},
+        {"n_params": PN, "n_tokens": PD, "bits_w": PB},
+    ),
+    (QATFraction(), {"a": 6.7297}, {"tokens_per_byte": np.geomspace(5, 5000, 12)}),
+    (LossCompute(), {"E": 1.7, "A": 300.0, "alpha": 0.12}, {"flops": COMPUTE}),
+    (LossCompute(floor=False), {"A": 80.0, "alpha": 0.07}, {"flops": COMPUTE}),
+    (PowerLaw("x", "y"), {"c": 0.47, "p": 0.02}, {"x": X}),
+    (BoundedPower("x", "y"), {"c": 0.9, "p": 0.11}, {"x": X}),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("law", "params", "columns"), CASES, ids=lambda v: getattr(v, "key", ""))
+def test_a_law_fits_what_it_predicts(law, params: dict[str, float], columns: dict) -> None:
+    found = fit(law, table_of(law, params, **columns), objective="squared", starts=256)
+    assert found.objective < 1e-12
+    for name, value in params.items():
+        assert found.params[name] == pytest.approx(value, rel=1e-4), name
+
+
+@pytest.mark.slow
+def test_a_law_of_many_terms_fits_what_it_predicts() -> None:
+    params = {
+        "theta": 0.3, "kappa": 0.9, "phi": 4.0, "chi": 0.6, "psi": 0.1, "omega": 0.2,
+        "lambda": 2.0, "mu": 0.3, "nu": 0.15, "xi": -0.1, "rho": 0.3,
+    }  # fmt: skip
+    law = QATLoss(BASE)
+    table = table_of(law, params, n_params=QN, fp_tokens=QF, qat_tokens=QQ, bits=QB)
+    found = fit(law, table, objective="squared", starts=128)
+    # Its terms stand in for one another: the losses come back, the constants need not.
+    assert np.sqrt(2 * found.objective / len(table)) < 2e-3
+
+
+def test_methods_share_exponents() -> None:
+    slower = TRUTH | {"A": 2 * TRUTH["A"]}
+    table = pd.concat([runs().assign(method="dense"), runs(slower).assign(method="ternary")])
+    law = Across(("dense", "ternary"))
+    found = fit(law, table.reset_index(drop=True))
+    assert found.params["A[ternary]"] / found.params["A[dense]"] == pytest.approx(2, rel=1e-5)
+    assert found.params["alpha"] == pytest.approx(TRUTH["alpha"], rel=1e-6)
+    own = law.of("ternary", found.params)
+    assert own["B"] == pytest.approx(TRUTH["B"], rel=1e-5) and own["E"] == found.params["E"]
+    with pytest.raises(ValueError, match="moe"):
+        fit(law, table.assign(method="moe").reset_index(drop=True))
+    with pytest.raises(ValueError, match="gamma"):
+        Across(("dense",), shared=("gamma",))
+
+
+@pytest.mark.parametrize("preset", PRESETS.values(), ids=list(PRESETS))
+def test_presets_name_the_laws_parameters(preset) -> None:
+    assert set(preset.law.names) == set(preset.params)
+    values = preset.law.values(preset.law.coordinates(preset.params))
+    for name, value in preset.params.items():
+        assert float(values[name]) == pytest.approx(value, rel=1e-12)

@@ -1,0 +1,75 @@
+"""Approaches 1 and 2 and variable projection, on surfaces that are known."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.scaling.surfaces import TRUTH, loss, runs
+from workbench.scaling import Chinchilla, envelope, fit, isoflop, project
+from workbench.scaling.bias import simulated
+from workbench.scaling.parabolas import budgets
+
+EXPONENT = TRUTH["beta"] / (TRUTH["alpha"] + TRUTH["beta"])
+
+
+def test_the_envelope_of_curves_has_the_laws_exponent() -> None:
+    rows = []
+    for run, size in enumerate(np.geomspace(1e6, 1e10, 25)):
+        tokens = np.geomspace(2e6, 2e13, 300)
+        rows.append(pd.DataFrame({"run": run, "n_params": size, "n_tokens": tokens}))
+    curves = pd.concat(rows, ignore_index=True)
+    curves["loss"] = loss(TRUTH, curves)
+    found = envelope(curves, smoothing=0.0)
+    assert found.size[0] == pytest.approx(EXPONENT, abs=0.02)
+    assert found.size[0] + found.data[0] == pytest.approx(1, abs=1e-9)
+    assert found.points["n_params"].min() > 1e6 and found.points["n_params"].max() < 1e10
+    with pytest.raises(ValueError, match="three"):
+        envelope(curves[curves["run"] < 2])
+    with pytest.raises(ValueError, match="run"):
+        envelope(curves.drop(columns="run"))
+
+
+@pytest.mark.parametrize("vertex", ["parabola", "akima"])
+def test_vertices_lie_on_a_line(vertex: str) -> None:
+    table = simulated(TRUTH, 4.0, 1.0, 1.0)
+    lines, rows = isoflop(table, vertex=vertex)
+    assert (rows["why"] == "").all() and len(rows) == 5
+    assert lines.size[0] == pytest.approx(EXPONENT, abs=5e-3)
+
+
+def test_budgets_are_found_where_they_are_not_given() -> None:
+    table = simulated(TRUTH, 4.0, 1.0, 1.0).drop(columns="budget")
+    table["n_tokens"] *= np.exp(np.random.default_rng(0).uniform(-0.02, 0.02, len(table)))
+    assert [len(group) for _, group in budgets(table)] == [15] * 5
+
+
+def test_a_budget_without_a_vertex_says_why() -> None:
+    table = simulated(TRUTH, 4.0, 1.0, 1.0)
+    first, second = sorted(table["budget"].unique())[:2]
+    one_side = (table["budget"] != first) | (table["n_params"] > table["n_params"].median())
+    short = (table["budget"] != second) | (table.index % 6 == 0)
+    _, rows = isoflop(table[one_side & short])
+    reasons = dict(zip(rows["compute"], rows["why"], strict=True))
+    assert "sizes" in reasons[second]
+    with pytest.raises(ValueError, match="line needs two"):
+        isoflop(table[table["budget"] == first])
+    with pytest.raises(ValueError, match="vertex is 'spline'"):
+        isoflop(table, vertex="spline")
+
+
+def test_noise_weighs_the_vertices() -> None:
+    table = simulated(TRUTH, 8.0, 1.0, 1.0)
+    lines, _ = isoflop(table, noise=0.005, resamples=20)
+    assert lines.size[0] == pytest.approx(EXPONENT, abs=0.02)
+
+
+def test_projection_gives_the_parameters_back() -> None:
+    found, condition = project(runs())
+    assert condition < 1e3
+    for name, value in TRUTH.items():
+        assert found.params[name] == pytest.approx(value, rel=1e-4)
+    noisy = runs(noise=0.002, seed=4)
+    near, _ = project(noisy, delta=1e-2)
+    assert near.params["alpha"] == pytest.approx(
+        fit(Chinchilla(), noisy, objective="squared").params["alpha"], abs=0.03
+    )

@@ -1,0 +1,87 @@
+"""Plans: whole batches, brackets, and the run that tells most."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.scaling.surfaces import TRUTH, runs
+from workbench.scaling import Chinchilla, fit
+from workbench.scaling.decisions import (
+    best_loss,
+    compute_for,
+    gain,
+    loss_of,
+    penalty,
+    serving_optimum,
+)
+from workbench.scaling.linearised import linearised
+from workbench.scaling.plan import bracketed, decision_variance, isoflop_plan, next_runs
+
+SIZES = np.geomspace(3e7, 3e10, 10)
+
+
+def test_tokens_are_whole_batches_and_costs_add_up() -> None:
+    plan = isoflop_plan([1e19, 1e20], SIZES, batch_tokens=500_000, speed=1e14)
+    assert (plan.runs["n_tokens"] == plan.runs["steps"] * 500_000).all()
+    assert plan.flops == pytest.approx(plan.runs["flops"].sum())
+    assert plan.runs["hours"].sum() == pytest.approx(plan.flops / 1e14 / 3600)
+    with pytest.raises(ValueError, match="updates of 1000000000 tokens"):
+        isoflop_plan([1e15], SIZES, batch_tokens=10**9)
+
+
+def test_a_grid_beside_the_optimum_is_said() -> None:
+    known = fit(Chinchilla(), runs(noise=0.003), bootstrap=128)
+    plan = isoflop_plan([1e19, 1e20], SIZES, batch_tokens=10_000, fit=known)
+    assert plan.brackets["bracketed"].all() and len(plan.misses) == 0
+    large = isoflop_plan([1e19], SIZES[-3:], batch_tokens=10_000, fit=known)
+    assert len(large.misses) == 1
+
+
+def test_brackets_of_what_was_run() -> None:
+    table = runs()
+    table["budget"] = np.round(6 * table["n_params"] * table["n_tokens"], -15)
+    found = bracketed(table)
+    assert found["bracketed"].all()
+    assert not bracketed(table[table["n_params"] > 1e9])["bracketed"].all()
+
+
+def test_the_next_run_removes_the_variance_it_promises() -> None:
+    table = runs(noise=0.003, seed=6)
+    found = fit(Chinchilla(), table, objective="squared")
+    candidates = pd.DataFrame({"n_params": np.geomspace(1e8, 1e11, 6), "n_tokens": 1e11})
+    ranked = next_runs(found, candidates, 1e24)
+    assert ranked["per_flop"].is_monotonic_decreasing
+    before = decision_variance(found, 1e24)
+    best = ranked.iloc[0]
+    more = candidates.loc[[ranked.index[0]]]
+    added = pd.concat([table, more.assign(loss=found.predict(more)["value"])], ignore_index=True)
+    again = fit(Chinchilla(), added, objective="squared")
+    same_noise = (linearised(found).noise / linearised(again).noise) ** 2
+    after = decision_variance(again, 1e24) * same_noise
+    assert before - after == pytest.approx(best["variance_removed"], rel=0.05)
+
+
+def test_gain_and_penalty() -> None:
+    law = Chinchilla()
+    slower = TRUTH | {"A": 1.3 * TRUTH["A"], "B": 1.3 * TRUTH["B"]}
+    times = gain(law, TRUTH, slower, 1e21)
+    assert times > 1
+    assert best_loss(law, TRUTH, 1e21 / times) == pytest.approx(best_loss(law, slower, 1e21))
+    assert gain(law, slower, TRUTH, 1e21) == pytest.approx(
+        1e21 / compute_for(lambda c: best_loss(law, slower, c), best_loss(law, TRUTH, 1e21))
+    )
+    assert gain(law, TRUTH | {"E": 4.0}, TRUTH, 1e21) == 0.0
+    size, tokens = law.optimum(TRUTH, 1e21 / 6)
+    assert penalty(law, TRUTH, float(size), float(tokens)) == pytest.approx(1, abs=1e-4)
+    assert penalty(law, TRUTH, float(size) / 4, float(tokens) * 4) > 1.02
+
+
+def test_serving_wants_a_smaller_model() -> None:
+    law, wanted = Chinchilla(), best_loss(Chinchilla(), TRUTH, 1e22)
+    never = serving_optimum(law, TRUTH, wanted, 0.0)
+    often = serving_optimum(law, TRUTH, wanted, 1e13)
+    assert never["total"] == pytest.approx(1e22, rel=1e-3)
+    assert often["n_params"] < never["n_params"] and often["training"] > never["training"]
+    assert loss_of(law, TRUTH, often["n_params"], often["n_tokens"]) == pytest.approx(wanted)
+    with pytest.raises(ValueError, match="below what the law reaches"):
+        serving_optimum(law, TRUTH, 1.0, 1e12)

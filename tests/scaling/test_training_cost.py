@@ -1,0 +1,133 @@
+"""Megatron-LM's and ZeRO-Infinity's published tables, by their equations."""
+
+import pytest
+
+from workbench.scaling.training_cost import (
+    Cluster,
+    Decoder,
+    bubble,
+    checkpoint_bytes,
+    efficiency,
+    of_flops,
+    of_tokens,
+    rule_of_eight,
+    state_bytes,
+    working_bytes,
+)
+
+TABLE_1 = [
+    # billions, width, layers, devices, batch, TFLOP/s, by formula, seconds, stages, bubble
+    (1.7, 2304, 24, 32, 512, 137, 1.65, 3.53, 1, 0),
+    (3.6, 3072, 30, 64, 512, 138, 3.56, 3.70, 1, 0),
+    (7.5, 4096, 36, 128, 512, 142, 7.47, 3.70, 1, 0),
+    (18.4, 6144, 40, 256, 1024, 135, 18.45, 9.40, 1, 0),
+    (39.1, 8192, 48, 512, 1536, 138, 39.10, 14.45, 2, 0.021),
+    (76.1, 10240, 60, 1024, 1792, 140, 76.05, 16.06, 4, 0.054),
+    (145.6, 12288, 80, 1536, 2304, 148, 145.62, 24.82, 8, 0.073),
+    (310.1, 16384, 96, 1920, 2160, 155, 310.13, 37.61, 16, 0.104),
+    (529.6, 20480, 105, 2520, 2520, 163, 529.60, 54.08, 35, 0.121),
+    (1008.0, 25600, 128, 3072, 3072, 163, 1008.04, 102.63, 64, 0.123),
+]
+
+
+@pytest.mark.parametrize("row", TABLE_1, ids=lambda row: f"{row[0]} B")
+def test_megatron_weak_scaling(row: tuple[float, ...]) -> None:
+    billions, width, layers, devices, batch, rate, formula, seconds, stages, idle = row
+    model = Decoder(int(layers), int(width))
+    assert model.params / 1e9 == pytest.approx(formula, abs=6e-3)
+    assert model.params / 1e9 == pytest.approx(billions, abs=0.06)
+    step = model.step_flops(int(batch)) / (devices * rate * 1e12)
+    assert step == pytest.approx(seconds, abs=6e-3)
+    # Tensor parallel over 8 from 18 B on, the rest over pipelines and data; one row a micro-batch.
+    tensor = 8 if billions > 18 else {1.7: 1, 3.6: 2, 7.5: 4}[billions]
+    micro = batch * tensor * stages / devices
+    assert bubble(int(stages), int(micro)) == pytest.approx(idle, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("layers", "width", "devices", "batch", "rate", "published"),
+    [
+        (96, 12288, 384, 1536, 153, 84),
+        (96, 12288, 768, 1536, 149, 43),
+        (96, 12288, 1536, 1536, 141, 23),
+        (105, 20480, 560, 2240, 171, 156),
+        (105, 20480, 1120, 2240, 167, 80),
+        (105, 20480, 2240, 2240, 159, 42),
+        (96, 12288, 384, 1536, 144, 90),
+        (96, 12288, 768, 1536, 88, 74),
+        (96, 12288, 1536, 1536, 44, 74),
+        (105, 20480, 640, 2560, 138, 169),
+        (105, 20480, 1120, 2240, 98, 137),
+        (105, 20480, 2240, 2240, 48, 140),
+    ],
+)
+def test_days_of_300_billion_tokens(
+    layers: int, width: int, devices: int, batch: int, rate: float, published: float
+) -> None:
+    cost = of_tokens(Decoder(layers, width), 300e9, batch, Cluster(devices, rate * 1e12))
+    assert cost.days == pytest.approx(published, abs=1.05)
+
+
+def test_the_headline_runs() -> None:
+    gpt3, trillion = Decoder(96, 12288), Decoder(128, 25600)
+    assert rule_of_eight(gpt3.params, 300e9, Cluster(1024, 140e12)) == pytest.approx(33.9, abs=0.3)
+    days = rule_of_eight(trillion.params, 450e9, Cluster(3072, 163e12))
+    assert days == pytest.approx(83.9, abs=0.4)
+    assert gpt3.step_flops(1536, recompute=False) == pytest.approx(
+        0.75 * gpt3.step_flops(1536), rel=0.03
+    )
+
+
+@pytest.mark.parametrize(
+    ("layers", "width", "states", "kept", "operator", "inner", "heads"),
+    [
+        (80, 10240, 1.83, 0.05, 1.5625, 1.62, 128),
+        (100, 20480, 9.16, 0.12, 6.25, 2.50, 160),
+        (128, 25600, 18.31, 0.20, 9.77, 3.56, 256),
+        (195, 65536, 182.81, 0.76, 64, 8.00, 512),
+        (315, 163840, 1845.70, 3.08, 400, 18.00, 1024),
+    ],
+)
+def test_zero_infinity_memory(
+    layers: int,
+    width: int,
+    states: float,
+    kept: float,
+    operator: float,
+    inner: float,
+    heads: int,
+) -> None:
+    model = Decoder(layers, width, length=1024)
+    size = 12 * layers * width**2
+    tib = 2.0**40
+    assert state_bytes(size, counted="zero-infinity") / tib == pytest.approx(states, abs=6e-3)
+    assert checkpoint_bytes(model, 32) / tib == pytest.approx(kept, abs=6e-3)
+    largest, working = working_bytes(model, heads, 4)
+    assert largest / 2**30 == pytest.approx(operator, abs=6e-3)
+    assert working / 2**30 == pytest.approx(inner, abs=6e-3)
+
+
+@pytest.mark.parametrize(
+    ("intensity", "bandwidth", "share"),
+    [
+        (1024, 70e9, 0.51),
+        (2 * 1024 / 4, 1.5e12, 0.92),
+        (24 * 2048, 2e9, 0.58),
+        (24 * 8192, 1e9, 0.74),
+    ],
+)
+def test_bandwidth_that_is_enough(intensity: float, bandwidth: float, share: float) -> None:
+    assert efficiency(intensity, bandwidth) == pytest.approx(share, abs=6e-3)
+
+
+def test_money_and_faults() -> None:
+    cost = of_flops(1e21, Cluster(8, 4e14, price=2.0))
+    assert cost.device_hours == pytest.approx(8 * 24 * cost.days)
+    assert cost.price == pytest.approx(2 * cost.device_hours)
+    assert state_bytes(1e9, shards=8) == 2e9
+    with pytest.raises(ValueError, match="counted is 'sgd'"):
+        state_bytes(1e9, counted="sgd")
+    with pytest.raises(ValueError, match="devices is 0"):
+        Cluster(0, 1e12)
+    with pytest.raises(ValueError, match="achieved"):
+        Cluster(1, float("nan"))

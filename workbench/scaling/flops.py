@@ -1,0 +1,147 @@
+"""FLOPs of training, in every convention that is in use: side by side, never one for another.
+
+A multiply-add counts 2, and training 3 times its forward pass. With width d, depth l, heads h, FFN
+width f, vocabulary V and sequence s. At 10 to 300 M parameters the choice changes C threefold, and
+with it a fitted exponent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Mixer = Literal["attention", "gla", "state"]
+
+ABOUT: Mapping[str, str] = {
+    "kaplan": "6 N without embedding and head (Kaplan et al. 2020)",
+    "standard": "6 N with the head, without the embedding",
+    "attention": "standard, and 6 s d l for the causal half of scores and values",
+    "total": "6 N with everything (Hoffmann et al. 2022's fits)",
+    "detailed": "every product, attention in full, the embedding as one (Hoffmann et al., app. F)",
+}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A decoder, as far as FLOPs depend on it.
+
+    Attributes:
+        width, depth, heads, inner, vocabulary: d, l, h, f, V.
+        gated: a feed-forward layer of three matrices.
+        tied: the head is the embedding.
+        mixer: `attention`; `gla` with a state of d_k x d_v a head; `state` for a number a channel.
+        key, value: d_k and d_v of a head, for `gla`.
+        chunk: tokens of a chunk, for `gla` in training.
+    """
+
+    width: int
+    depth: int
+    heads: int
+    inner: int
+    vocabulary: int
+    gated: bool = False
+    tied: bool = True
+    mixer: Mixer = "attention"
+    key: int = 0
+    value: int = 0
+    chunk: int = 64
+
+    def __post_init__(self) -> None:
+        for name in ("width", "depth", "heads", "inner", "vocabulary"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)!r}, not a number from 1")
+        if self.mixer == "gla" and (self.key < 1 or self.value < 1):
+            raise ValueError("a 'gla' mixer needs key and value, the sizes of a head's state")
+
+    @property
+    def feed_forward(self) -> int:
+        """Weights of one layer's feed-forward part."""
+        return (3 if self.gated else 2) * self.width * self.inner
+
+    @property
+    def body(self) -> int:
+        """N without embedding and head: 4 d^2 a layer for a mixer's projections, and the FFN."""
+        return self.depth * (4 * self.width**2 + self.feed_forward)
+
+    @property
+    def head(self) -> int:
+        """Weights of the head, or of the embedding."""
+        return self.width * self.vocabulary
+
+    @property
+    def total(self) -> int:
+        """N with everything."""
+        return self.body + self.head * (1 if self.tied else 2)
+
+
+def per_token(shape: Shape, length: int) -> dict[str, float]:
+    """FLOPs of training on one token of a row of `length`, by convention.
+
+    `attention` and `detailed` count what the shape's mixer does in place of scores: a recurrent
+    form has no term in the length.
+
+    Args:
+        shape: the model.
+        length: tokens of a row.
+    """
+    active = shape.body + shape.head
+    return {
+        "kaplan": 6.0 * shape.body,
+        "standard": 6.0 * active,
+        "attention": 6.0 * active + 3 * mixing(shape, length, causal=True),
+        "total": 6.0 * shape.total,
+        "detailed": detailed(shape, length),
+    }
+
+
+def training(shape: Shape, tokens: float, length: int) -> dict[str, float]:
+    """FLOPs of training on so many tokens, by convention."""
+    return {name: value * tokens for name, value in per_token(shape, length).items()}
+
+
+def mixing(shape: Shape, length: int, *, causal: bool) -> float:
+    """Forward FLOPs a token of what mixes tokens, beside its projections, in all layers.
+
+    Attention: 4 s d for scores and values, half of it where only the causal part counts. Gated
+    linear attention in chunks: 4 h d_k d_v for the update and the read, 2 h d_k d_v for the decay,
+    2 c h (d_k + d_v) within a chunk. A state of one number a channel: 3 d.
+    """
+    if shape.mixer == "attention":
+        return shape.depth * (2.0 if causal else 4.0) * length * shape.width
+    if shape.mixer == "state":
+        return shape.depth * 3.0 * shape.width
+    state = 6.0 * shape.heads * shape.key * shape.value
+    within = 2.0 * min(shape.chunk, length) * shape.heads * (shape.key + shape.value)
+    return shape.depth * (state + within)
+
+
+def detailed(shape: Shape, length: int) -> float:
+    """3 / s [2 s V d + l (6 s d^2 + 2 s^2 d + 3 h s^2 + 2 s^2 d + 2 s d^2 + 4 s d f) + 2 s d V].
+
+    In order: embedding as a product, queries with keys and values, scores, softmax, values, output,
+    feed-forward (6 s d f where it is gated), logits.
+    """
+    s, d = length, shape.width
+    projections = 6 * s * d**2 + 2 * s * d**2
+    inner = 2 * s * shape.feed_forward
+    mixer = s * mixing(shape, length, causal=False) / shape.depth
+    if shape.mixer == "attention":
+        mixer += 3 * shape.heads * s**2
+    layers = shape.depth * (projections + mixer + inner)
+    return 3 / s * (2 * s * shape.head + layers + 2 * s * shape.head)
+
+
+def ternary(shape: Shape, tokens: float) -> dict[str, float]:
+    """Training work of ternary weights: counted as if dense, as its authors do, and as additions.
+
+    Args:
+        shape: the model.
+        tokens: seen.
+
+    Returns:
+        `as_if_dense` FLOPs, and `forward_additions`: one for each weight and token, of which a
+        third (the zeros) is none in expectation.
+    """
+    active = shape.body + shape.head
+    return {"as_if_dense": 6.0 * active * tokens, "forward_additions": 1.0 * active * tokens}

@@ -1,0 +1,153 @@
+"""One law on one table, ready for the solver: padded columns, weights, starts, resamples."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from workbench.progress import Report
+from workbench.scaling.laws.law import Law
+from workbench.scaling.settings import Settings
+from workbench.scaling.solver import BATCH, in_float64, solve
+from workbench.scaling.starts import spread
+
+SEARCH, POLISH, KEPT = 60, 240, 8
+"""Steps of every start, then of the best few."""
+
+AGAIN = 60
+"""Steps of a resample, from where the fit ended."""
+
+ROWS = 64
+"""Tables are filled up to this times a power of two, so that a filter compiles nothing anew."""
+
+
+class Problem:
+    """A law's fit to a table, before it is solved.
+
+    Args:
+        law: which.
+        runs: rows that have been checked.
+        settings: objective, starts, resamples.
+    """
+
+    def __init__(self, law: Law, runs: pd.DataFrame, settings: Settings) -> None:
+        self.law, self.runs, self.settings = law, runs, settings
+        self.rows = padded_rows(len(runs))
+        self.columns = law_columns(law, runs, self.rows)
+        weights = runs["weight"].to_numpy(float) if "weight" in runs.columns else np.ones(len(runs))
+        self.weights = np.zeros(self.rows)
+        self.weights[: len(runs)] = weights
+
+    @in_float64
+    def solved(self, near: Mapping[str, float] | None = None) -> tuple[dict[str, float], float]:
+        """Parameters of the least objective found, and that objective.
+
+        Args:
+            near: parameters to start from beside the law's box.
+        """
+        starts = spread(self.law, self.settings.starts, self.settings.seed)
+        if near is not None:
+            starts = np.concatenate([np.asarray(self.law.coordinates(near))[None], starts])
+        starts = starts[np.arange(_whole(len(starts), BATCH)) % len(starts)]
+        points, values = self._solve(starts, self.weights[None], SEARCH)
+        best = points[np.argsort(values)[:KEPT]]
+        points, values = self._solve(best, self.weights[None], POLISH)
+        found = self.law.values(points[int(np.argmin(values))])
+        reached = float(values.min()) / self.settings.unit
+        return {name: float(value) for name, value in found.items()}, reached
+
+    @in_float64
+    def resampled(self, best: Mapping[str, float], report: Report) -> NDArray[np.float64]:
+        """`[B, P]` parameters of each resample, in the order of the law's.
+
+        Args:
+            best: where each starts.
+            report: progress and cancel.
+        """
+        from workbench.scaling.resampling import resamples
+
+        count = self.settings.bootstrap
+        start = np.asarray(self.law.coordinates(best))
+        residual = np.asarray(self.law.residuals(best, self.columns))[: len(self.runs)]
+        weights, shifts = resamples(self.runs, residual, self.weights, self.settings)
+        cores = os.cpu_count() or 1
+        size = BATCH * cores
+        found: list[NDArray[np.float64]] = []
+        with ThreadPoolExecutor(cores) as pool:
+            for begin in range(0, count, size):
+                report(begin, count, "resampling")
+                parts = [
+                    (weights[at : at + BATCH], shifts[at : at + BATCH])
+                    for at in range(begin, min(begin + size, count), BATCH)
+                ]
+                found += pool.map(lambda part: self._again(start, *part), parts)
+        points = np.concatenate(found)
+        named = self.law.values(points.T)
+        return np.stack([np.asarray(named[name]) for name in self.law.names], axis=1)
+
+    @in_float64
+    def _again(
+        self, start: NDArray[np.float64], weights: NDArray[np.float64], shifts: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        count = len(weights)
+        fill = np.arange(BATCH) % count
+        starts = np.broadcast_to(start, (BATCH, len(start)))
+        points, _ = self._solve(starts, weights[fill], AGAIN, shifts[fill])
+        return points[:count]
+
+    def _solve(
+        self,
+        starts: NDArray[np.float64],
+        weights: NDArray[np.float64],
+        steps: int,
+        shifts: NDArray[np.float64] | None = None,
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        shape = (len(starts), self.rows)
+        found = solve(
+            self.law,
+            jnp.asarray(starts),
+            self.columns,
+            jnp.asarray(np.broadcast_to(weights, shape)),
+            jnp.asarray(np.zeros(shape) if shifts is None else shifts),
+            jnp.asarray(self.settings.threshold),
+            steps=steps,
+        )
+        return np.asarray(found.coordinates), np.asarray(found.objective)
+
+
+def padded_rows(count: int) -> int:
+    """The rows that `count` are filled up to."""
+    rows = ROWS
+    while rows < count:
+        rows *= 2
+    return rows
+
+
+@in_float64
+def law_columns(law: Law, runs: pd.DataFrame, rows: int | None = None) -> dict[str, Any]:
+    """What a law reads of a table, float64; filled up to `rows` with ones.
+
+    Args:
+        law: which.
+        runs: a table with the law's columns; its target may be missing, where it is predicted.
+        rows: how many; as many as the table has where left out.
+    """
+    rows = len(runs) if rows is None else rows
+    found = {}
+    for name in (*law.columns, law.target):
+        if name in runs.columns:
+            values = np.ones(rows)
+            values[: len(runs)] = law.numbers(name, runs[name])
+            found[name] = jnp.asarray(values)
+    return found
+
+
+def _whole(count: int, of: int) -> int:
+    return -(-count // of) * of

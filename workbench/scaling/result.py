@@ -1,0 +1,241 @@
+"""What a fit found: parameters, intervals, predictions, and how to divide compute."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from workbench.measure.intervals import Interval
+from workbench.scaling.laws.law import Law
+from workbench.scaling.problem import law_columns
+from workbench.scaling.settings import Settings
+from workbench.scaling.solver import in_float64
+
+FLOPS = 6.0
+"""Of one parameter and one token in training, as the `standard` and `total` conventions count."""
+
+LOW, HIGH = 2.5, 97.5
+"""Percentiles of every interval."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A law with the parameters that a table gives it.
+
+    Attributes:
+        law: which.
+        settings: how it was fitted.
+        fitted: the parameters that were free, by name.
+        objective: the least sum over runs that was found.
+        runs: the rows it was fitted to.
+        dropped: what was left out, and why.
+        draws: `[B, P]` parameters of each resample; None without a bootstrap.
+    """
+
+    law: Law
+    settings: Settings
+    fitted: Mapping[str, float]
+    objective: float
+    runs: pd.DataFrame
+    dropped: tuple[str, ...] = ()
+    draws: NDArray[np.float64] | None = field(default=None, repr=False)
+
+    @property
+    def params(self) -> dict[str, float]:
+        """Every parameter under the paper's name, those that follow from others too."""
+        return self._named(self.fitted)
+
+    @cached_property
+    def drawn(self) -> pd.DataFrame | None:
+        """`params` of each resample, a row each."""
+        if self.draws is None:
+            return None
+        return self._drawn_named()
+
+    @property
+    def intervals(self) -> dict[str, Interval]:
+        """95 % percentile interval of each parameter; empty without a bootstrap."""
+        if self.drawn is None:
+            return {}
+        lows, highs = _percentiles(self.drawn.to_numpy())
+        return {
+            name: Interval(self.params[name], float(low), float(high), len(self.drawn))
+            for name, low, high in zip(self.drawn.columns, lows, highs, strict=True)
+        }
+
+    @cached_property
+    def residuals(self) -> pd.Series:
+        """Of each run: what was fitted, for a loss ln L less the law's ln L."""
+        return self._residuals()
+
+    def predict(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The law's value for each row, with a 95 % interval where there was a bootstrap.
+
+        Args:
+            table: the law's columns.
+
+        Returns:
+            Columns `value`, `low`, `high`; of the law, not of a single run beside it.
+
+        Raises:
+            ValueError: a column that is missing.
+        """
+        missing = [name for name in self.law.columns if name not in table.columns]
+        if missing:
+            raise ValueError(f"columns {', '.join(missing)} are not in the table to predict")
+        return self._predicted(table)
+
+    def allocation(self, compute: ArrayLike, *, flops: float = FLOPS) -> pd.DataFrame:
+        """How to divide training compute between size and tokens, a row for each budget.
+
+        Args:
+            compute: FLOPs of training.
+            flops: of one parameter and one token: C = flops N D.
+
+        Returns:
+            `compute`, `n_params` N*, `n_tokens` D*, `tokens_per_param`, `loss`; each with `_low`
+            and `_high` where there was a bootstrap.
+
+        Raises:
+            TypeError: a law that does not say.
+            ValueError: compute that is no number above 0.
+        """
+        budgets = np.atleast_1d(np.asarray(compute, float))
+        if not (np.isfinite(budgets) & (budgets > 0)).all():
+            raise ValueError(f"compute is {compute!r}, not numbers of FLOPs above 0")
+        found = self._allocated(budgets / flops)
+        table = pd.DataFrame({"compute": budgets})
+        for name, (middle, many) in found.items():
+            table[name] = middle
+            if many is not None:
+                table[f"{name}_low"], table[f"{name}_high"] = _percentiles(many)
+        return table
+
+    def summary(self) -> str:
+        """The law, its parameters with intervals, and how they were found; for reading."""
+        lines = [f"{self.law.title}: {len(self.runs)} runs, {self._how()}"]
+        for name, value in self.params.items():
+            interval = self.intervals.get(name)
+            between = f"  ({interval.low:.4g} to {interval.high:.4g})" if interval else ""
+            lines.append(f"  {name:<8} {value:.6g}{between}")
+        lines += [f"  at its bound: {name}" for name in self.at_bounds]
+        lines += [f"  left out: {words}" for words in self.dropped]
+        return "\n".join(lines)
+
+    @property
+    def at_bounds(self) -> tuple[str, ...]:
+        """Parameters that ended at the end of their range: the table does not determine them."""
+        found = []
+        for parameter in self.law.parameters:
+            at = float(np.asarray(self._inward(parameter.name)))
+            if min(abs(at - bound) for bound in parameter.range) < 1e-6:
+                found.append(parameter.name)
+        return tuple(found)
+
+    def save(self, file: Path) -> None:
+        """Writes the record from which `Fit.load` makes the fit again.
+
+        Args:
+            file: ends in `.json`.
+        """
+        from workbench.scaling.record import write
+
+        write(self, file)
+
+    @staticmethod
+    def load(file: Path) -> Fit:
+        """Reads a record.
+
+        Raises:
+            ValueError: it is no record of a fit, or of a law that is not known here.
+        """
+        from workbench.scaling.record import read
+
+        return read(file)
+
+    def _how(self) -> str:
+        settings = self.settings
+        shown = f"huber, delta {settings.delta:g}" if settings.objective == "huber" else ""
+        words = f"sum of {shown or settings.objective} {self.objective:.6g}, "
+        words += f"{settings.starts} starts"
+        if settings.bootstrap:
+            words += f", {settings.bootstrap} {settings.resampling} resamples"
+        return words
+
+    @in_float64
+    def _inward(self, name: str) -> Any:
+        parameter = next(one for one in self.law.parameters if one.name == name)
+        return parameter.inward(self.fitted[name])
+
+    @in_float64
+    def _named(self, values: Mapping[str, float]) -> dict[str, float]:
+        found = dict(values) | self.law.derived(values)
+        return {name: float(value) for name, value in found.items()}
+
+    @in_float64
+    def _drawn_named(self) -> pd.DataFrame:
+        assert self.draws is not None
+        values = self._columns_of_draws()
+        found = values | self.law.derived(values)
+        return pd.DataFrame({name: np.asarray(value) for name, value in found.items()})
+
+    def _columns_of_draws(self) -> dict[str, Any]:
+        assert self.draws is not None
+        return dict(zip(self.law.names, jnp.asarray(self.draws).T, strict=True))
+
+    @in_float64
+    def _residuals(self) -> pd.Series:
+        columns = law_columns(self.law, self.runs)
+        values = {name: jnp.asarray(value) for name, value in self.fitted.items()}
+        found = self.law.residuals(values, columns)
+        return pd.Series(np.asarray(found), index=self.runs.index, name="residual")
+
+    @in_float64
+    def _predicted(self, table: pd.DataFrame) -> pd.DataFrame:
+        columns = law_columns(self.law, table)
+
+        def value(values: Mapping[str, Any]) -> Any:
+            return self.law.predict(values, columns)
+
+        found = pd.DataFrame({"value": np.asarray(value(self.fitted))}, index=table.index)
+        if self.draws is not None:
+            many = np.asarray(jax.vmap(value)(self._columns_of_draws()))
+            found["low"], found["high"] = _percentiles(many)
+        return found
+
+    @in_float64
+    def _allocated(
+        self, products: NDArray[np.float64]
+    ) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64] | None]]:
+        given = jnp.asarray(products)
+
+        def divided(values: Mapping[str, Any]) -> dict[str, Any]:
+            params, tokens = self.law.optimum(values, given)
+            loss = self.law.predict(values, {"n_params": params, "n_tokens": tokens})
+            return {
+                "n_params": params,
+                "n_tokens": tokens,
+                "tokens_per_param": tokens / params,
+                "loss": loss,
+            }
+
+        best = divided(self.fitted)
+        many = None if self.draws is None else jax.vmap(divided)(self._columns_of_draws())
+        return {
+            name: (np.asarray(value), None if many is None else np.asarray(many[name]))
+            for name, value in best.items()
+        }
+
+
+def _percentiles(many: NDArray[np.float64]) -> Sequence[Any]:
+    """Low and high of an interval, over the first axis."""
+    return list(np.percentile(many, [LOW, HIGH], axis=0))

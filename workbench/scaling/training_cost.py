@@ -1,0 +1,150 @@
+"""Days, devices, memory and money of a training run: Megatron-LM's and ZeRO-Infinity's equations.
+
+Achieved FLOP/s are an input: they are measured, or taken from a published run like yours.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+DAY = 86_400.0
+
+BYTES: Mapping[str, float] = {
+    "adam": 16.0,
+    "deepspeed": 18.0,
+    "zero-infinity": 20.0,
+    "frontier": 24.0,
+}
+"""Of parameters, gradients and optimiser states, a parameter, in mixed precision: fp16 weights and
+gradients with fp32 master, mean and variance is 16; each tool counts something more."""
+
+V100_ACHIEVABLE = 70e12
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """A GPT: l layers of width h, V words, rows of s tokens."""
+
+    layers: int
+    width: int
+    vocabulary: int = 51_200
+    length: int = 2048
+
+    @property
+    def params(self) -> float:
+        """12 l h^2 (1 + 13 / (12 h) + (V + s) / (12 l h))."""
+        size = 12.0 * self.layers * self.width**2
+        rest = 13 / (12 * self.width)
+        words = (self.vocabulary + self.length) / (12 * self.layers * self.width)
+        return size * (1 + rest + words)
+
+    def step_flops(self, batch: int, *, recompute: bool = True) -> float:
+        """96 B s l h^2 (1 + s / (6 h) + V / (16 l h)), or 72 and 12 without recomputing."""
+        passes, words = (96.0, 16) if recompute else (72.0, 12)
+        inner = self.length / (6 * self.width)
+        head = self.vocabulary / (words * self.layers * self.width)
+        return passes * batch * self.length * self.layers * self.width**2 * (1 + inner + head)
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What trains.
+
+    Attributes:
+        devices: n.
+        achieved: FLOP/s of one, X.
+        price: of a device hour; 0 where nobody asks.
+    """
+
+    devices: int
+    achieved: float
+    price: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.devices < 1:
+            raise ValueError(f"devices is {self.devices!r}, not a number from 1")
+        if not (math.isfinite(self.achieved) and self.achieved > 0):
+            raise ValueError(f"achieved is {self.achieved!r}, not FLOP/s above 0")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of a run.
+
+    Attributes:
+        days: of training.
+        device_hours: of all devices.
+        price: of these.
+    """
+
+    days: float
+    device_hours: float
+    price: float
+
+
+def of_flops(flops: float, cluster: Cluster) -> Cost:
+    """A run whose FLOPs are known."""
+    days = flops / (cluster.devices * cluster.achieved) / DAY
+    hours = days * 24 * cluster.devices
+    return Cost(days, hours, hours * cluster.price)
+
+
+def of_tokens(
+    model: Decoder, tokens: float, batch: int, cluster: Cluster, *, recompute: bool = True
+) -> Cost:
+    """T = tokens / (B s) F / (n X): steps times the work of one."""
+    steps = tokens / (batch * model.length)
+    return of_flops(steps * model.step_flops(batch, recompute=recompute), cluster)
+
+
+def rule_of_eight(params: float, tokens: float, cluster: Cluster) -> float:
+    """Days by 8 T P / (n X): with recomputing, a token costs a parameter 8 FLOPs."""
+    return of_flops(8.0 * tokens * params, cluster).days
+
+
+def bubble(stages: int, micro_batches: int, interleaved: int = 1) -> float:
+    """(p - 1) / (v m): idle over ideal time of a pipeline."""
+    return (stages - 1) / (interleaved * micro_batches)
+
+
+def state_bytes(params: float, *, counted: str = "adam", shards: int = 1) -> float:
+    """Parameters, gradients and optimiser states on one device, split `shards` ways.
+
+    Args:
+        params: of the model.
+        counted: which bytes a parameter, of `BYTES`.
+        shards: 1 for none.
+
+    Raises:
+        ValueError: a way of counting that is not known.
+    """
+    if counted not in BYTES:
+        raise ValueError(f"counted is {counted!r}, not one of {', '.join(BYTES)}")
+    return BYTES[counted] * params / shards
+
+
+def checkpoint_bytes(model: Decoder, batch: int, every: int = 1) -> float:
+    """2 b s h l / ci: activations kept between recomputed parts, two bytes each."""
+    return 2.0 * batch * model.length * model.width * model.layers / every
+
+
+def working_bytes(model: Decoder, heads: int, batch: int, every: int = 1) -> tuple[float, float]:
+    """The largest operator, 16 h^2, and the activations of one recomputed part.
+
+    b s ci (16 h + 2 a s) for `heads` a.
+    """
+    operator = 16.0 * model.width**2
+    inner = 16.0 * model.width + 2.0 * heads * model.length
+    return operator, batch * model.length * every * inner
+
+
+def efficiency(intensity: float, bandwidth: float, peak: float = V100_ACHIEVABLE) -> float:
+    """Share of the peak when so many FLOPs are done for each byte moved: ait bw / (ait bw + peak).
+
+    The intensity of parameters and gradients is s b, of optimiser states s b / 4, of activation
+    checkpoints 24 h ci.
+    """
+    moved = intensity * bandwidth
+    return moved / (moved + peak)
