@@ -6,7 +6,7 @@ import altair as alt
 import pandas as pd
 import pytest
 
-from workbench.figures import bars, heat, lines, pareto, ranges, roofline
+from workbench.figures import bars, contours, heat, lines, pareto, ranges, roofline
 from workbench.figures.axes import Axis
 from workbench.figures.chart import Chart, ChartError
 from workbench.figures.palette import Palette
@@ -38,8 +38,16 @@ def values_of(chart):
     return {param["name"]: param["value"] for param in chart.spec["params"] if "value" in param}
 
 
+CURVES = (
+    {"part": "line", "x": 1, "y": 3.0, "level": 1e14},
+    {"part": "line", "x": 2, "y": 2.0, "level": 1e14},
+    {"part": "line", "x": 1, "y": 2.0, "level": 3e14},
+    {"part": "best", "x": 1.5, "y": 2.2, "level": 1e14},
+    {"part": "run", "x": 1.2, "y": 2.9, "level": 3e14, "key": "7"},
+)
 FORMS = {
     "pareto": draw,
+    "contours": lambda rows=CURVES: contours(rows, extrapolated=1.5),
     "bars": lambda rows=({"method": "a", "predicted": 70, "measured": 75.0},): bars(rows),
     "heat": lambda rows=({"step": 1, "block": "mid", "value": 0.3},): heat(rows, plan=[0, 1]),
     "lines": lambda rows=({"method": "a", "x": 1, "y": 2}, {"method": "a", "x": 2, "y": 3}): lines(
@@ -226,6 +234,26 @@ def test_chart_shows_itself_where_there_are_no_widgets():
 def test_theme_must_be_known():
     with pytest.raises(ChartError, match="'sepia'"):
         draw().drawn("sepia")
+
+
+def test_curves_are_shaded_by_their_level_and_named_at_their_end():
+    chart = contours(CURVES, level=Axis("level", "Compute", words="power"))
+    steps = {row["level"]: row["step"] for row in chart.rows["live"]}
+    assert steps == {1e14: 0, 3e14: 4}
+    named = {row["text"]: (row["x"], row["y"]) for row in chart.rows["labels"]}
+    assert named == {"10¹⁴": (2, 2.0), "3 × 10¹⁴": (1, 2.0)}
+    assert chart.rows["beyond"] == []
+    nameless = contours(CURVES, level=Axis("level", words="none"))
+    assert nameless.rows["labels"] == [] and values_of(nameless)["gutter"] == 8
+    with pytest.raises(ChartError, match="part .'dot'. is none of"):
+        contours([{**CURVES[0], "part": "dot"}])
+
+
+def test_beyond_a_chart_is_hatched():
+    chart = lines([{"method": "a", "x": x, "y": x} for x in (1, 2)], extrapolated=1.5)
+    names = {layer.get("name") for layer in chart.spec["layer"]}
+    assert {"beyond", "hatching", "beyond_word"} <= names
+    assert chart.rows["beyond"][0]["from"] == 1.5 and chart.rows["beyond"][0]["to"] == 2
 
 
 def test_form_is_what_a_record_names():

@@ -1,5 +1,6 @@
 """A figure leaves with its data, and comes back the same from its record."""
 
+import json
 import re
 import shutil
 import tomllib
@@ -68,6 +69,19 @@ def test_record_holds_settings_and_fingerprints(folder):
     assert content["arguments"]["slots"] == {"Full": 0, "Mine": 4}
     assert set(content["pictures"]) == {"figure.svg", "figure.png", "figure.pdf"}
     assert len(content["tables"]["trials"]["sha256"]) == 64
+
+
+def test_what_a_field_keeps_lies_beside_the_record(chart, tmp_path, capsys):
+    records = {"fit": {"law": "a", "draws": [[0.1 + 0.2, 1.0]]}}
+    folder = export.export_figure(chart, None, {}, tmp_path / "figure", records=records)
+    assert json.loads((folder / "fit.json").read_text(encoding="utf-8")) == records["fit"]
+    assert set(record.read(folder / "figure.toml")["records"]) == {"fit"}
+    assert command.figure(folder, check=True) == command.SAME
+    assert "Record fit is as written" in capsys.readouterr().out
+    (folder / "fit.json").write_text("{}", encoding="utf-8")
+    assert command.figure(folder, check=True) == command.BROKEN
+    with pytest.raises(ChartError, match="a part's name"):
+        export.export_figure(chart, None, {}, tmp_path / "other", records={"a b": 1})
 
 
 def test_rows_come_back_as_they_were(folder):

@@ -28,13 +28,12 @@ LENGTHS = {"0.6B": 9000.0, "8B": 8000.0, "32B": 7000.0}
 def simulated() -> pd.DataFrame:
     """Stored trials of nobody's models: `model`, `question`, `correct` of 32, mean `tokens`."""
     import pandas as pd
+    from scipy.stats import beta
 
     draw = np.random.default_rng(SEED)
     rank = draw.random(QUESTIONS)
     tables = []
     for name in QWEN3:
-        from scipy.stats import beta
-
         chance = beta.ppf(rank, EASE[name], 1.5)
         tables.append(
             pd.DataFrame(

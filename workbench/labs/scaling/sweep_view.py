@@ -15,7 +15,7 @@ from workbench.figures.charts import Chart, contours, lines
 from workbench.figures.palette import OTHERS
 from workbench.labs.scaling import tables
 from workbench.labs.scaling.fit_charts import BUDGET, LOSS, SIZE
-from workbench.labs.scaling.lab_view import EXPORTS, ScalingView
+from workbench.labs.scaling.lab_view import ScalingView
 from workbench.labs.scaling.tables import Table
 from workbench.panels.panel import Panel
 from workbench.panels.picture import (
@@ -125,11 +125,8 @@ class SweepView(ScalingView):
         }  # fmt: skip
         made = create_model("Watching", __base__=Watching, **kinds)
         self.groups = (KnobGroup(WATCH, "Study", made),)
-        self.study_line = (
-            f"{len(self.studies)} in the store"
-            if self.studies
-            else f"No sweep yet · {shipped.note}"
-        )
+        count = len(self.studies)
+        self.study_line = f"{count} in the store" if count else f"No sweep yet · {shipped.note}"
 
     def arguments(self) -> list[str]:
         """The study, as code."""

@@ -1,0 +1,387 @@
+"""The scaling lab's pages by themselves: pictures, sentences, gains, plans, exports."""
+
+import json
+import zipfile
+from io import BytesIO
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from workbench.labs.scaling import gains, precision_view, recorded, served_models, spending, tables
+from workbench.labs.scaling.accounting import accounting
+from workbench.labs.scaling.bias_view import BiasView
+from workbench.labs.scaling.compare_view import CompareView
+from workbench.labs.scaling.decide_view import DecideView
+from workbench.labs.scaling.fit_view import FitView
+from workbench.labs.scaling.plan_view import PlanView
+from workbench.labs.scaling.precision_view import PrecisionView
+from workbench.labs.scaling.sweep_view import SweepView
+from workbench.labs.scaling.test_time_view import AnswersView
+from workbench.panels import wire
+from workbench.panels.picture import ChartContent, EmptyContent
+from workbench.panels.settings import accepted, plain, start
+from workbench.progress import silent
+from workbench.scaling import PRESETS, Fit, decisions
+from workbench.scaling.record import from_json
+from workbench.scaling.settings import Settings
+
+VIEWS = (
+    FitView,
+    DecideView,
+    CompareView,
+    PrecisionView,
+    AnswersView,
+    BiasView,
+    PlanView,
+    SweepView,
+)
+FROM_RUNS = (FitView, DecideView, CompareView, PlanView)
+TRUTH = PRESETS["besiroglu"]
+
+
+@pytest.fixture(autouse=True)
+def no_study(workbench_home):
+    """A store without sweeps, and nothing remembered."""
+
+
+@pytest.fixture(autouse=True)
+def simulated_alone(monkeypatch):
+    """As without a shipped sweep, so that figures do not change with it."""
+    monkeypatch.setattr(tables, "shipped_sweep", lambda: None)
+
+
+def values(view, given=None):
+    return accepted(view, start(view, given or view.presets[0].values))
+
+
+def simulated_fit():
+    """The recorded fit of one simulated method."""
+    return next(one.fit for one in recorded.records() if one.fit.law == TRUTH.law)
+
+
+def charts(picture):
+    return {
+        slot: content.chart
+        for slot, content in picture.contents.items()
+        if isinstance(content, ChartContent)
+    }
+
+
+@pytest.fixture(scope="module")
+def law():
+    """A fit that is the truth: no resamples, no noise."""
+    runs = tables.simulated().runs
+    return Fit(TRUTH.law, Settings(), dict(TRUTH.params), 0.0, runs)
+
+
+@pytest.mark.parametrize("kind", VIEWS)
+def test_a_first_picture_stands_at_once(kind):
+    view = kind()
+    assert [slot.id for row in view.layout for slot in row] == list(
+        dict.fromkeys(slot.id for row in view.layout for slot in row)
+    )
+    chosen = values(view)
+    assert not [p for p in view.check(chosen) if p.level == "error"]
+    picture = view.predict(chosen)
+    assert set(picture.contents) == {slot.id for row in view.layout for slot in row}
+    assert not [c for c in picture.contents.values() if isinstance(c, EmptyContent)]
+    assert json.dumps(wire.encode(picture.contents, {}), allow_nan=False)
+    told = " ".join([*picture.details, view.study_line])
+    assert "imulated" in told or "ublished" in told
+    assert picture.basis == ("recorded" if kind in (*FROM_RUNS, SweepView) else "predicted")
+
+
+@pytest.mark.parametrize("kind", VIEWS)
+def test_presets_have_no_error_and_code_opens_the_same_form(kind, monkeypatch):
+    from workbench.panels.panel import Panel
+
+    monkeypatch.setattr(Panel, "run", lambda panel: None)
+    view = kind()
+    for preset in view.presets:
+        chosen = values(view, preset.values)
+        assert not [p for p in view.check(chosen) if p.level == "error"]
+        space: dict = {}
+        exec(view.code(chosen), space)
+        assert space["panel"].settings == plain(chosen)
+        space["panel"].close()
+
+
+@pytest.mark.parametrize("kind", VIEWS)
+def test_every_question_is_one(kind):
+    view = kind()
+    picture = view.predict(values(view))
+    for chart in charts(picture).values():
+        assert chart.title.endswith("?") and chart.subtitle and chart.rows["live"]
+
+
+def test_the_largest_run_is_foreseen_first_then_one_sentence_follows():
+    view = FitView()
+    picture = view.predict(values(view))
+    assert next(iter(picture.contents)) == "test"
+    foreseen, truth, *_ = charts(picture)["test"].rows["live"]
+    assert foreseen["predicted"] and not truth["predicted"]
+    assert foreseen["low"] < foreseen["value"] < foreseen["high"]
+    assert abs(foreseen["value"] / truth["value"] - 1) < 0.02
+    words = picture.contents["said"].subtitle
+    assert words.startswith("Simulated runs. With 10²¹ FLOP, 10 times the largest run: ")
+    for part in ("parameters on", "tokens, loss", "what limits this:", "next run:"):
+        assert part in words
+    figures = {one.label: one for one in picture.contents["said"].figures}
+    assert "–" in figures["Best size"].interval and figures["Best size"].basis == "predicted"
+
+
+def test_no_simulated_run_decides_a_claim():
+    view = FitView()
+    card = view.predict(values(view)).claim
+    assert card.verdict == "open" and "imulated" in card.reason
+    assert [row.verdict for row in card.rows] == ["open", "open"]
+
+
+def test_a_fit_made_here_replaces_the_recorded_one_and_says_the_same():
+    view = FitView()
+    chosen = values(view, {"fit": {"resamples": 100}})
+    assert view.predict(chosen) is None
+    first, *_, last = view.run(chosen, silent)
+    assert isinstance(first.contents["test"], EmptyContent)
+    assert charts(last)["test"].rows["live"][0]["low"] is not None
+    mine = view.fit_of(chosen)
+    assert mine.params["alpha"] == pytest.approx(simulated_fit().params["alpha"], abs=1e-3)
+    assert view.predict(chosen) is not None
+
+
+def test_a_click_leaves_a_run_out_and_a_second_one_takes_it_back():
+    view = FitView()
+    view.check(values(view))
+    assert view.load("12") == {"filters": {"left_out": "12"}}
+    view.check(values(view, {"filters": {"left_out": "12, 3"}}))
+    assert view.load("12") == {"filters": {"left_out": "3"}}
+
+
+def test_a_law_of_compute_alone_is_fitted_to_the_best_run_of_each_budget():
+    view = FitView()
+    chosen = values(view, {"fit": {"law": "loss-compute", "resamples": 0}})
+    *_, picture = view.run(chosen, silent)
+    assert len(view.fit_of(chosen).runs) == len(tables.BUDGETS)
+    methods = {row["method"] for row in charts(picture)["contours"].rows["live"]}
+    assert methods == {"law", "best runs"}
+
+
+def test_contours_touch_the_frontier_at_its_loss():
+    chart = charts(FitView().predict(values(FitView())))["contours"]
+    best = [row for row in chart.rows["live"] if row["part"] == "best"]
+    for row in best[1:-1]:
+        line = [r for r in chart.rows["live"] if r["part"] == "line" and r["level"] == row["level"]]
+        least = min(line, key=lambda r: r["x"])
+        assert least["x"] == pytest.approx(row["x"], rel=0.02)
+        assert least["y"] == pytest.approx(row["y"], rel=0.3)
+    assert chart.rows["beyond"][0]["from"] == pytest.approx(1e20, rel=1e-6)
+
+
+def test_every_figure_leaves_with_the_fits_record():
+    view = FitView()
+    chosen = values(view)
+    picture = view.predict(chosen)
+    kinds = [one.kind for one in view.exports]
+    assert {"zip", "zip curves", "zip contours", "zip residuals", "zip exponents", "json"} <= {
+        *kinds
+    }
+    for kind in ("zip", "zip contours"):
+        name, data = view.export(kind, chosen, picture)
+        archive = zipfile.ZipFile(BytesIO(data))
+        inside = {file.rpartition("/")[2]: file for file in archive.namelist()}
+        assert {"figure.toml", "fit.json", "rows.csv", "runs.csv"} <= set(inside)
+        fit = from_json(json.loads(archive.read(inside["fit.json"])))
+        assert fit.params == view.fit_of(chosen).params
+        assert name == f"scaling-fit{'-contours' if ' ' in kind else ''}.zip"
+    assert from_json(json.loads(view.export("json", chosen, picture)[1])).draws is not None
+    with pytest.raises(ValueError, match="no export of kind"):
+        view.export("exe", chosen, picture)
+
+
+def test_a_decision_moves_with_its_slider_and_is_hatched_beyond_the_runs():
+    view = DecideView()
+    low = view.predict(values(view, {"decision": {"compute": 1e20}}))
+    high = view.predict(values(view, {"decision": {"compute": 1e22}}))
+    sizes = [picture.contents["figures"].figures[0].value for picture in (low, high)]
+    assert sizes[0] != sizes[1]
+    knob = view.groups[1].knobs.model_fields["compute"].metadata
+    assert max(getattr(m, "le", 0) for m in knob) == pytest.approx(1e22)
+    beyond = charts(high)["sizes"].rows["beyond"][0]
+    assert beyond["from"] == pytest.approx(1e20, rel=1e-6)
+    assert "100 times the largest run" in high.contents["figures"].subtitle
+
+
+def test_a_fit_can_be_brought_to_the_decision(tmp_path):
+    given = simulated_fit()
+    given.save(tmp_path / "fit.json")
+    view = DecideView(fit=Fit.load(tmp_path / "fit.json"))
+    assert view.predict(values(view)).contents["figures"].figures
+    assert view.fit_of(values(view)).params == given.params
+
+
+def test_ways_to_spend_agree_with_the_equations_solved_one_at_a_time(law):
+    counted = accounting(law.runs)
+    start = spending.best(law, counted, 1e21, 1e13)
+    longer = spending.over_trained(law, counted, 1e21, 4.0, 1e13)
+    assert longer.tokens / longer.size == pytest.approx(4 * start.tokens / start.size, rel=1e-9)
+    assert 6 * longer.tokens * longer.size == pytest.approx(1e21, rel=1e-9)
+    (penalty,) = spending.penalties(law, counted, 1e21, np.asarray([4.0]))
+    true = decisions.penalty(law.law, law.params, longer.size, longer.tokens)
+    assert penalty == pytest.approx(true, rel=2e-3) and penalty > 1
+    cheapest = spending.cheapest(law, counted, start.loss, 1e13)
+    best = decisions.serving_optimum(law.law, law.params, start.loss, 1e13)
+    assert cheapest.total == pytest.approx(best["total"], rel=2e-3)
+    assert cheapest.size == pytest.approx(best["n_params"], rel=0.05)
+    assert cheapest.size < start.size
+
+
+def test_a_gain_is_that_of_the_equation_solved_one_at_a_time():
+    better = TRUTH.params | {"A": 400.0, "B": 1500.0, "alpha": 0.35}
+    for compute in (1e18, 1e22):
+        true = decisions.gain(TRUTH.law, better, TRUTH.params, compute)
+        assert gains.gain(better, TRUTH.params, compute) == pytest.approx(true, rel=1e-6)
+        loss = decisions.best_loss(TRUTH.law, TRUTH.params, compute)
+        assert gains.least_loss(TRUTH.params, compute) == pytest.approx(loss, rel=1e-9)
+    worse = TRUTH.params | {"E": 3.0}
+    assert gains.gain(worse, TRUTH.params, 1e24) == 0
+
+
+def test_the_simulated_variant_is_found_with_its_gain():
+    view = CompareView()
+    picture = view.predict(values(view))
+    true = gains.gain(
+        TRUTH.params | {name: TRUTH.params[name] * factor for name, factor in
+                        tables.VARIANT.items()},
+        TRUTH.params, 1e21,
+    )  # fmt: skip
+    (row,) = charts(picture)["gains"].rows["live"]
+    assert row["low"] < true < row["high"] and row["low"] > 1
+    assert "variant needs" in picture.contents["figures"].subtitle
+
+
+def test_a_table_of_one_method_is_no_comparison():
+    runs = tables.simulated().runs
+    view = CompareView(runs[runs["method"] == "variant"])
+    (problem,) = view.check(values(view))
+    assert problem.level == "error" and "only 'variant'" in problem.message
+
+
+def test_the_best_bits_are_least_in_loss_and_few_where_memory_is_dear():
+    losses = precision_view.under_cap(0.25, 2e10, "all")
+    view = PrecisionView()
+    picture = view.predict(values(view))
+    best = picture.contents["figures"].figures[0]
+    assert float(best.value) == precision_view.BITS[int(np.argmin(losses))]
+    assert 3 < float(best.value) < 12
+    figures = {one.label: one.value for one in picture.contents["figures"].figures}
+    assert figures["Best bits by cost"] == "7.0"
+    given = {"qat": {"size": 2e8, "tokens": 1e10, "bits": 4}}
+    picture = view.predict(values(view, given))
+    figures = {one.label: one.value for one in picture.contents["figures"].figures}
+    assert (figures["Tokens a byte"], figures["Share of QAT"]) == ("100", "23.2 %")
+
+
+def test_answers_cost_what_the_model_says():
+    view = AnswersView()
+    picture = view.predict(values(view))
+    rows = {row[0].text: [cell.text for cell in row[1:5]] for row in picture.contents["parts"].rows}
+    assert rows["8B"][3] == "3 112" or float(rows["8B"][3].replace("\u2009", "")) == 3112
+    more = charts(view.predict(values(view, {"answers": {"intensity": 1.0}})))["pareto"]
+    first = charts(picture)["pareto"]
+    cost = {row["key"]: row["cost"] for row in first.rows["live"]}
+    assert all(row["cost"] < cost[row["key"]] for row in more.rows["live"])
+    shares = [row["quality"] for row in first.rows["live"] if row["method"] == "8B"]
+    assert shares == sorted(shares) and len(shares) == 6
+
+
+def test_trials_of_ones_own_are_checked():
+    good = pd.DataFrame(
+        {"model": "8B", "question": [0, 1], "correct": [1, 4], "trials": 4, "tokens": 100.0}
+    )
+    rows = charts(AnswersView(good).predict(values(AnswersView(good))))["pareto"].rows["live"]
+    assert [row["quality"] for row in rows] == pytest.approx([62.5, 75.0, 100.0])
+    for wrong, words in (
+        (good.drop(columns="tokens"), "columns tokens are not in the trials"),
+        (good.assign(model="9B"), "model 9B: not one of"),
+        (good.assign(correct=[1, 5]), "correct in rows 1"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            served_models.checked(wrong)
+
+
+def test_parabolas_miss_as_published():
+    view = BiasView()
+    chosen = values(view, {"design": {"surface": "hoffmann", "width": 16.0}})
+    found = view.predict(chosen).contents
+    assert found["figures"].figures[0].value == "−5.1 %"
+    hoffmann, _, symmetric, _ = found["table"].rows
+    assert [cell.text for cell in hoffmann[1:5]] == ["−0.33 %", "−1.3 %", "−2.9 %", "−5.1 %"]
+    assert [cell.text for cell in symmetric[1:5]] == ["0 %"] * 4
+    drifted = view.predict(values(view, {"design": {"width": 8.0, "drift": 3.0}}))
+    assert drifted.contents["figures"].figures[0].value == "+6.94 %"
+
+
+def test_a_plan_that_misses_the_best_size_says_so():
+    view = PlanView()
+    good = view.predict(values(view)).contents
+    assert "both sides" in good["figures"].subtitle
+    given = {"plan": {"smallest": 1e6, "largest": 3e7}}
+    bad = view.predict(values(view, given)).contents
+    assert "misses the best size" in bad["figures"].subtitle
+    assert {row[3].text for row in bad["brackets"].rows} == {"missed"}
+    assert any(row["part"] == "flag" for row in bad["grid"].chart.rows["live"])
+    assert bad["next"].rows and bad["next"].rows[0][3].text == "1.00"
+    wrong = values(view, {"plan": {"first": 1e21, "last": 1e20}})
+    assert [p.field for p in view.check(wrong) if p.level == "error"] == ["last"]
+
+
+class Sweep:
+    """A study as its files would tell it, and what it was asked."""
+
+    name = "mine"
+
+    def __init__(self):
+        self.asked = []
+        self.ended = 0
+
+    def records(self):
+        states = ["finished" if place < self.ended else "running" for place in range(2)]
+        return [
+            {"id": f"run{place}", "state": state, "settings": {"rate": rate, "seed": 0},
+             "result": {"loss": 1.5} if state == "finished" else {}, "seconds": 2.0, "share": 0.5,
+             "note": "", "error": "", "sessions": 1}
+            for place, (state, rate) in enumerate(zip(states, (0.1, 0.2), strict=True))
+        ]  # fmt: skip
+
+    def curves(self):
+        rows = [{"run": f"run{k}", "rate": 0.1, "seed": 0, "step": s, "loss": 3.0 / (s + k + 1)}
+                for k in range(2) for s in range(3)]  # fmt: skip
+        return pd.DataFrame(rows)
+
+    def table(self):
+        return pd.DataFrame(self.records())
+
+    def progress(self):
+        from workbench.sweeps import Progress
+
+        self.ended = min(self.ended + 1, 2)
+        return Progress(finished=self.ended, running=2 - self.ended, driven=True, seconds_left=3.0)
+
+    def pause(self):
+        self.asked.append("pause")
+
+
+def test_a_sweep_is_watched_until_it_ends_and_asked_to_pause():
+    study = Sweep()
+    view = SweepView(study)
+    assert view.predict(values(view)).contents["runs"].rows[0][0] == "rate 0.1"
+    pictures = list(view.run(values(view, {"watch": {"wish": "pause"}}), silent))
+    assert study.asked == ["pause"] and len(pictures) == 2
+    names = {row["method"] for row in charts(pictures[-1])["curves"].rows["live"]}
+    assert names == {"rate 0.1", "rate 0.2"}
+    figures = {one.label: one.value for one in pictures[-1].contents["figures"].figures}
+    assert figures["Finished"] == "2 of 2"
+    assert pictures[-1].contents["runs"].rows[0][3].text == "1.5"
+    with pytest.raises(ValueError, match="study 'none' is not in the store"):
+        SweepView("none")
