@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int
 
 from workbench.language.channel import FusedSwiGLU, SwiGLU
 from workbench.language.config import DecoderConfig
-from workbench.language.linear import Linear, MakeLinear, RMSNorm
+from workbench.language.linear import Linear, MakeLinear, RMSNorm, product
 from workbench.language.mixing import NO_CONTEXT, Context, State
 
 
@@ -145,7 +145,7 @@ class Decoder(nnx.Module):
         if hasattr(self, "lm_head"):
             return self.lm_head(features).astype(jnp.float32)
         table = self.model.embeddings.embedding[...].astype(features.dtype)
-        return jnp.matmul(features, table.T, preferred_element_type=jnp.float32)
+        return product(features, table.T, preferred=jnp.float32)
 
     def initial_state(self, batch: int, length: int) -> list[State]:
         """What each layer keeps of the tokens so far, before the first.
