@@ -88,6 +88,14 @@ def test_a_mixer_of_ones_own(run):
     made.panel.close()
 
 
+@pytest.mark.slow
+def test_a_sweep(run):
+    table = run("readme_sweep", REST[5]).study.table()
+    assert list(table["state"]) == ["finished"] * 6
+    assert list(table["seed"]) == [0, 1, 2] * 2 and set(table["steps"]) == {50}
+    assert table["loss"].max() == pytest.approx(3 * 0.99**50)
+
+
 def test_a_kernel_by_itself(run):
     made = run("readme_kernels", REST[-1].replace("\nchosen(", "\nchoices = chosen("))
     assert made.out.shape == made.v.shape and made.state.shape == (1, 4, 128, 128)

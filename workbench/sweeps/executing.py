@@ -1,0 +1,133 @@
+"""Jobs through any executor: as they end, the lost ones again, progress, stop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from typing import Any
+
+from workbench.progress import Report
+from workbench.sweeps.order import Order
+from workbench.sweeps.records import ended
+from workbench.sweeps.study import Study
+from workbench.sweeps.supervising import GONE, supervise
+
+LOOK = 0.3
+TELL = 1.0
+PATIENCE = 20.0
+"""Seconds, beyond a job's grace, that a stopped sweep waits for its executor."""
+
+
+class ExecutorLost(RuntimeError):
+    """The executor takes no more jobs; what finished is kept, and the sweep can be called again."""
+
+
+class Execution:
+    """The orders of a study on an executor, until all have ended.
+
+    What the infrastructure loses (a killed process or worker, a scheduler) is tried again; what the
+    function raised is not.
+
+    Args:
+        study: whose files say what came of a job.
+        executor: that runs the jobs.
+        retries: how often a job is tried again after it was lost.
+        report: told of every change of the study's progress; what it raises stops the sweep.
+        note_lost: told of the runs of a job that is given up, and why.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        executor: Executor,
+        retries: int,
+        report: Report,
+        note_lost: Callable[[dict[str, str]], None],
+    ) -> None:
+        self.study = study
+        self.executor = executor
+        self.retries = retries
+        self.report = report
+        self.note_lost = note_lost
+        self._fences = {one["id"]: one["fence"] for one in study.plan}
+        self._told = -TELL
+        self._waiting: dict[Future[Any], Order] = {}
+        self._broken: BaseException | None = None
+
+    def run(self, orders: Sequence[Order]) -> None:
+        """Runs all orders.
+
+        Raises:
+            ExecutorLost: the executor refused a job, and all it had taken has ended.
+        """
+        try:
+            for order in orders:
+                self._submit(order)
+            while self._waiting:
+                self._look(LOOK)
+                self._tell()
+        except BaseException:
+            self.study.stop()
+            self._wind_down()
+            raise
+        if self._broken is not None:
+            raise ExecutorLost(
+                "the executor takes no more jobs "
+                f"({type(self._broken).__name__}: {self._broken}). What finished is kept: call "
+                "sweep again, with a new executor"
+            ) from self._broken
+
+    def _submit(self, order: Order) -> None:
+        if self._broken is not None:
+            return
+        try:
+            self._waiting[self.executor.submit(supervise, order)] = order
+        except Exception as error:  # each executor refuses in classes of its own
+            self._broken = error
+
+    def _look(self, seconds: float) -> None:
+        done, _ = wait(self._waiting, timeout=seconds, return_when=FIRST_COMPLETED)
+        for future in done:
+            self._settle(self._waiting.pop(future), future)
+
+    def _settle(self, order: Order, future: Future[Any]) -> None:
+        """Looks into the files of a job that came back, and gives it again where it was lost."""
+        left = [run for run in order.runs() if not ended(run.status, self._fences[run.id])]
+        if not left or self.study.wish == "stop":
+            return
+        if order.attempt < self.retries:
+            self._submit(order.again())
+            return
+        why = f"lost {order.attempt + 1} times, the last time {_reason(future)}"
+        self.note_lost({run.id: why for run in left})
+
+    def _tell(self) -> None:
+        if time.monotonic() - self._told < TELL:
+            return
+        progress = self.study.progress()
+        self._told = time.monotonic()
+        self.report(progress.ended, progress.total, str(progress))
+
+    def _wind_down(self) -> None:
+        """Waits a while for jobs that were asked to stop; the driver's end stops the others."""
+        longest = max((order.grace for order in self._waiting.values()), default=0.0)
+        deadline = time.monotonic() + longest + PATIENCE
+        while self._waiting and time.monotonic() < deadline:
+            self._look(LOOK)
+        for future in self._waiting:
+            future.cancel()
+
+
+def _reason(future: Future[Any]) -> str:
+    if future.cancelled():
+        return "because the executor gave it up"
+    error = future.exception()
+    if error is not None:
+        return f"by {type(error).__name__}: {error}"
+    answer = future.result()
+    code, last = answer["code"], answer["tail"].splitlines()[-1:]
+    words = f"its process was ended by signal {-code}" if code < 0 else f"it ended with code {code}"
+    if code == GONE:
+        words = "its parent or lease was gone"
+    return " ".join([f"because {words}", *(f"({line})" for line in last)])
