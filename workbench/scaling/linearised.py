@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import functools
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from workbench.scaling.laws.law import Columns, Law
 from workbench.scaling.problem import law_columns
 from workbench.scaling.result import FLOPS, Fit
 from workbench.scaling.solver import in_float64
@@ -53,13 +55,8 @@ class Linearised:
 def linearised(fit: Fit) -> Linearised:
     """Of a fit, at its parameters."""
     law, columns = fit.law, law_columns(fit.law, fit.runs)
-    point = law.coordinates(fit.fitted)
-
-    def residuals(at: Any) -> Any:
-        return law.residuals(law.values(at), columns)
-
-    residual = np.asarray(residuals(point))
-    jacobian = np.asarray(jax.jacfwd(residuals)(point))
+    found = _residuals(law, law.coordinates(fit.fitted), columns)
+    residual, jacobian = (np.asarray(one) for one in found)
     given = fit.runs["weight"].to_numpy(float) if "weight" in fit.runs.columns else 1.0
     robust = np.minimum(1.0, fit.settings.threshold / np.maximum(np.abs(residual), 1e-300))
     weights = np.broadcast_to(given, residual.shape) * robust
@@ -77,11 +74,7 @@ def decision_gradient(fit: Fit, compute: float, flops: float = FLOPS) -> NDArray
         flops: of one parameter and one token.
     """
     law = fit.law
-
-    def log_tokens(at: Any) -> Any:
-        return jnp.log(law.optimum(law.values(at), jnp.asarray(compute / flops))[1])
-
-    return np.asarray(jax.grad(log_tokens)(law.coordinates(fit.fitted)))
+    return np.asarray(_token_gradient(law, law.coordinates(fit.fitted), compute / flops))
 
 
 @in_float64
@@ -94,8 +87,21 @@ def row_jacobian(fit: Fit, table: pd.DataFrame) -> NDArray[np.float64]:
     """
     law = fit.law
     runs = dict(law_columns(law, table))
-    runs[law.target] = law.predict(
-        {name: jnp.asarray(value) for name, value in fit.fitted.items()}, runs
-    )
-    point = law.coordinates(fit.fitted)
-    return np.asarray(jax.jacfwd(lambda at: law.residuals(law.values(at), runs))(point))
+    told = replace(fit, draws=None).predict(table)["value"]
+    runs[law.target] = jnp.asarray(told.to_numpy())
+    return np.asarray(_residuals(law, law.coordinates(fit.fitted), runs)[1])
+
+
+@functools.partial(jax.jit, static_argnames=("law",))
+def _residuals(law: Law, point: Any, columns: Columns) -> tuple[Any, Any]:
+    """Residuals at a point, and their Jacobian."""
+
+    def at(coordinates: Any) -> Any:
+        return law.residuals(law.values(coordinates), columns)
+
+    return at(point), jax.jacfwd(at)(point)
+
+
+@functools.partial(jax.jit, static_argnames=("law",))
+def _token_gradient(law: Law, point: Any, product: Any) -> Any:
+    return jax.grad(lambda at: jnp.log(law.optimum(law.values(at), product)[1]))(point)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,8 +16,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from workbench.measure.intervals import Interval
-from workbench.scaling.laws.law import Law
-from workbench.scaling.problem import law_columns
+from workbench.scaling.laws.law import Columns, Law, Values
+from workbench.scaling.problem import law_columns, padded_rows
 from workbench.scaling.settings import Settings
 from workbench.scaling.solver import in_float64
 
@@ -194,46 +195,68 @@ class Fit:
 
     @in_float64
     def _residuals(self) -> pd.Series:
-        columns = law_columns(self.law, self.runs)
-        values = {name: jnp.asarray(value) for name, value in self.fitted.items()}
-        found = self.law.residuals(values, columns)
-        return pd.Series(np.asarray(found), index=self.runs.index, name="residual")
+        columns = law_columns(self.law, self.runs, padded_rows(len(self.runs)))
+        found = np.asarray(_misses(self.law, dict(self.fitted), columns))[: len(self.runs)]
+        return pd.Series(found, index=self.runs.index, name="residual")
 
     @in_float64
     def _predicted(self, table: pd.DataFrame) -> pd.DataFrame:
-        columns = law_columns(self.law, table)
-
-        def value(values: Mapping[str, Any]) -> Any:
-            return self.law.predict(values, columns)
-
-        found = pd.DataFrame({"value": np.asarray(value(self.fitted))}, index=table.index)
+        columns, rows = law_columns(self.law, table, padded_rows(len(table))), len(table)
+        best = np.asarray(_values(self.law, dict(self.fitted), columns))[:rows]
+        found = pd.DataFrame({"value": best}, index=table.index)
         if self.draws is not None:
-            many = np.asarray(jax.vmap(value)(self._columns_of_draws()))
-            found["low"], found["high"] = _percentiles(many)
+            many = np.asarray(_values(self.law, self._columns_of_draws(), columns, many=True))
+            found["low"], found["high"] = _percentiles(many[:, :rows])
         return found
 
     @in_float64
     def _allocated(
         self, products: NDArray[np.float64]
     ) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64] | None]]:
-        given = jnp.asarray(products)
-
-        def divided(values: Mapping[str, Any]) -> dict[str, Any]:
-            params, tokens = self.law.optimum(values, given)
-            loss = self.law.predict(values, {"n_params": params, "n_tokens": tokens})
-            return {
-                "n_params": params,
-                "n_tokens": tokens,
-                "tokens_per_param": tokens / params,
-                "loss": loss,
-            }
-
-        best = divided(self.fitted)
-        many = None if self.draws is None else jax.vmap(divided)(self._columns_of_draws())
+        count = len(products)
+        given = jnp.asarray(np.pad(products, (0, padded_rows(count) - count), mode="edge"))
+        best = _divided(self.law, dict(self.fitted), given)
+        many = None
+        if self.draws is not None:
+            many = _divided(self.law, self._columns_of_draws(), given, many=True)
         return {
-            name: (np.asarray(value), None if many is None else np.asarray(many[name]))
+            name: (
+                np.asarray(value)[:count],
+                None if many is None else np.asarray(many[name])[:, :count],
+            )
             for name, value in best.items()
         }
+
+
+@functools.partial(jax.jit, static_argnames=("law", "many"))
+def _values(law: Law, values: Values, columns: Columns, many: bool = False) -> Any:
+    """The law's value of each row; for `many`, of each resample and row."""
+
+    def one(given: Values) -> Any:
+        return law.predict(given, columns)
+
+    return jax.vmap(one)(values) if many else one(values)
+
+
+@functools.partial(jax.jit, static_argnames=("law",))
+def _misses(law: Law, values: Values, columns: Columns) -> Any:
+    return law.residuals(values, columns)
+
+
+@functools.partial(jax.jit, static_argnames=("law", "many"))
+def _divided(law: Law, values: Values, products: Any, many: bool = False) -> dict[str, Any]:
+    """The best division of each N D; for `many`, by each resample."""
+
+    def one(given: Values) -> dict[str, Any]:
+        params, tokens = law.optimum(given, products)
+        return {
+            "n_params": params,
+            "n_tokens": tokens,
+            "tokens_per_param": tokens / params,
+            "loss": law.predict(given, {"n_params": params, "n_tokens": tokens}),
+        }
+
+    return jax.vmap(one)(values) if many else one(values)
 
 
 def _percentiles(many: NDArray[np.float64]) -> Sequence[Any]:
