@@ -6,7 +6,7 @@ import altair as alt
 import pandas as pd
 import pytest
 
-from workbench.figures import bars, contours, heat, lines, pareto, ranges, roofline
+from workbench.figures import bars, contours, export, heat, lines, pareto, ranges, roofline
 from workbench.figures.axes import Axis
 from workbench.figures.chart import Chart, ChartError
 from workbench.figures.palette import Palette
@@ -254,6 +254,10 @@ def test_beyond_a_chart_is_hatched():
     names = {layer.get("name") for layer in chart.spec["layer"]}
     assert {"beyond", "hatching", "beyond_word"} <= names
     assert chart.rows["beyond"][0]["from"] == 1.5 and chart.rows["beyond"][0]["to"] == 2
+    for drawn in (chart, contours(CURVES, extrapolated=1.5)):
+        picture = export.svg(drawn)
+        assert "extrapolated" in picture
+        assert picture.count("<line") > 30
 
 
 def test_form_is_what_a_record_names():

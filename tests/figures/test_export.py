@@ -80,7 +80,7 @@ def test_what_a_field_keeps_lies_beside_the_record(chart, tmp_path, capsys):
     assert "Record fit is as written" in capsys.readouterr().out
     (folder / "fit.json").write_text("{}", encoding="utf-8")
     assert command.figure(folder, check=True) == command.BROKEN
-    with pytest.raises(ChartError, match="a part's name"):
+    with pytest.raises(ChartError, match="a record's name"):
         export.export_figure(chart, None, {}, tmp_path / "other", records={"a b": 1})
 
 

@@ -30,7 +30,7 @@ def table(tmp_path, workbench_home):
         {
             "Model size": [f"{size / 1e6:.6f}M" for size in runs["n_params"]],
             "Tokens (B)": runs["n_tokens"] / 1e9,
-            "val_bpt": runs["loss"] / np.log(2),
+            "bits_per_token": runs["loss"] / np.log(2),
             "other": runs["loss"] + 1,
         }
     ).to_csv(file, index=False)
@@ -151,3 +151,14 @@ def test_recorded_fits_are_of_the_tables_that_ship():
     assert found, "python -m workbench.labs.scaling.record"
     view = FitView()
     assert view.is_recorded(values(view, view.presets[0].values))
+
+
+def test_sizes_count_the_embedding_or_not():
+    runs = tables.simulated().runs
+    shelf = Shelf(runs.assign(n_non_embedding=runs["n_params"] / 2))
+    knobs = shelf.group().knobs
+    every, body = (selected(shelf.first, knobs.parse({"size": size})) for size in ("all", "body"))
+    assert (body.runs["n_params"] * 2 == every.runs["n_params"]).all()
+    assert body.largest == pytest.approx(every.largest / 2)
+    with pytest.raises(ValueError, match="needs column n_non_embedding"):
+        selected(tables.simulated(), knobs.parse({"size": "body"}))

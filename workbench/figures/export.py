@@ -113,7 +113,7 @@ def export_figure(
     from workbench.figures import record
 
     destination = Path(destination)
-    named, kept = _tables(tables), _named(dict(records or {}))
+    named, kept = _tables(tables), _named(dict(records or {}), "record")
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         for name in record.PICTURES:
@@ -150,13 +150,13 @@ def _tables(tables: Any) -> dict[str, Any]:
         named = {str(name): rows for name, rows in tables.items()}
     else:
         named = {name: getattr(tables, name) for name in ("trials", "series", "arrays")}
-    return _named(named)
+    return _named(named, "table")
 
 
-def _named(named: dict[str, Any]) -> dict[str, Any]:
+def _named(named: dict[str, Any], what: str) -> dict[str, Any]:
     for name in named:
         if not name.replace("_", "").replace("-", "").isalnum() or name == "rows":
-            raise ChartError(f"a part's name must be letters, digits, - or _, not {name!r}")
+            raise ChartError(f"a {what}'s name must be letters, digits, - or _, not {name!r}")
     return named
 
 

@@ -183,6 +183,7 @@ def beyond() -> list[alt.Chart]:
             x2=expr(f"{left} + {end}"), y2=expr(f"height - ({end} - datum.at)"),
             opacity=expr(f"{start} < {end} ? 1 : 0"),
         )
+        .encode(detail="at:Q")
     )  # fmt: skip
     words: dict[str, Any] = {
         "align": "right", "baseline": "middle", "dx": -6, "y": expr("datum.y"), "fontSize": 11,

@@ -70,7 +70,7 @@ def penalty(fit: Fit, chosen: Selection, compute: float, factor: float) -> Chart
     rows = [
         {"method": BEST, "factor": float(k), "penalty": float(v), "predicted": True}
         for k, v in zip(factors, values, strict=True)
-        if np.isfinite(v)
+        if np.isfinite(v) and v > 0
     ]
     return lines(
         rows, Axis("factor", "Tokens a parameter over the best", scale="log"),

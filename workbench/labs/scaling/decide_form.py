@@ -65,10 +65,10 @@ def groups(smallest: float, largest: float, to: float | None) -> tuple[KnobGroup
         to: FLOPs at which it ends instead.
     """
     low = 10.0 ** math.floor(math.log10(smallest))
-    high = to or 10.0 ** math.ceil(math.log10(100 * largest) - 1e-9)
+    high = to if to is not None else 10.0 ** math.ceil(math.log10(100 * largest) - 1e-9)
     kinds: dict[str, Any] = {
         "compute": (float, knob(
-            float(f"{10 * largest:.2g}"), ge=low, le=max(high, 10 * low), scale="log",
+            float(f"{min(10 * largest, high):.2g}"), ge=low, le=max(high, 10 * low), scale="log",
             label="Compute", unit="FLOP",
             help=f"Training budget. The largest run has {largest:.2g}: what lies beyond is "
             "extrapolated.",
@@ -80,13 +80,14 @@ def groups(smallest: float, largest: float, to: float | None) -> tuple[KnobGroup
     )
 
 
-def presets(largest: float) -> Sequence[Preset]:
+def presets(largest: float, to: float | None) -> Sequence[Preset]:
     """Starting points for runs of which the largest has these FLOPs."""
-    ten = float(f"{10 * largest:.2g}")
+    most = to or 100 * largest
+    ten, far = (float(f"{min(times * largest, most):.2g}") for times in (10, 100))
     return (
         Preset("Ten times the largest run", {DECISION: {"compute": ten}}),
         Preset("A model for many readers", {DECISION: {"compute": ten, "served": 1e14}}),
-        Preset("As far as the slider goes", {DECISION: {"compute": float(f"{100 * largest:.2g}")}}),
+        Preset("Two decades beyond the runs", {DECISION: {"compute": far}}),
     )
 
 

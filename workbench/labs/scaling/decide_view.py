@@ -97,7 +97,7 @@ class DecideView(ScalingView):
         if not chosen.largest > 0:
             raise ValueError("The table has no run with parameters and tokens above 0")
         self.groups = (runs, *groups(chosen.smallest, chosen.largest, to))
-        self.presets = presets(chosen.largest)
+        self.presets = presets(chosen.largest, to)
 
     def arguments(self) -> list[str]:
         """The file and the slider's end, as code."""

@@ -90,7 +90,7 @@ class FitView(ScalingView):
             KnobGroup(FIT, "Law", Fitting),
         )
         self._others: dict[str, dict[str, float]] = {}
-        self._left_out = ""
+        self._left_out, self._labels = "", frozenset[str]()
 
     def arguments(self) -> list[str]:
         """The file, as code; a data frame has no code."""
@@ -104,6 +104,7 @@ class FitView(ScalingView):
 
         self._left_out = filters(values).left_out
         try:
+            self._labels = frozenset(map(str, self._table(values).runs.index))
             chosen = self._chosen(values)
         except (ValueError, OSError) as fault:
             name = "file" if runs_knobs(values).source == FILE else "source"
@@ -163,6 +164,8 @@ class FitView(ScalingView):
 
     def load(self, key: str) -> Mapping[str, Mapping[str, Any]] | None:
         """A clicked run is left out; one that is left out comes back."""
+        if key not in self._labels:
+            return None
         return {FILTERS: {"left_out": toggled(self._left_out, key)}}
 
     def _table(self, values: Values) -> Table:

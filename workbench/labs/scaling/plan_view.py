@@ -215,12 +215,12 @@ def grid(fit: Fit, chosen: Selection, made: IsoFLOP) -> Chart:
         for _, run in chosen.runs.iterrows()
     ]  # fmt: skip
     missed = set(made.misses["budget"])
-    rows += [
-        {"part": "flag" if run["budget"] in missed else "run", "level": 2.0,
-         COMPUTE: float(run["flops"]), "n_params": float(run["n_params"]), "key": None,
-         "label": "planned"}
-        for _, run in made.runs.iterrows()
-    ]  # fmt: skip
+    for _, run in made.runs.iterrows():
+        point = {"level": 2.0, COMPUTE: float(run["flops"]), "n_params": float(run["n_params"]),
+                 "key": None, "label": "planned"}  # fmt: skip
+        rows.append({"part": "run", **point})
+        if run["budget"] in missed:
+            rows.append({"part": "flag", **point})
     return contours(
         rows, compute_axis(chosen), SIZE, Axis("level", "Which", words="none"),
         title="Do the planned runs bracket the best size?",

@@ -126,7 +126,15 @@ def under_cap(cap: float, tokens: float, parts: str) -> NDArray[np.float64]:
         tokens: of training.
         parts: `w` for weights alone, `all` for the same bits everywhere.
     """
-    return _losses(_size(cap, BITS), np.full(len(BITS), tokens), BITS, parts)
+    found: NDArray[np.float64] = under_caps(np.asarray([cap]), tokens, parts)[0]
+    return found
+
+
+def under_caps(caps: NDArray[np.float64], tokens: float, parts: str) -> NDArray[np.float64]:
+    """`[caps, bits]` losses, as of `under_cap`."""
+    bits = np.tile(BITS, len(caps))
+    size = _size(np.repeat(caps, len(BITS)), bits)
+    return _losses(size, np.full(len(bits), tokens), bits, parts).reshape(len(caps), -1)
 
 
 def _size(cap: float, bits: Any) -> Any:
@@ -174,10 +182,12 @@ def _bits(knobs: Precision, losses: NDArray[np.float64]) -> Chart:
 def _memory(knobs: Precision) -> Chart:
     caps = np.geomspace(knobs.cap / 30, knobs.cap * 30, 25)
     rows = [
-        {"method": name, "cap": float(cap), "predicted": True,
-         "bits": float(BITS[int(np.argmin(under_cap(float(cap), knobs.tokens, parts)))])}
-        for name, parts in (("all parts", "all"), ("weights alone", "w")) for cap in caps
-    ]  # fmt: skip
+        {"method": name, "cap": float(cap), "bits": float(BITS[best]), "predicted": True}
+        for name, parts in (("all parts", "all"), ("weights alone", "w"))
+        for cap, best in zip(
+            caps, under_caps(caps, knobs.tokens, parts).argmin(axis=1), strict=True
+        )
+    ]
     edge = LARGEST_SIZE * 8 / 8 / 2**30
     beyond = edge if caps[0] < edge < caps[-1] else None
     return lines(

@@ -131,6 +131,10 @@ def _one_method(methods: Sequence[str]) -> dict[str, Any]:
             FIRST, label="Method", choices={FIRST: "The first", ALL: "All together"},
             help="Runs of one method; a law of several at once is on the page that compares.",
         )),
+        "size": (Literal["all", "body"], knob(
+            "all", label="N counts", choices={"all": "All", "body": "No embedding"},
+            help="Which parameters a law reads; without the embedding needs n_non_embedding.",
+        )),
         "count": (Literal[tuple(counts)], knob(
             accounting.PLAIN, label="FLOP count",
             choices={key: accounting.TITLES[key].capitalize() if key == "detailed"
@@ -155,7 +159,7 @@ def _column_knobs() -> dict[str, Any]:
     return {
         "size_column": words("Column of N", "the parameters"),
         "size_scale": choice("N is in", SCALES, "What a plain number of parameters counts."),
-        "size_counts": choice("N counts", COUNTED, "Whether the embedding is among them."),
+        "size_counts": choice("Column N has", COUNTED, "Whether the embedding is among them."),
         "tokens_column": words("Column of D", "the training tokens"),
         "tokens_scale": choice("D is in", SCALES, "What a plain number of tokens counts."),
         "loss_column": words("Column of loss", "the loss"),
@@ -218,6 +222,11 @@ def chosen_methods(knobs: Runs, table: Table) -> Sequence[str]:
     if method not in table.methods:
         raise ValueError(f"Method {method!r} is none of {', '.join(table.methods)}")
     return (method,)
+
+
+def size_column(knobs: Runs) -> str:
+    """The column of parameters that a law reads."""
+    return "n_non_embedding" if getattr(knobs, "size", "all") == "body" else "n_params"
 
 
 def count_of(knobs: Runs) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from workbench.labs.scaling.accounting import Accounting, accounting
-from workbench.labs.scaling.runs_form import Runs, chosen_methods, count_of
+from workbench.labs.scaling.runs_form import Runs, chosen_methods, count_of, size_column
 from workbench.labs.scaling.tables import Table
 from workbench.panels.view import Values
 from workbench.study.knobs import Knobs, knob
@@ -85,6 +85,11 @@ def selected(table: Table, knobs: Runs, filters: Filters | None = None) -> Selec
         if len(rows):
             runs = runs.drop(index=rows)
             words.append(f"{len(rows)} {why}")
+    if (column := size_column(knobs)) != "n_params":
+        if column not in runs.columns:
+            there = ", ".join(map(str, runs.columns))
+            raise ValueError(f"N without the embedding needs column {column}; there are {there}")
+        runs = runs.assign(n_params=runs[column])
     counted = accounting(runs, count_of(knobs))
     if {"n_params", "n_tokens"} <= set(runs.columns):
         size, tokens = (_number(runs[name]) for name in ("n_params", "n_tokens"))

@@ -337,4 +337,4 @@ def _of_table(table: Table) -> Picture:
 def _plain(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float | np.number):
         return str(value)
-    return numbers.count(float(value)) if abs(value) >= 1e6 else numbers.number(float(value), 4)
+    return numbers.count(float(value)) if abs(value) >= 1e5 else f"{value:.4g}"

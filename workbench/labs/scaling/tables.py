@@ -186,4 +186,15 @@ def _read(name: str) -> pd.DataFrame | None:
         place = shipped.path(name)
     except FileNotFoundError:
         return None
-    return pd.read_csv(place, encoding="utf-8", float_precision="round_trip")
+    table = pd.read_csv(place, encoding="utf-8", dtype=str)
+    return table.assign(**{str(name): _exact(table[name]) for name in table.columns})
+
+
+def _exact(column: pd.Series) -> pd.Series:
+    """Numbers as they were written, to the last bit; a column of words stays."""
+    for kind in (int, float):
+        try:
+            return column.map(kind)
+        except ValueError:
+            continue
+    return column

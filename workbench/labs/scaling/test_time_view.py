@@ -233,7 +233,7 @@ def figures(knobs: Answers) -> FiguresContent:
     flat = Answer(model.linear, model.attention, model.traffic, 0.0)
     items = [
         *(Figure(f"{name}, dense", numbers.number(found[name].total / TERA), "TeFLOP",
-                 f"{numbers.percent(found[name].cache_share)} for attention", "predicted")
+                 f"{numbers.percent(found[name].traffic_share)} for reading", "predicted")
           for name in QWEN3),
         Figure("8B, sparse saves", numbers.number(model.total / found["8B, sparse"].total), "×",
                f"{knobs.budget} keys a token", "predicted"),
@@ -258,9 +258,9 @@ def parts(knobs: Answers) -> TableContent:
         rows.append([
             Cell(name, method=slot),
             *(Cell(numbers.number(value / TERA), basis="predicted") for value in cells),
-            Cell(numbers.percent(answer.cache_share), share=answer.cache_share, method=slot),
+            Cell(numbers.percent(answer.traffic_share), share=answer.traffic_share, method=slot),
         ])  # fmt: skip
-    heads = ("Weights", "Attention", "Reading", "Together", "Not weights")
+    heads = ("Weights", "Attention", "Reading", "Together", "Reading’s part")
     columns = [Column("Model"), *(Column(head, number=True) for head in heads)]
     about = (
         "TeFLOP a question; head counts from public configurations, unconfirmed against the paper; "
