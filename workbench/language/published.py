@@ -70,6 +70,7 @@ RUNGS: dict[str, tuple[int, int, int]] = {
     "30k": (30_000, 32, 2),
     "100k": (100_000, 48, 3),
     "300k": (300_000, 80, 4),
+    "600k": (600_000, 112, 4),
     "1m": (1_000_000, 128, 5),
 }
 """Parameters, width and layers of each size of the ladder."""
@@ -114,7 +115,7 @@ def ladder(kind: str | MixerConfig, size: str, *, vocab_size: int = 256) -> Deco
 
     Args:
         kind: of `KINDS`, or a mixer.
-        size: "10k", "30k", "100k", "300k" or "1m".
+        size: "10k", "30k", "100k", "300k", "600k" or "1m".
         vocab_size: tokens; 256 for bytes.
 
     Raises:

@@ -18,7 +18,8 @@ ABOUT: Mapping[str, str] = {
     "standard": "6 N with the head, without the embedding",
     "attention": "standard, and 6 s d l for the causal half of scores and values",
     "total": "6 N with everything (Hoffmann et al. 2022's fits)",
-    "detailed": "every product, attention in full, the embedding as one (Hoffmann et al., app. F)",
+    "detailed": "every product, attention in full, the embedding as one (Hoffmann et al., app. F): "
+    "3 / s [2sVd + l (6sd^2 + 2s^2d + 3hs^2 + 2s^2d + 2sd^2 + 4sdf) + 2sdV] for a plain decoder",
 }
 
 
@@ -85,13 +86,34 @@ def per_token(shape: Shape, length: int) -> dict[str, float]:
         shape: the model.
         length: tokens of a row.
     """
-    active = shape.body + shape.head
+    softmax = 3.0 * shape.heads * length * shape.depth if shape.mixer == "attention" else 0.0
+    return conventions(
+        shape.body,
+        shape.head,
+        shape.total,
+        causal=mixing(shape, length, causal=True),
+        full=mixing(shape, length, causal=False) + softmax,
+    )
+
+
+def conventions(
+    body: float, head: float, total: float, *, causal: float, full: float
+) -> dict[str, float]:
+    """FLOPs of training on one token, by convention, of any model whose weights are counted.
+
+    Args:
+        body: parameters without embedding and head.
+        head: parameters of the head.
+        total: all parameters.
+        causal, full: forward FLOPs of mixing a token with the row's others, as far as it may see
+            them, and as if it saw them all.
+    """
     return {
-        "kaplan": 6.0 * shape.body,
-        "standard": 6.0 * active,
-        "attention": 6.0 * active + 3 * mixing(shape, length, causal=True),
-        "total": 6.0 * shape.total,
-        "detailed": detailed(shape, length),
+        "kaplan": 6.0 * body,
+        "standard": 6.0 * (body + head),
+        "attention": 6.0 * (body + head) + 3 * causal,
+        "total": 6.0 * total,
+        "detailed": 3 * (2.0 * body + 4.0 * head + full),
     }
 
 
@@ -114,22 +136,6 @@ def mixing(shape: Shape, length: int, *, causal: bool) -> float:
     state = 6.0 * shape.heads * shape.key * shape.value
     within = 2.0 * min(shape.chunk, length) * shape.heads * (shape.key + shape.value)
     return shape.depth * (state + within)
-
-
-def detailed(shape: Shape, length: int) -> float:
-    """3 / s [2 s V d + l (6 s d^2 + 2 s^2 d + 3 h s^2 + 2 s^2 d + 2 s d^2 + 4 s d f) + 2 s d V].
-
-    In order: embedding as a product, queries with keys and values, scores, softmax, values, output,
-    feed-forward (6 s d f where it is gated), logits.
-    """
-    s, d = length, shape.width
-    projections = 6 * s * d**2 + 2 * s * d**2
-    inner = 2 * s * shape.feed_forward
-    mixer = s * mixing(shape, length, causal=False) / shape.depth
-    if shape.mixer == "attention":
-        mixer += 3 * shape.heads * s**2
-    layers = shape.depth * (projections + mixer + inner)
-    return 3 / s * (2 * s * shape.head + layers + 2 * s * shape.head)
 
 
 def ternary(shape: Shape, tokens: float) -> dict[str, float]:

@@ -1,0 +1,201 @@
+"""The sweep that ships: three architectures, four budgets, six sizes, trained on bytes.
+
+    python -m workbench.labs.scaling.ladder_sweep [--out data/scaling-lab] [--tiny]
+
+Transformer++, GLA and the MatMul-free LM (ternary weights) of 10 k to 1 M parameters learn the next
+byte of the standard library's English. A run of a budget C sees C / (6 N) bytes, N with everything,
+in rows of 128; its schedule ends with it. Rates are searched first: three for each family and size
+at the smallest budget, with a seed of their own, and the best by training loss is kept for all
+budgets, which the table says. One budget is trained with three seeds.
+
+The text has about two million bytes: `unique_tokens` and `epochs` say how often it was read. A law
+without repeats is for runs of at most four epochs (Muennighoff et al. 2023); the rest is for the
+data-constrained one. Sizes, budgets and rates are ours.
+
+By count 94 PFLOP: an hour and a half on two cores at 9 GFLOP/s each. The same command goes on where
+it was stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench.runs import Store
+from workbench.sweeps import Job, Study, sweep
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from workbench.language.config import DecoderConfig
+    from workbench.training import Recipe
+
+FAMILIES = {"attention": "Transformer++", "gla": "GLA", "matmulfree": "MatMul-free LM"}
+SIZES = ("10k", "30k", "100k", "300k", "600k", "1m")
+BUDGETS = (1e11, 3e11, 1e12, 3e12)
+REPEATED, SEEDS = 3e11, (0, 1, 2)
+RATES, SEARCH_SEED = (1e-3, 3e-3, 1e-2), 100
+LENGTH = 128
+UPDATES, LARGEST = 400, 32
+"""A batch is so large that a run has about so many updates, and has at most so many rows."""
+
+EPOCHS = 4.0
+"""Of the text, up to which a repeated byte is worth nearly a new one (Muennighoff et al. 2023)."""
+
+STUDY, SEARCH = "scaling-ladder", "scaling-ladder-rates"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The search, the sweep, the table; 3 when it was stopped before its end."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("data/scaling-lab"))
+    parser.add_argument("--store", type=Path, help="store of the runs; yours where left out")
+    parser.add_argument("--tiny", action="store_true", help="the smallest runs, to see it works")
+    given = parser.parse_args(arguments)
+    store = Store(given.store)
+    sizes, budgets = (SIZES[:2], (2e9,)) if given.tiny else (SIZES, BUDGETS)
+    try:
+        rates = best_rates(searched(sizes, budgets[0], store))
+        study = sweep(
+            trained, points(sizes, budgets, rates), study=STUDY, store=store, cost=expected
+        )
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        return 3
+    given.out.mkdir(parents=True, exist_ok=True)
+    table(study).to_csv(given.out / "runs.csv", index=False)
+    print(f"{given.out / 'runs.csv'}: {len(study.table())} runs")
+    return 0
+
+
+def searched(sizes: Sequence[str], budget: float, store: Store) -> Study:
+    """Every rate for each family and size, at one budget."""
+    grid = [
+        {"family": family, "size": size, "budget": budget, "rate": rate, "seed": SEARCH_SEED}
+        for family in FAMILIES
+        for size in sizes
+        for rate in RATES
+    ]
+    return sweep(trained, grid, study=SEARCH, store=store, cost=expected)
+
+
+def best_rates(study: Study) -> dict[tuple[str, str], float]:
+    """The rate with the least training loss at the end, by family and size.
+
+    Raises:
+        RuntimeError: a family and size of which no run ended with a number.
+    """
+    rows = study.table()
+    found = {}
+    for (family, size), group in rows.groupby(["family", "size"]):
+        good = group[group["train_loss"].map(math.isfinite)]
+        if good.empty:
+            raise RuntimeError(f"{family} {size}: no rate of {RATES} gave a number")
+        found[str(family), str(size)] = float(good.loc[good["train_loss"].idxmin(), "rate"])
+    return found
+
+
+def points(
+    sizes: Sequence[str], budgets: Sequence[float], rates: Mapping[tuple[str, str], float]
+) -> list[dict[str, Any]]:
+    """Settings of every run; the largest first, so that no core waits at the end."""
+    return [
+        {"family": family, "size": size, "budget": budget, "rate": rate, "seed": seed}
+        for budget in sorted(budgets, reverse=True)
+        for (family, size), rate in rates.items()
+        if size in sizes
+        for seed in (SEEDS if budget == REPEATED else SEEDS[:1])
+    ]
+
+
+def expected(settings: Mapping[str, Any]) -> float:
+    """The cost of a run, for the time that is left."""
+    return float(settings["budget"])
+
+
+def trained(settings: Mapping[str, Any], job: Job) -> dict[str, Any]:
+    """One run: its loss in nats a byte, its size, its data, and its FLOPs by every convention."""
+    from workbench.datasets import english
+    from workbench.language.tasks import NextToken
+    from workbench.language.token_data import TokenData
+
+    config = model(settings["family"], settings["size"])
+    data = TokenData(english(), length=LENGTH)
+    recipe = recipe_of(config, settings)
+    result = job.train(NextToken(config, data), recipe)
+    tokens, unique = recipe.steps * recipe.batch_size * LENGTH, len(data.train.ids)
+    late = result.history["loss"].tail(max(1, len(result.history) // 10))
+    return {
+        "loss": result.evaluation["nats_per_token"],
+        "train_loss": float(late.mean()),
+        "steps": recipe.steps,
+        "batch": recipe.batch_size,
+        "n_tokens": tokens,
+        "unique_tokens": unique,
+        "epochs": tokens / unique,
+        **counted(settings["family"], settings["size"], tokens),
+    }
+
+
+def model(family: str, size: str) -> DecoderConfig:
+    """The shape of a family at a size."""
+    from workbench.language.published import ladder
+
+    return ladder(family, size)
+
+
+def recipe_of(config: DecoderConfig, settings: Mapping[str, Any]) -> Recipe:
+    """The family's recipe, of as many updates as the budget has."""
+    from workbench.language.published import parameters
+    from workbench.language.recipes import recipe_for
+
+    rows = settings["budget"] / (6 * parameters(config)) / LENGTH
+    batch = min(LARGEST, max(1, round(rows / UPDATES)))
+    steps = max(20, round(rows / batch))
+    return recipe_for(
+        config,
+        steps=steps,
+        batch_size=batch,
+        learning_rate=settings["rate"],
+        seed=settings["seed"],
+        log_every=max(1, steps // 100),
+        checkpoint_every=max(1, steps // 4),
+    )
+
+
+@cache
+def counted(family: str, size: str, tokens: int) -> dict[str, float]:
+    """Parameters, and FLOPs of training by every convention."""
+    from workbench.language.published import parameters
+    from workbench.scaling.flops import conventions
+
+    config = model(family, size)
+    total = parameters(config)
+    head = config.vocab_size * config.hidden_size
+    body = total - head * (1 if config.tie_word_embeddings else 2)
+    mixers = [config.mixer(layer) for layer in range(config.num_hidden_layers)]
+    causal = 2 * sum(mixer.macs(config.hidden_size, LENGTH) for mixer in mixers)
+    seen = 2 * LENGTH / (LENGTH + 1) if family == "attention" else 1.0
+    each = conventions(body, head, total, causal=causal, full=seen * causal)
+    flops = {f"flops_{name}": value * tokens for name, value in each.items()}
+    return {"n_params": total, "n_non_embedding": body, **flops}
+
+
+def table(study: Study) -> pd.DataFrame:
+    """A row for each run, as the lab reads it."""
+    rows = study.table()
+    kept = [name for name in rows.columns if name.startswith("flops_")]
+    named = ["budget", "n_params", "n_non_embedding", "n_tokens", "unique_tokens", "epochs"]
+    named += ["loss", "train_loss", "seed", "rate", "steps", "batch", "seconds", *kept, "device"]
+    found = rows.assign(method=rows["family"].map(FAMILIES))[["method", *named]]
+    return found.assign(date=datetime.date.today().isoformat())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
