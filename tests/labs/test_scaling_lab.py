@@ -128,7 +128,7 @@ def test_the_largest_run_is_foreseen_first_then_one_sentence_follows():
     for part in ("parameters on", "tokens, loss", "what limits this:", "next run:"):
         assert part in words
     figures = {one.label: one for one in picture.contents["said"].figures}
-    assert "–" in figures["Best size"].interval and figures["Best size"].basis == "predicted"
+    assert "–" in figures["Best size, N"].interval and figures["Best size, N"].basis == "predicted"
 
 
 def test_no_simulated_run_decides_a_claim():
@@ -329,7 +329,7 @@ def test_a_plan_that_misses_the_best_size_says_so():
     given = {"plan": {"smallest": 1e6, "largest": 3e7}}
     bad = view.predict(values(view, given)).contents
     assert "misses the best size" in bad["figures"].subtitle
-    assert {row[3].text for row in bad["brackets"].rows} == {"missed"}
+    assert {row[4].text for row in bad["brackets"].rows} == {"missed"}
     assert any(row["part"] == "flag" for row in bad["grid"].chart.rows["live"])
     assert bad["next"].rows and bad["next"].rows[0][3].text == "1.00"
     wrong = values(view, {"plan": {"first": 1e21, "last": 1e20}})
@@ -370,6 +370,12 @@ class Sweep:
 
     def pause(self):
         self.asked.append("pause")
+
+    def go(self):
+        self.asked.append("go")
+
+    def stop(self):
+        self.asked.append("stop")
 
 
 def test_a_sweep_is_watched_until_it_ends_and_asked_to_pause():

@@ -172,18 +172,19 @@ def beyond() -> list[alt.Chart]:
     """Returns the hatched region of the data set `beyond`: `from`, `to`, and `y` of its word."""
     region = alt.Chart(source("beyond"))
     # A line starts at the foot or, left of the region, on its edge; and ends at the top or right.
+    # One that lies outside has no length: what is outside a plot makes room for itself.
     left, wide = "scale('x', datum.from)", "(scale('x', datum.to) - scale('x', datum.from))"
-    start, end = "max(0, datum.at)", f"min({wide}, datum.at + height)"
+    start, end = f"clamp(datum.at, 0, {wide})", f"clamp(datum.at + height, 0, {wide})"
     hatching = (
         region.transform_calculate(at=f"sequence(-{60 * HATCH}, {100 * HATCH}, {HATCH})")
         .transform_flatten(["at"])
-        .mark_rule(
-            stroke=theme.var("line"), strokeWidth=1, strokeDash=[1, 0],
-            x=expr(f"{left} + {start}"), y=expr(f"height - ({start} - datum.at)"),
-            x2=expr(f"{left} + {end}"), y2=expr(f"height - ({end} - datum.at)"),
-            opacity=expr(f"{start} < {end} ? 1 : 0"),
+        .mark_rule(color=theme.var("line"), strokeWidth=1.2, strokeDash=[1, 0])
+        .encode(
+            x=alt.value(expr(f"{left} + {start}")), x2=alt.value(expr(f"{left} + {end}")),
+            y=alt.value(expr(f"clamp(height - ({start} - datum.at), 0, height)")),
+            y2=alt.value(expr(f"clamp(height - ({end} - datum.at), 0, height)")),
+            detail="at:Q",
         )
-        .encode(detail="at:Q")
     )  # fmt: skip
     words: dict[str, Any] = {
         "align": "right", "baseline": "middle", "dx": -6, "y": expr("datum.y"), "fontSize": 11,

@@ -68,6 +68,8 @@ def lines(
     up = up.fitted([level, *(row.get(name) for row in kept for name in (up.column, "low", "high"))])
     live = _live(kept, across, up, used)
     word = _free_height(live, up, height)
+    if word > height / 2:  # above the words of upright rules, which stand at the foot
+        word -= placement.LINE * len(upright or {})
     end = across.plotted(across.ends[1])
     beyond = [] if extrapolated is None else [{"from": extrapolated, "to": end, "y": word}]
     labels, gutters = _labels(live, named, up, height)

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 CONVENTIONS = ("kaplan", "standard", "attention", "total", "detailed")
 PLAIN = "plain"
 
+SHORT: Mapping[str, str] = {
+    PLAIN: "6 N D", "kaplan": "Kaplan", "standard": "Standard", "attention": "Attention",
+    "total": "Total", "detailed": "Detailed",
+}  # fmt: skip
+"""Names of the conventions in a form."""
+
 TITLES: Mapping[str, str] = {
     PLAIN: "6 N D",
     "kaplan": "6 N D without embedding and head",

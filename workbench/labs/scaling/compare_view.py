@@ -15,6 +15,7 @@ from workbench.labs.scaling import gains
 from workbench.labs.scaling.compare_form import PRESETS, comparing, group, law_across
 from workbench.labs.scaling.fit_charts import AHEAD, LOSS, compute_axis
 from workbench.labs.scaling.fit_form import Fitting, settings_of
+from workbench.labs.scaling.fit_tables import SYMBOLS, how
 from workbench.labs.scaling.fits import Fits, Fitted, first_known
 from workbench.labs.scaling.lab_view import EXPORTS, RECORD, ScalingView, named, others
 from workbench.labs.scaling.runs_form import RUNS, Shelf, runs_knobs
@@ -205,7 +206,8 @@ def gain_curves(
              "high": float(found["high"][k]) if "high" in found else None}
             for k, c in enumerate(grid)
         ]  # fmt: skip
-    shared = ", ".join(fit.law.shared) if hasattr(fit.law, "shared") else ""
+    law: Any = fit.law
+    shared = ", ".join(SYMBOLS.get(name, name) for name in law.shared)
     return lines(
         rows, compute_axis(chosen), Axis("gain", "Compute-equivalent gain", unit="×"),
         title="Does the gain last as compute grows?",
@@ -220,7 +222,7 @@ def least_losses(
     """Each method's least loss against compute, and the best run of each budget."""
     from workbench.labs.scaling.fits import best_of_budgets
 
-    grid = np.geomspace(chosen.smallest, AHEAD * chosen.largest, 31)
+    grid = np.geomspace(chosen.largest, AHEAD * chosen.largest, 5)[1:]
     rows: list[dict[str, Any]] = []
     for name in methods:
         found = gains.losses(fit, name, grid)
@@ -233,7 +235,6 @@ def least_losses(
         rows += [
             {"method": name, COMPUTE: float(c), "loss": float(value), "predicted": True}
             for c, value in zip(grid, found["value"], strict=True)
-            if c > chosen.largest
         ]
     return lines(
         rows, compute_axis(chosen), LOSS, title="Which method learns more from the same compute?",
@@ -288,6 +289,9 @@ def parameters(fit: Fit, methods: Sequence[str], slots: Mapping[str, int]) -> Ta
         own = law.of(method, fit.fitted)
         cells = [Cell(f"{own[name]:.4g}", strong=name not in law.shared) for name in names]
         rows.append([Cell(method, method=slots[method]), *cells])
-    how = fit.summary().partition(": ")[2].partition("\n")[0]
-    columns = [Column("Method"), *(Column(name, number=True) for name in names)]
-    return TableContent(columns, rows, "Which numbers does each have?", f"Bold: its own · {how}")
+    columns = [
+        Column("Method"),
+        *(Column(SYMBOLS.get(n, n), number=True, optional=n in law.shared) for n in names),
+    ]
+    about = f"Bold: its own · {how(fit)}"
+    return TableContent(columns, rows, "Which numbers does each have?", about)

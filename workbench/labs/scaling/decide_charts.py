@@ -18,7 +18,7 @@ from workbench.labs.scaling.spending import Way
 from workbench.measure.roofline import PEAKS
 from workbench.panels.picture import Cell, Column, TableContent
 from workbench.scaling.result import Fit
-from workbench.scaling.training_cost import Cluster, Cost, of_flops, state_bytes
+from workbench.scaling.training_cost import Cluster, Cost, of_flops
 
 BEST, LONGER, SERVED = "least loss", "over-trained", "cheapest"
 SLOTS = {BEST: 0, LONGER: 2, SERVED: 3}
@@ -97,8 +97,7 @@ def serving(fit: Fit, chosen: Selection, ways: Sequence[Way], served: float) -> 
         subtitle=f"Every size here reaches loss {start.loss:.3f} · {numbers.count(served)} tokens "
         "served",
         slots={"together": 3, "training": 0},
-        upright={f"least: {numbers.count(cheapest.size)}": cheapest.size,
-                 f"training alone: {numbers.count(start.size)}": start.size},
+        upright={"cheapest": cheapest.size, "least training": start.size},
     )  # fmt: skip
 
 
@@ -107,22 +106,20 @@ def table(ways: Sequence[Way], knobs: Machine) -> TableContent:
     rows: list[Sequence[Cell | str]] = []
     for slot, way in zip(SLOTS.values(), ways, strict=True):
         cost = cost_of(way, knobs)
-        held = state_bytes(way.size, counted=knobs.state, shards=knobs.devices)
         cells = [
             numbers.count(way.size), numbers.count(way.tokens),
             numbers.number(way.tokens / way.size), f"{way.loss:.3f}",
-            numbers.number(way.training), numbers.number(way.serving), days(cost.days),
-            numbers.number(cost.device_hours), money(cost.price), numbers.memory(held),
+            numbers.number(way.training), numbers.number(way.total), days(cost.days),
+            money(cost.price),
         ]  # fmt: skip
         rows.append([Cell(way.name, method=slot), *(Cell(c, basis="predicted") for c in cells)])
-    heads = ("Params", "Tokens", "Tokens a param", "Loss", "Training FLOP", "Serving FLOP", "Time",
-             "Device hours", "Price", "State a device")  # fmt: skip
-    optional = {"Serving FLOP", "Device hours", "Tokens a param"}
+    heads = ("Params", "Tokens", "D / N", "Loss", "Train FLOP", "With serving", "Time", "Price")
+    optional = {"Train FLOP", "With serving", "D / N"}
     columns = [Column("Way")] + [Column(h, number=True, optional=h in optional) for h in heads]
     peak = PEAKS[str(knobs.device)]
     about = (
-        f"{knobs.devices} × {peak.name} at {knobs.share:g} % of its bfloat16 peak; price yours; "
-        f"state: {knobs.state}, without activations."
+        f"Training on {knobs.devices} × {peak.name} at {knobs.share:g} % of its bfloat16 peak, at "
+        "your price"
     )
     return TableContent(columns, rows, WAYS, about)
 

@@ -14,10 +14,14 @@ from workbench.study.knobs import Knobs, knob
 
 DECISION, MACHINE = "decision", "machine"
 
-TRAINERS = {key: peaks.name for key, peaks in PEAKS.items() if "bfloat16" in peaks.flops_per_s}
+TRAINERS = {
+    key: peaks.name.removeprefix("NVIDIA ").removeprefix("GeForce ").removesuffix(" SXM")
+    for key, peaks in PEAKS.items()
+    if "bfloat16" in peaks.flops_per_s
+}
 
-COUNTED = {"adam": "16 bytes a param", "deepspeed": "18 (DeepSpeed)",
-           "zero-infinity": "20 (ZeRO-Infinity)", "frontier": "24"}  # fmt: skip
+COUNTED = {"adam": "16 bytes", "deepspeed": "18 bytes", "zero-infinity": "20 bytes",
+           "frontier": "24 bytes"}  # fmt: skip
 
 
 class Decision(Knobs):
@@ -52,9 +56,9 @@ class Machine(Knobs):
         help="Of a device for an hour; yours, no figure of this project.",
     )  # fmt: skip
     state: Literal["adam", "deepspeed", "zero-infinity", "frontier"] = knob(
-        "adam", label="Training state", choices=COUNTED,
-        help="Bytes of weights, gradients and moments for each parameter, spread over all devices; "
-        "activations come on top.",
+        "adam", label="State a param", choices=COUNTED,
+        help="Weights, gradients and moments: 16 bytes for Adam in mixed precision, 18 and 20 as "
+        "DeepSpeed and ZeRO-Infinity count; spread over all devices, activations on top.",
     )  # fmt: skip
 
 

@@ -212,9 +212,9 @@ class DecideView(ScalingView):
         cost, row = cost_of(start, here), told.row
         held = state_bytes(start.size, counted=here.state, shards=here.devices)
         figures = [
-            Figure("Best size", numbers.count(row["n_params"]), "params",
+            Figure("Best size, N", numbers.count(row["n_params"]), "",
                    interval(row, "n_params", numbers.count), "predicted"),
-            Figure("Best data", numbers.count(row["n_tokens"]), "tokens",
+            Figure("Best data, D", numbers.count(row["n_tokens"]), "",
                    interval(row, "n_tokens", numbers.count), "predicted"),
             Figure("Loss", f"{row['loss']:.3f}", "nats",
                    interval(row, "loss", lambda value: f"{value:.3f}"), "predicted"),

@@ -210,8 +210,7 @@ def residuals(found: Fitted, chosen: Selection) -> Chart:
     axis = SIZE if across == "n_params" else compute_axis(chosen)
     return contours(
         rows, axis, Axis("miss", "Miss", unit="%"), BUDGET, title=RESIDUALS,
-        subtitle=f"Loss over the law’s · darker: more compute · a click leaves out{ringed}",
-        height=170,
+        subtitle=f"Loss over the law’s · a click leaves a run out{ringed}",
     )  # fmt: skip
 
 

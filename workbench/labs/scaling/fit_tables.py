@@ -15,6 +15,10 @@ from workbench.panels.picture import Cell, Column, Figure, FiguresContent, Table
 
 if TYPE_CHECKING:
     from workbench.scaling.importing import Choice
+    from workbench.scaling.result import Fit
+
+OBJECTIVES = {"huber": "Huber δ {delta}", "squared": "least squares", "absolute": "least absolute"}
+SYMBOLS = {"alpha": "α", "beta": "β", "alpha_N": "α N", "alpha_D": "α D", "eta": "η"}
 
 SAID = "What do these runs say?"
 PARAMETERS = "Which numbers does the fit give?"
@@ -33,7 +37,7 @@ def said(found: Fitted, decision: Decision | None, shown: str) -> FiguresContent
         top = found.tested.iloc[0]
         ends = interval({"v_low": top.get("low", 0), "v_high": top.get("high", 0)}, "v", _loss)
         figures += [
-            Figure("Largest run, foreseen", _loss(top["value"]), "nats",
+            Figure("Foreseen", _loss(top["value"]), "nats",
                    ends if "low" in found.tested.columns else "no interval", "predicted"),
             Figure("Its truth", _loss(top["loss"]), "nats",
                    f"missed by {numbers.number(100 * abs(top['error']), 2)} %"),
@@ -41,11 +45,11 @@ def said(found: Fitted, decision: Decision | None, shown: str) -> FiguresContent
     if decision is not None:
         row = decision.row
         figures += [
-            Figure("Best size", numbers.count(row["n_params"]), "params",
+            Figure("Best size, N", numbers.count(row["n_params"]), "",
                    interval(row, "n_params", numbers.count), "predicted"),
-            Figure("Best data", numbers.count(row["n_tokens"]), "tokens",
+            Figure("Best data, D", numbers.count(row["n_tokens"]), "",
                    interval(row, "n_tokens", numbers.count), "predicted"),
-            Figure("Tokens a parameter", numbers.number(row["tokens_per_param"]), "",
+            Figure("Best D / N", numbers.number(row["tokens_per_param"]), "",
                    interval(row, "tokens_per_param", numbers.number), "predicted"),
             Figure("Loss", _loss(row["loss"]), "nats", interval(row, "loss", _loss), "predicted"),
         ]  # fmt: skip
@@ -67,12 +71,24 @@ def parameters(found: Fitted) -> TableContent:
         own = Cell(_plain(value), strong=True, note=bound)
         if fit.law.key != "chinchilla":
             published = []
-        rows.append([name, own, between, *published])
+        rows.append([SYMBOLS.get(name, name), own, between, *published])
     heads = [Column("Parameter"), Column("Here", number=True), Column("95 % interval", number=True)]
     if fit.law.key == "chinchilla":
-        heads += [Column("Hoffmann", number=True), Column("Besiroglu", number=True)]
-    how = fit.summary().partition(": ")[2].partition("\n")[0]
-    return TableContent(heads, rows, PARAMETERS, f"{fit.law.title} · {how}")
+        heads += [
+            Column("Hoffmann", number=True, optional=True),
+            Column("Besiroglu", number=True, optional=True),
+        ]
+    return TableContent(heads, rows, PARAMETERS, f"{fit.law.title} · {how(fit)}")
+
+
+def how(fit: Fit) -> str:
+    """How a fit was made, in words."""
+    settings = fit.settings
+    objective = OBJECTIVES[settings.objective].format(delta=f"{settings.delta:g}")
+    words = f"{len(fit.runs)} runs, {objective}, {settings.starts} starts"
+    if fit.draws is not None:
+        words += f", {len(fit.draws)} resamples ({settings.resampling})"
+    return words
 
 
 def read(table: Table, chosen: Selection) -> TableContent:

@@ -74,9 +74,9 @@ class FitView(ScalingView):
     layout = (
         (Slot("test", "chart", 1.0), Slot("contours", "chart", 1.1)),
         (Slot("said", "figures", folds=False),),
-        (Slot("curves", "chart", 1.1), Slot("exponents", "chart", 1.0)),
-        (Slot("residuals", "chart"),),
-        (Slot("parameters", "table", 1.0), Slot("read", "table", 1.0)),
+        (Slot("curves", "chart", 1.0), Slot("residuals", "chart", 1.1)),
+        (Slot("parameters", "table", 1.0), Slot("exponents", "chart", 1.0)),
+        (Slot("read", "table"),),
     )
 
     def __init__(self, table: Any = None) -> None:

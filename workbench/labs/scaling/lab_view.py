@@ -112,7 +112,7 @@ def chart_in(picture: Picture, slot: str) -> Chart | None:
 
 def named(table: Table) -> str:
     """The study line of a table."""
-    return f"{table.title} · {table.note}" if table.note not in table.title else table.title
+    return f"{table.title} · {table.note}" if table.real else table.note
 
 
 def _records(fit: Fit | None) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import math
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -28,7 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.runs import Store
-from workbench.sweeps import Job, Study, sweep
+from workbench.sweeps import Job, Processes, Study, sweep
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,9 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sizes, budgets = (SIZES[:2], (2e9,)) if given.tiny else (SIZES, BUDGETS)
     try:
         rates = best_rates(searched(sizes, budgets[0], store))
-        study = sweep(
-            trained, points(sizes, budgets, rates), study=STUDY, store=store, cost=expected
-        )
+        study = _swept(points(sizes, budgets, rates), STUDY, store)
     except KeyboardInterrupt:
         print("stopped; the same command goes on from here", file=sys.stderr)
         return 3
@@ -82,7 +81,14 @@ def searched(sizes: Sequence[str], budget: float, store: Store) -> Study:
         for size in sizes
         for rate in RATES
     ]
-    return sweep(trained, grid, study=SEARCH, store=store, cost=expected)
+    return _swept(grid, SEARCH, store)
+
+
+def _swept(grid: Sequence[Mapping[str, Any]], name: str, store: Store) -> Study:
+    """A process for each core: models so small use one."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    with Processes(cores or 1) as executor:
+        return sweep(trained, grid, executor=executor, study=name, store=store, cost=expected)
 
 
 def best_rates(study: Study) -> dict[tuple[str, str], float]:

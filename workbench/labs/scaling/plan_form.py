@@ -27,7 +27,7 @@ class Planning(Knobs):
         help="Tokens of an update; a run has a whole number of updates.",
     )  # fmt: skip
     speed: float = knob(
-        4e14, ge=1e8, le=1e19, scale="log", label="Speed", unit="FLOP/s",
+        4e14, ge=1e8, le=1e19, scale="log", label="FLOP a second",
         help="Achieved by all of your devices together; hours follow from it.",
     )  # fmt: skip
     target: float

@@ -235,13 +235,13 @@ def figures(made: IsoFLOP, table: Table) -> FiguresContent:
     runs, misses = made.runs, made.misses
     hours = float(runs["hours"].sum())
     items = [
-        Figure("Runs", str(len(runs)), "", f"at {runs['budget'].nunique()} budgets", "predicted"),
-        Figure("Compute", numbers.number(made.flops), "FLOP", "all runs together", "predicted"),
+        Figure("Runs", str(len(runs)), "", f"at {runs['budget'].nunique()} budgets"),
+        Figure("FLOP", numbers.number(made.flops), "", "all runs together"),
         Figure("Time", days(hours / 24), "", "at your speed", "predicted"),
-        Figure("Largest run", numbers.count(float(runs["n_params"].max())), "params",
-               f"{int(runs['steps'].min())} updates at least", "predicted"),
-        Figure("Bracketed", f"{len(made.brackets) - len(misses)} of {len(made.brackets)}",
-               "budgets", "95 % of where the best may be", "predicted"),
+        Figure("Largest model", numbers.count(float(runs["n_params"].max())), "",
+               f"{numbers.number(int(runs['steps'].min()))} updates at least"),
+        Figure("Bracketed", f"{len(made.brackets) - len(misses)} of {len(made.brackets)}", "",
+               "95 % of the best size"),
     ]  # fmt: skip
     if len(misses):
         names = ", ".join(numbers.number(float(c)) for c in misses["budget"])
@@ -260,14 +260,17 @@ def brackets(made: IsoFLOP) -> TableContent:
         between = f"{numbers.count(row['low'])} – {numbers.count(row['high'])}"
         inside = bool(row["bracketed"])
         rows.append([
-            numbers.number(row["budget"]), Cell(size, note=between, basis="predicted"),
+            numbers.number(row["budget"]), Cell(size, basis="predicted"), between,
             f"{numbers.count(row['smallest'])} – {numbers.count(row['largest'])}",
-            Cell("bracketed" if inside else "missed", verdict="reproduced" if inside else "failed"),
+            Cell("inside" if inside else "missed", verdict="reproduced" if inside else "failed"),
         ])  # fmt: skip
-    columns = (Column("FLOP"), Column("Best size", number=True), Column("Planned", number=True),
-               Column(""))  # fmt: skip
-    return TableContent(columns, rows, "Is every optimum inside?", "By the law of the runs there "
-                        "are, counted as 6 N D in the law and as chosen in the plan")  # fmt: skip
+    columns = (
+        Column("FLOP"), Column("Best size", number=True),
+        Column("95 %", number=True, optional=True),
+        Column("Planned", number=True, optional=True), Column("Best is"),
+    )  # fmt: skip
+    about = "By the law of the runs there are"
+    return TableContent(columns, rows, "Is every optimum inside?", about)
 
 
 def next_best(after: Any, knobs: Planning) -> TableContent:
@@ -283,8 +286,10 @@ def next_best(after: Any, knobs: Planning) -> TableContent:
         ]
         for place, (_, run) in enumerate(top.iterrows())
     ]  # fmt: skip
-    columns = (Column("Parameters"), Column("Tokens", number=True), Column("FLOP", number=True),
-               Column("Told for a FLOP", number=True))  # fmt: skip
+    columns = (
+        Column("Parameters"), Column("Tokens", number=True),
+        Column("FLOP", number=True, optional=True), Column("For a FLOP", number=True),
+    )  # fmt: skip
     about = (
         f"What it takes from the variance of ln D* at {numbers.number(knobs.target)} FLOP, to "
         "first order, over the best one's; among runs no larger than those there are"

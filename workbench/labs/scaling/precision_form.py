@@ -14,7 +14,7 @@ class Precision(Knobs):
     """A memory cap for weights, and the data they are trained on."""
 
     cap: float = knob(
-        0.25, ge=1e-3, le=1000, scale="log", label="Memory for weights", unit="GiB",
+        0.25, ge=1e-3, le=1000, scale="log", label="Weight memory", unit="GiB",
         help="Fewer bits leave room for more parameters, each of which is worth less.",
     )  # fmt: skip
     tokens: float = knob(

@@ -32,7 +32,10 @@ LARGEST_SIZE, LARGEST_DATA = 1.76e9, 26e9
 """Parameters and tokens of the largest runs behind the law."""
 
 BITS = np.arange(1.0, 16.01, 0.25)
-SLOTS = {"loss": 0, "best bits": 1, "share": 2, "all parts": 1, "weights alone": 3}
+SLOTS = {"loss": 0, "share": 2, "all parts": 1, "weights alone": 3}
+
+JOINED = "\u00a0"
+"""A space at which no name is broken."""
 
 MISS = 0.091
 """Mean absolute error of the published share, over its configurations."""
@@ -48,7 +51,7 @@ def precision(settings: Mapping[str, Mapping[str, Any]] | str | None = None) -> 
 
 
 class PrecisionView(ScalingView):
-    """Loss against bits for weights that fill a memory; the best bits by memory; share of QAT."""
+    """Loss against bits for weights that fill a memory; what memory buys; share of QAT."""
 
     title = "Precision and QAT"
     study_line = "Published laws: Kumar et al. 2024, appendix K; arXiv 2509.22935"
@@ -58,7 +61,7 @@ class PrecisionView(ScalingView):
     automatic = False
     verb = "Compute"
     exports = (
-        *EXPORTS, *others(memory="Best bits by memory", share="Share of QAT"),
+        *EXPORTS, *others(memory="Loss by memory", share="Share of QAT"),
     )  # fmt: skip
     layout = (
         (Slot("bits", "chart", 1.1), Slot("memory", "chart", 1.0)),
@@ -74,7 +77,7 @@ class PrecisionView(ScalingView):
         law = _law()
         contents = {
             "bits": ChartContent.of(_bits(knobs, losses)),
-            "memory": ChartContent.of(_memory(knobs)),
+            "memory": ChartContent.of(_memory(knobs, best)),
             "figures": self._figures(values, losses, best),
             "kept": ChartContent.of(_kept(law)),
             "share": ChartContent.of(_share(training.size, training.tokens, training.bits)),
@@ -110,8 +113,9 @@ class PrecisionView(ScalingView):
             Figure("Tokens a byte", numbers.number(s), "", "S = D / (N bits / 8)", "predicted"),
         ]  # fmt: skip
         words = (
-            f"{numbers.number(knobs.cap)} GiB of weights and {numbers.count(knobs.tokens)} tokens: "
-            f"{numbers.count(size)} parameters of {BITS[best]:g} bits; a run of "
+            f"{numbers.setting(knobs.cap)} GiB of weights, {numbers.count(knobs.tokens)} tokens: "
+            f"{numbers.count(size)} parameters of {BITS[best]:g} bits, which this law says of any "
+            "memory and data; a run of "
             f"{numbers.count(training.tokens)} tokens should spend {numbers.percent(part)} of them "
             f"quantised to {training.bits} bits."
         )
@@ -173,29 +177,30 @@ def _bits(knobs: Precision, losses: NDArray[np.float64]) -> Chart:
     return lines(
         rows, Axis("bits", "Bits of a weight"), Axis("loss", "Loss (nats a token)"),
         title="How many bits are best in this memory?",
-        subtitle=f"{numbers.number(knobs.cap)} GiB of weights, {numbers.count(knobs.tokens)} tokens"
-        " · by formula",
+        subtitle=f"{numbers.setting(knobs.cap)} GiB, {numbers.count(knobs.tokens)} tokens · by "
+        "formula",
         slots=SLOTS, upright={f"least: {BITS[best]:g} bits": float(BITS[best])}, height=220,
     )  # fmt: skip
 
 
-def _memory(knobs: Precision) -> Chart:
+def _memory(knobs: Precision, best: int) -> Chart:
     caps = np.geomspace(knobs.cap / 30, knobs.cap * 30, 25)
+    losses = under_caps(caps, knobs.tokens, knobs.parts)
+    drawn = dict.fromkeys([float(BITS[best]), 4.0, 8.0, 16.0])
     rows = [
-        {"method": name, "cap": float(cap), "bits": float(BITS[best]), "predicted": True}
-        for name, parts in (("all parts", "all"), ("weights alone", "w"))
-        for cap, best in zip(
-            caps, under_caps(caps, knobs.tokens, parts).argmin(axis=1), strict=True
-        )
-    ]
-    edge = LARGEST_SIZE * 8 / 8 / 2**30
+        {"method": f"{bits:g}{JOINED}bits", "cap": float(cap), "loss": float(row[bits == BITS][0]),
+         "predicted": True}
+        for bits in sorted(drawn) for cap, row in zip(caps, losses, strict=True)
+        if row[bits == BITS][0] < 1.8 * losses.max(axis=0)[best]
+    ]  # fmt: skip
+    slots = {f"{bits:g}{JOINED}bits": place for place, bits in enumerate(drawn)}
+    edge = LARGEST_SIZE * BITS[best] / 8 / 2**30
     beyond = edge if caps[0] < edge < caps[-1] else None
     return lines(
         rows, Axis("cap", "Memory for weights (GiB)", scale="log"),
-        Axis("bits", "Best bits", domain=(0, 16)),
-        title="Do larger memories want more bits?",
-        subtitle="Least loss at this many tokens · hatched: larger than the law’s runs at 8 bits",
-        slots=SLOTS, upright={"this memory": knobs.cap}, extrapolated=beyond, height=220,
+        Axis("loss", "Loss (nats a token)"), title="What does memory buy at each width?",
+        subtitle=f"{numbers.count(knobs.tokens)} tokens · hatched: larger than the law’s runs",
+        slots=slots, upright={"this memory": knobs.cap}, extrapolated=beyond, height=220,
     )  # fmt: skip
 
 

@@ -137,10 +137,11 @@ def _one_method(methods: Sequence[str]) -> dict[str, Any]:
         )),
         "count": (Literal[tuple(counts)], knob(
             accounting.PLAIN, label="FLOP count",
-            choices={key: accounting.TITLES[key].capitalize() if key == "detailed"
-                     else accounting.TITLES[key] for key in counts},
-            help="How training compute is counted, everywhere on this page. The others than "
-            "6 N D need their column, such as flops_total.",
+            choices=dict(accounting.SHORT),
+            help="How training compute is counted, everywhere on this page: Kaplan without "
+            "embedding and head, standard with the head, attention with causal scores as well, "
+            "total with everything, detailed every product. All but 6 N D need their column, such "
+            "as flops_total.",
         )),
     }  # fmt: skip
 

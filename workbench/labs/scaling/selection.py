@@ -24,7 +24,7 @@ class Filters(Knobs):
     """Rows that are left out."""
 
     ratio: float = knob(
-        0.0, ge=0, le=1000, step=0.5, label="Fewest tokens a param",
+        0.0, ge=0, le=1000, step=0.5, label="Least D / N",
         help="Runs with fewer tokens for each parameter are left out.",
     )  # fmt: skip
     highest: int = knob(

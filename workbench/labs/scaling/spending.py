@@ -94,7 +94,7 @@ def over_trained(
     """The same budget with `factor` times the best tokens a parameter."""
     sizes, tokens = shapes(fit, counted, compute, factor)
     loss, size = float(losses(fit, sizes, tokens)[0]), float(sizes[0])
-    name = f"{factor:g} × the tokens a param"
+    name = f"Over-trained {factor:g} ×"
     return Way(name, size, float(tokens[0]), loss, compute, SERVED * size * served)
 
 
@@ -137,5 +137,5 @@ def cheapest(fit: Fit, counted: Accounting, loss: float, served: float) -> Way:
     sizes, tokens, total = serving_curve(fit, counted, loss, served)
     at = int(np.argmin(total))
     training = float(counted.compute(sizes[at], tokens[at]))
-    return Way("Cheapest to train and serve", float(sizes[at]), float(tokens[at]), loss, training,
+    return Way("Cheapest to serve", float(sizes[at]), float(tokens[at]), loss, training,
                float(SERVED * sizes[at] * served))  # fmt: skip

@@ -44,6 +44,9 @@ CURVES, RUNS = "How do the runs go?", "Runs"
 POINTS, SHOWN = 150, 40
 """Points of a curve, and rows of the table, that are drawn."""
 
+HEADS = {"method": "Method", "budget": "FLOP", "n_params": "Parameters", "n_tokens": "Tokens",
+         "loss": "Loss", "seconds": "Seconds"}  # fmt: skip
+
 LOOK = 1.0
 """Seconds between two looks at the files."""
 
@@ -59,7 +62,7 @@ class Watching(Knobs):
         "", label="Curve of", help="A metric that runs log; empty for the first one.",
     )  # fmt: skip
     wish: Literal["watch", "go", "pause", "stop"] = knob(
-        "watch", label="Ask the sweep to",
+        "watch", label="Ask it to",
         choices={"watch": "Just look", "go": "Go on", "pause": "Pause", "stop": "Stop"},
         help="Jobs read this at their next report; what is saved stays, and the same sweep goes on "
         "from there.",
@@ -310,8 +313,7 @@ def _of_table(table: Table) -> Picture:
         rows, SIZE, LOSS, BUDGET, title="Which losses came out?",
         subtitle=f"{table.title}, all methods · darker: more compute", height=250,
     )  # fmt: skip
-    heads = [name for name in ("method", "budget", "n_params", "n_tokens", "loss", "seconds")
-             if name in runs.columns]  # fmt: skip
+    heads = [name for name in HEADS if name in runs.columns]
     shown = [[_plain(run[name]) for name in heads] for _, run in runs.head(12).iterrows()]
     items = [
         Figure("Finished", f"{len(runs)} of {len(runs)}", "", "runs"),
@@ -326,8 +328,7 @@ def _of_table(table: Table) -> Picture:
             'scaling.sweep("mine").',
         ),
         "runs": TableContent(
-            [Column(name.replace("_", " ").capitalize(), number=name != "method")
-             for name in heads],
+            [Column(HEADS[name], number=name != "method") for name in heads],
             shown, RUNS, f"The first {len(shown)} of {len(runs)}",
         ),
     }  # fmt: skip
@@ -337,4 +338,6 @@ def _of_table(table: Table) -> Picture:
 def _plain(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float | np.number):
         return str(value)
+    if abs(value) >= 1e15:
+        return numbers.number(float(value))
     return numbers.count(float(value)) if abs(value) >= 1e5 else f"{value:.4g}"
