@@ -78,7 +78,9 @@ def test_a_budget_moves_by_key_and_is_answered(show: Callable[..., Host]) -> Non
     knob.press("Shift+ArrowRight")
     host.until(lambda: host.text("[data-slot=figures]") != before, 20)
     assert host.panel.settings["decision"]["compute"] > 1e21
-    assert "extrapolated" in host.text("[data-slot=sizes] svg.marks")
+    chart = host.page.locator("[data-slot=sizes]")
+    assert "extrapolated" in str(chart.locator("svg.marks").text_content())
+    assert chart.locator(".hatching_marks line").count() > 30
 
 
 def test_a_table_is_brought_fitted_and_leaves_with_its_record(
@@ -91,7 +93,7 @@ def test_a_table_is_brought_fitted_and_leaves_with_its_record(
     host = show(FitView(), 5)
     host.panel.load({"fit": {"resamples": 50}, "runs": {"source": "file", "file": str(file)}})
     host.until(lambda: host.panel.status["kind"] == "done", 90)
-    assert "by its name, val_loss" in host.text("[data-slot=read]")
+    host.until(lambda: "by its name, params" in host.text("[data-slot=read]"))
     host.page.get_by_role("button", name="Export").click()
     with host.page.expect_download() as download:
         host.page.get_by_role("menuitem", name="Figure and data").click()

@@ -42,9 +42,9 @@ def group(smallest: float, largest: float, sizes: tuple[float, float]) -> KnobGr
                             unit="FLOP", help=help))  # fmt: skip
 
     def size(value: float, label: str) -> Any:
-        bounds = {"ge": _two(sizes[0] / 100), "le": _two(1000 * sizes[1])}
-        return (float, knob(_two(value), scale="log", label=label,
-                            help="Parameters of a model of the grid.", **bounds))  # fmt: skip
+        low, high = _two(sizes[0] / 100), _two(1000 * sizes[1])
+        return (float, knob(_two(value), ge=low, le=high, scale="log", label=label,
+                            help="Parameters of a model of the grid."))  # fmt: skip
 
     kinds: dict[str, Any] = {
         "first": compute(largest, "First budget", "Of a run, the smallest of the plan."),

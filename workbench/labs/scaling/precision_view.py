@@ -20,7 +20,7 @@ from workbench.labs.scaling.precision_form import (
     quantising,
 )
 from workbench.panels.panel import Panel
-from workbench.panels.picture import ChartContent, Figure, FiguresContent, Picture
+from workbench.panels.picture import ChartContent, Content, Figure, FiguresContent, Picture
 from workbench.panels.view import Slot, Values
 from workbench.progress import Report
 from workbench.scaling.laws.precision import PrecisionLaw, best_bits
@@ -75,7 +75,7 @@ class PrecisionView(ScalingView):
         losses = under_cap(knobs.cap, knobs.tokens, knobs.parts)
         best = int(np.argmin(losses))
         law = _law()
-        contents = {
+        contents: dict[str, Content] = {
             "bits": ChartContent.of(_bits(knobs, losses)),
             "memory": ChartContent.of(_memory(knobs, best)),
             "figures": self._figures(values, losses, best),
@@ -141,7 +141,7 @@ def under_caps(caps: NDArray[np.float64], tokens: float, parts: str) -> NDArray[
     return _losses(size, np.full(len(bits), tokens), bits, parts).reshape(len(caps), -1)
 
 
-def _size(cap: float, bits: Any) -> Any:
+def _size(cap: Any, bits: Any) -> Any:
     return cap * 2**30 * 8 / bits
 
 

@@ -52,8 +52,8 @@ def fits() -> Iterator[tuple[str, Fitted, float]]:
     for source, table in sources.items():
         if table is None:
             continue
-        runs_knobs: Any = shelf.group().knobs(source=source)
-        all_knobs: Any = shelf.group(together=True).knobs(source=source)
+        runs_knobs: Any = shelf.group().knobs.parse({"source": source})
+        all_knobs: Any = shelf.group(together=True).knobs.parse({"source": source})
         chosen = selected(table, runs_knobs)
         *_, found = Fits().fitted(
             law_of(knobs), settings_of(knobs), chosen.runs, knobs.held_out, silent

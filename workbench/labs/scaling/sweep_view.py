@@ -338,6 +338,7 @@ def _of_table(table: Table) -> Picture:
 def _plain(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float | np.number):
         return str(value)
-    if abs(value) >= 1e15:
-        return numbers.number(float(value))
-    return numbers.count(float(value)) if abs(value) >= 1e5 else f"{value:.4g}"
+    number = float(value)
+    if abs(number) >= 1e15:
+        return numbers.number(number)
+    return numbers.count(number) if abs(number) >= 1e5 else f"{number:.4g}"
