@@ -138,6 +138,7 @@ def test_no_simulated_run_decides_a_claim():
     assert [row.verdict for row in card.rows] == ["open", "open"]
 
 
+@pytest.mark.slow
 def test_a_fit_made_here_replaces_the_recorded_one_and_says_the_same():
     view = FitView()
     chosen = values(view, {"fit": {"resamples": 100}})
@@ -158,6 +159,7 @@ def test_a_click_leaves_a_run_out_and_a_second_one_takes_it_back():
     assert view.load("12") == {"filters": {"left_out": "3"}}
 
 
+@pytest.mark.slow
 def test_a_law_of_compute_alone_is_fitted_to_the_best_run_of_each_budget():
     view = FitView()
     chosen = values(view, {"fit": {"law": "loss-compute", "resamples": 0}})

@@ -96,6 +96,21 @@ def test_a_sweep(run):
     assert table["loss"].max() == pytest.approx(3 * 0.99**50)
 
 
+@pytest.mark.slow
+def test_a_scaling_law(run):
+    from workbench.labs.scaling import tables
+
+    tables.simulate().query("method == 'reference'")[1:].to_csv("runs.csv", index=False)
+    code = REST[6].replace("\nfound.allocation(", "\nrows = found.allocation(")
+    code, panels = re.subn(r"\nscaling\.(\w+)\(", r"\n\1_panel = scaling.\1(", code)
+    assert panels == 2
+    made = run("readme_scaling", code)
+    assert (made.rows["n_params_low"] < made.rows["n_params"]).all() and len(made.choices) >= 3
+    for panel in (made.fit_panel, made.decide_panel):
+        assert panel.wait(240) and panel.status["kind"] == "done"
+        panel.close()
+
+
 def test_a_kernel_by_itself(run):
     made = run("readme_kernels", REST[-1].replace("\nchosen(", "\nchoices = chosen("))
     assert made.out.shape == made.v.shape and made.state.shape == (1, 4, 128, 128)

@@ -17,7 +17,7 @@ from workbench.labs.scaling.fit_charts import AHEAD, LOSS, compute_axis
 from workbench.labs.scaling.fit_form import Fitting, settings_of
 from workbench.labs.scaling.fit_tables import SYMBOLS, how
 from workbench.labs.scaling.fits import Fits, Fitted, first_known
-from workbench.labs.scaling.lab_view import EXPORTS, RECORD, ScalingView, named, others
+from workbench.labs.scaling.lab_view import EXPORTS, RECORD, ScalingView, named, others, recorded_as
 from workbench.labs.scaling.runs_form import RUNS, Shelf, runs_knobs
 from workbench.labs.scaling.selection import COMPUTE, Selection, selected
 from workbench.labs.scaling.tables import Table
@@ -117,7 +117,7 @@ class CompareView(ScalingView):
         picture = self._picture(values, found)
         if shipped is None:
             return picture
-        return replace(picture, basis="recorded", when=shipped.date, device=shipped.device)
+        return recorded_as(picture, shipped, self._table(values))
 
     def run(self, values: Values, report: Report) -> Iterator[Picture]:
         """One law of all methods, then its intervals."""

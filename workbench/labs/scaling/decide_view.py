@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from workbench.labs.scaling.lab_view import (
     ScalingView,
     named,
     others,
+    recorded_as,
 )
 from workbench.labs.scaling.runs_form import RUNS, Shelf, runs_knobs
 from workbench.labs.scaling.selection import Selection, selected
@@ -134,7 +134,7 @@ class DecideView(ScalingView):
         picture = self._picture(values, found)
         if shipped is None:
             return picture
-        return replace(picture, basis="recorded", when=shipped.date, device=shipped.device)
+        return recorded_as(picture, shipped, self._table(values))
 
     def run(self, values: Values, report: Report) -> Iterator[Picture]:
         """The law of these runs, once; then the budget's division."""

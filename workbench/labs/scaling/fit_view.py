@@ -16,6 +16,7 @@ from workbench.labs.scaling.lab_view import (
     ScalingView,
     named,
     others,
+    recorded_as,
     waiting,
 )
 from workbench.labs.scaling.other_ways import exponents
@@ -133,7 +134,7 @@ class FitView(ScalingView):
         picture = self._picture(values, found)
         if shipped is None:
             return picture
-        return replace(picture, basis="recorded", when=shipped.date, device=shipped.device)
+        return recorded_as(picture, shipped, self._table(values))
 
     def run(self, values: Values, report: Report) -> Iterator[Picture]:
         """The law at once, then its test, then intervals."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from pprint import pformat
 from typing import Any
 
 from workbench.figures.chart import Chart
+from workbench.labs.scaling.recorded import Recorded
 from workbench.labs.scaling.tables import Table
 from workbench.panels.picture import Content, EmptyContent, Picture
 from workbench.panels.view import Export, Values, View
@@ -108,6 +110,13 @@ class ScalingView(View):
 def chart_in(picture: Picture, slot: str) -> Chart | None:
     """The chart of a slot, or None."""
     return getattr(picture.contents.get(slot), "chart", None)
+
+
+def recorded_as(picture: Picture, shipped: Recorded, table: Table) -> Picture:
+    """A picture of a fit that ships; of simulated runs nothing was measured."""
+    details = (*picture.details, *(() if table.real else (f"fitted {shipped.date}",)))
+    when = shipped.date if table.real else ""
+    return replace(picture, basis="recorded", when=when, device=shipped.device, details=details)
 
 
 def named(table: Table) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from workbench.labs.scaling.decision import candidates
 from workbench.labs.scaling.fit_charts import AHEAD, SIZE, compute_axis
 from workbench.labs.scaling.fit_form import Fitting, law_of, settings_of
 from workbench.labs.scaling.fits import Fits, Fitted, first_known
-from workbench.labs.scaling.lab_view import EXPORTS, RECORD, ScalingView, named
+from workbench.labs.scaling.lab_view import EXPORTS, RECORD, ScalingView, named, recorded_as
 from workbench.labs.scaling.plan_form import Planning, group, planning, presets
 from workbench.labs.scaling.runs_form import RUNS, Shelf, runs_knobs
 from workbench.labs.scaling.selection import COMPUTE, Selection, selected
@@ -130,7 +129,7 @@ class PlanView(ScalingView):
         picture = self._picture(values, found)
         if shipped is None:
             return picture
-        return replace(picture, basis="recorded", when=shipped.date, device=shipped.device)
+        return recorded_as(picture, shipped, self._table(values))
 
     def run(self, values: Values, report: Report) -> Iterator[Picture]:
         """The law of the runs there are, once; then the grid."""

@@ -81,7 +81,7 @@ def as_json(found: Fitted, held_out: float) -> dict[str, Any]:
         }
     return {
         "date": datetime.date.today().isoformat(),
-        "device": device.label(),
+        "device": device.label("float64"),
         "held_out": held_out,
         "why": found.why,
         "tested": tested,
