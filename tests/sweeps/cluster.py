@@ -41,16 +41,18 @@ class Cluster:
         self.port = free_port()
         self.address = f"{protocol}://127.0.0.1:{self.port}"
         self.log = folder / "cluster.txt"
-        self.scheduler = self.start_scheduler()
+        self.workers: list[subprocess.Popen[bytes]] = []
+        self.start_scheduler()
         self.workers = [self.start_worker(), self.start_worker()]
 
-    def start_scheduler(self) -> "subprocess.Popen[bytes]":
-        """A scheduler at the cluster's address."""
-        found = self._start(
+    def start_scheduler(self) -> None:
+        """Puts a scheduler at the cluster's address."""
+        self.scheduler = self._start(
             "scheduler", "--host", "127.0.0.1", "--port", str(self.port), "--no-dashboard"
         )
-        until(self._listens)
-        return found
+        until(lambda: self._listens() or self.scheduler.poll() is not None, 60)
+        if self.scheduler.poll() is not None:
+            raise RuntimeError(self.log.read_text(encoding="utf-8")[-2000:])
 
     def start_worker(self) -> "subprocess.Popen[bytes]":
         """A worker with one thread, without a nanny that would start another."""

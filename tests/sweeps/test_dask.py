@@ -112,7 +112,7 @@ def test_a_killed_scheduler(tmp_path: Path) -> None:
         quiet_afterwards(tmp_path)
         assert 3 <= study(tmp_path).progress().finished < RUNS
         parts.scheduler.wait()
-        parts.scheduler = parts.start_scheduler()
+        parts.start_scheduler()
         parts.workers += [parts.start_worker(), parts.start_worker()]
         finishes(parts)
         each_once(Store(tmp_path / "store"), "slow", tmp_path, RUNS)
@@ -125,10 +125,23 @@ def test_a_scheduler_that_comes_back(tmp_path: Path) -> None:
         in_the_midst(tmp_path)
         parts.scheduler.kill()
         parts.scheduler.wait()
-        parts.scheduler = parts.start_scheduler()
+        parts.start_scheduler()
         parts.workers += [parts.start_worker(), parts.start_worker()]
         out, _ = driver.communicate(timeout=120)
         assert out == f"{RUNS} of {RUNS} finished\n", (tmp_path / "driver.txt").read_text("utf-8")
+        each_once(Store(tmp_path / "store"), "slow", tmp_path, RUNS)
+
+
+def test_a_study_that_is_stopped_begins_nothing_more(tmp_path: Path) -> None:
+    with cluster(tmp_path) as parts, drive(parts) as driver:
+        in_the_midst(tmp_path)
+        study(tmp_path).stop()
+        out, _ = driver.communicate(timeout=60)
+        assert " finished, " in out and "running" not in out
+        quiet_afterwards(tmp_path)
+        progress = study(tmp_path).progress()
+        assert progress.finished == len(did(tmp_path)) < RUNS and progress.failed == 0
+        finishes(parts)
         each_once(Store(tmp_path / "store"), "slow", tmp_path, RUNS)
 
 

@@ -19,7 +19,7 @@ AXES = st.dictionaries(
 ).filter(bool)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(AXES)
 def test_a_product_has_every_combination_once(axes: dict[str, list[Any]]) -> None:
     found = points(axes)
@@ -32,14 +32,14 @@ def test_a_product_has_every_combination_once(axes: dict[str, list[Any]]) -> Non
     assert [one[last] for one in found[: len(axes[last])]] == axes[last]
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(AXES)
 def test_points_given_one_by_one_are_the_same(axes: dict[str, list[Any]]) -> None:
     found = points(axes)
     assert points(found) == found == points(tuple(found))
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(AXES, st.data())
 def test_groups_part_the_points(axes: dict[str, list[Any]], data: Any) -> None:
     found = points(axes)

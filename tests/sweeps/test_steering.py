@@ -51,6 +51,7 @@ def rows(study: Study) -> int:
     return len(study.curves())
 
 
+@pytest.mark.slow
 def test_paused_stopped_and_gone_on_with(tmp_path: Path, store: Store) -> None:
     study = Study("slow", store)
     beside = Beside(slow, grid(tmp_path, [1, 2], 0.05), store=store, executor=Processes(1))
@@ -78,6 +79,7 @@ def test_paused_stopped_and_gone_on_with(tmp_path: Path, store: Store) -> None:
     assert resumed.status.fence == 2
 
 
+@pytest.mark.slow
 def test_a_report_that_raises_stops_the_jobs(tmp_path: Path, store: Store) -> None:
     began = time.monotonic()
 
@@ -139,6 +141,18 @@ print(study.progress())
 """
 
 
+@pytest.mark.slow
+def test_two_studies_of_the_same_runs_do_each_once(tmp_path: Path, store: Store) -> None:
+    points = grid(tmp_path, [1, 2, 3], 0.01)
+    both = [
+        Beside(slow, points, store=store, study=name, executor=Processes(2)) for name in ("a", "b")
+    ]
+    for beside in both:
+        beside.join()
+    for name in ("a", "b"):
+        each_once(store, name, tmp_path, 3)
+
+
 def drive(folder: Path) -> "subprocess.Popen[str]":
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", DRIVER, str(folder)]
@@ -162,3 +176,15 @@ def test_a_killed_driver_takes_its_jobs_along_and_is_gone_on_after(
         out, _ = driver.communicate(timeout=60)
     assert out == "4 of 4 finished\n"
     each_once(store, "slow", tmp_path, 4)
+
+
+@pytest.mark.slow
+def test_an_interrupted_driver_stops_its_jobs(tmp_path: Path, store: Store) -> None:
+    study = Study("slow", store)
+    with drive(tmp_path) as driver:
+        until(lambda: rows(study) > 5)
+        driver.send_signal(signal.SIGINT)
+        driver.communicate(timeout=30)
+    assert driver.returncode not in (0, None)
+    assert all(map(ended, map(pid_in, tmp_path.glob("*.pid"))))
+    assert set(study.table()["state"]) == {"stopped", "waiting"} and study.wish == "stop"

@@ -155,6 +155,7 @@ class Refusing(Executor):
         return future
 
 
+@pytest.mark.slow
 def test_any_executor(tmp_path: Path, store: Store) -> None:
     grid = {"folder": str(tmp_path), "n": [1, 2]}
     with ThreadPoolExecutor(2) as threads:

@@ -24,6 +24,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_sweep_and_a_look(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store, grid = folder / "store", folder / "grid.json"
     assert run("swept:half", grid, "halves", store=store, processes=1) == 0

@@ -63,8 +63,10 @@ def _do(order: Order, watch: Watch) -> None:
         watch.overdue = job.stopped
         try:
             answer = _call(unpacked(order.function), settings, job, order.together)
+            watch.over()
             results = results_of(answer, len(settings), order.together)
         except BaseException:
+            watch.over()
             job.leave()
             raise
         job.finish(results)

@@ -15,6 +15,9 @@ from workbench.sweeps.supervising import GONE, supervise
 
 LOOK = 0.3
 TELL = 1.0
+AGAIN = 1.0
+"""Seconds until a lost job is tried again: an executor that closes takes jobs it never runs."""
+
 PATIENCE = 20.0
 """Seconds, beyond a job's grace, that a stopped sweep waits for its executor."""
 
@@ -53,6 +56,7 @@ class Execution:
         self._fences = {one["id"]: one["fence"] for one in study.plan}
         self._told = -TELL
         self._waiting: dict[Future[Any], Order] = {}
+        self._later: list[tuple[float, Order]] = []
         self._broken: BaseException | None = None
 
     def run(self, orders: Sequence[Order]) -> None:
@@ -64,8 +68,9 @@ class Execution:
         try:
             for order in orders:
                 self._submit(order)
-            while self._waiting:
+            while self._waiting or self._later:
                 self._look(LOOK)
+                self._submit_later()
                 self._tell()
         except BaseException:
             self.study.stop()
@@ -87,9 +92,15 @@ class Execution:
             self._broken = error
 
     def _look(self, seconds: float) -> None:
+        if not self._waiting:
+            time.sleep(seconds)
+            return
         done, _ = wait(self._waiting, timeout=seconds, return_when=FIRST_COMPLETED)
         for future in done:
             self._settle(self._waiting.pop(future), future)
+        if not done and is_closed(self.executor):
+            self._broken = self._broken or RuntimeError("its client is closed")
+            self._waiting.clear()
 
     def _settle(self, order: Order, future: Future[Any]) -> None:
         """Looks into the files of a job that came back, and gives it again where it was lost."""
@@ -97,10 +108,18 @@ class Execution:
         if not left or self.study.wish == "stop":
             return
         if order.attempt < self.retries:
-            self._submit(order.again())
+            self._later.append((time.monotonic() + AGAIN, order.again()))
             return
         why = f"lost {order.attempt + 1} times, the last time {_reason(future)}"
         self.note_lost({run.id: why for run in left})
+
+    def _submit_later(self) -> None:
+        now = time.monotonic()
+        due = [order for when, order in self._later if when <= now]
+        self._later = [(when, order) for when, order in self._later if when > now]
+        if self.study.wish != "stop":
+            for order in due:
+                self._submit(order)
 
     def _tell(self) -> None:
         if time.monotonic() - self._told < TELL:
@@ -117,6 +136,11 @@ class Execution:
             self._look(LOOK)
         for future in self._waiting:
             future.cancel()
+
+
+def is_closed(executor: Executor) -> bool:
+    """Whether an executor is of a Dask client that closed, whose last jobs never come back."""
+    return getattr(getattr(executor, "_client", None), "status", "") == "closed"
 
 
 def _reason(future: Future[Any]) -> str:

@@ -119,10 +119,10 @@ class Job:
         return with_run(result, self.run)
 
     def finish(self, results: Sequence[dict[str, Any]]) -> None:
-        """Marks every run done, with its result."""
-        self.leave()
+        """Marks every run done, with its result, before anything else: a kill loses no result."""
         for writer, result in zip(self._writers, results, strict=True):
             writer.finish(result)
+        self.leave()
 
     def leave(self) -> None:
         """Notes what is known at the end: step, seconds, devices, and the last report."""

@@ -43,6 +43,7 @@ class Study:
         self.store = store if isinstance(store, Store) else Store(store)
         self.folder = self.store.folder / "studies" / name
         self._ended: dict[str, tuple[int, dict[str, Any]]] = {}
+        self._rows: dict[str, tuple[int, list[dict[str, Any]]]] = {}
 
     def __repr__(self) -> str:
         return f"Study({self.name!r}: {self.progress()})"
@@ -109,7 +110,7 @@ class Study:
         for one in self.plan:
             about: dict[str, Any] = {"run": one["id"]}
             _add(about, one["settings"], "config", ("step",))
-            for row in self._run(one["id"]).rows():
+            for row in self._rows_of(one["id"]):
                 shown = {n: v for n, v in row.items() if wanted is None or n in wanted}
                 step = {"step": shown.pop("step", None)}
                 rows.append(_add({**about, **step}, shown, "result", ()))
@@ -159,12 +160,16 @@ class Study:
     def _run(self, run_id: str) -> Run:
         return Run(self.store.folder / "runs" / run_id)
 
+    def _rows_of(self, run_id: str) -> list[dict[str, Any]]:
+        run = self._run(run_id)
+        stamp = _stamp(run.folder / "metrics.jsonl")
+        if self._rows.get(run_id, (-1, []))[0] != stamp:
+            self._rows[run_id] = (stamp, run.rows())
+        return self._rows[run_id][1]
+
     def _record(self, one: dict[str, Any], lost: Mapping[str, str]) -> dict[str, Any]:
         run = self._run(one["id"])
-        try:
-            stamp = (run.folder / "status.json").stat().st_mtime_ns
-        except OSError:
-            stamp = 0
+        stamp = _stamp(run.folder / "status.json")
         known = self._ended.get(run.id)
         if known is not None and known[0] == stamp:
             return {**known[1], **one}
@@ -184,6 +189,14 @@ def studies(store: Store | str | Path | None = None) -> list[Study]:
     files = (store.folder / "studies").glob("*/study.json")
     found = sorted(files, key=lambda file: file.stat().st_mtime)
     return [Study(file.parent.name, store) for file in found]
+
+
+def _stamp(file: Path) -> int:
+    """When a file was last written; 0 where there is none."""
+    try:
+        return file.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _add(

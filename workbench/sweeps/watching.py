@@ -59,8 +59,12 @@ class Watch:
         return self.study.folder
 
     def over(self) -> None:
-        """The work is done: a process that lingers, for a thread that it left, is ended."""
-        self._over = time.monotonic()
+        """The work is done, and its result may still be written, whoever is gone.
+
+        A process that lingers for longer, for a thread that it left, is ended.
+        """
+        if self._over is None:
+            self._over = time.monotonic()
 
     def _watch(self) -> None:
         while True:
@@ -70,9 +74,11 @@ class Watch:
 
     def _look(self) -> None:
         now = time.monotonic()
+        if self._over is not None:
+            if now - self._over > LINGER:
+                end_all()
+            return
         if os.getppid() != self.parent:
-            end_all()
-        if self._over is not None and now - self._over > LINGER:
             end_all()
         if now - self._looked >= OWNER:
             self._looked = now
