@@ -8,7 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workbench.labs.scaling import gains, precision_view, recorded, served_models, spending, tables
+from workbench.labs.scaling import (
+    gains,
+    precision_view,
+    recorded,
+    served_models,
+    spending,
+    sweep_view,
+    tables,
+)
 from workbench.labs.scaling.accounting import accounting
 from workbench.labs.scaling.bias_view import BiasView
 from workbench.labs.scaling.compare_view import CompareView
@@ -345,7 +353,12 @@ class Sweep:
 
     def __init__(self):
         self.asked = []
-        self.ended = 0
+        self.looks = 0
+
+    @property
+    def ended(self):
+        """One more with each look at the curves, after the first two."""
+        return min(max(self.looks - 1, 0), 2)
 
     def records(self):
         states = ["finished" if place < self.ended else "running" for place in range(2)]
@@ -357,6 +370,7 @@ class Sweep:
         ]  # fmt: skip
 
     def curves(self):
+        self.looks += 1
         rows = [{"run": f"run{k}", "rate": 0.1, "seed": 0, "step": s, "loss": 3.0 / (s + k + 1)}
                 for k in range(2) for s in range(3)]  # fmt: skip
         return pd.DataFrame(rows)
@@ -367,7 +381,6 @@ class Sweep:
     def progress(self):
         from workbench.sweeps import Progress
 
-        self.ended = min(self.ended + 1, 2)
         return Progress(finished=self.ended, running=2 - self.ended, driven=True, seconds_left=3.0)
 
     def pause(self):
@@ -380,12 +393,13 @@ class Sweep:
         self.asked.append("stop")
 
 
-def test_a_sweep_is_watched_until_it_ends_and_asked_to_pause():
+def test_a_sweep_is_watched_until_it_ends_and_asked_to_pause(monkeypatch):
+    monkeypatch.setattr(sweep_view, "LOOK", 0)
     study = Sweep()
     view = SweepView(study)
     assert view.predict(values(view)).contents["runs"].rows[0][0] == "rate 0.1"
     pictures = list(view.run(values(view, {"watch": {"wish": "pause"}}), silent))
-    assert study.asked == ["pause"] and len(pictures) == 2
+    assert study.asked == ["pause"] and len(pictures) == 3
     names = {row["method"] for row in charts(pictures[-1])["curves"].rows["live"]}
     assert names == {"rate 0.1", "rate 0.2"}
     figures = {one.label: one.value for one in pictures[-1].contents["figures"].figures}

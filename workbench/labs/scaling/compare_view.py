@@ -19,7 +19,7 @@ from workbench.labs.scaling.fit_tables import SYMBOLS, how
 from workbench.labs.scaling.fits import Fits, Fitted, first_known
 from workbench.labs.scaling.lab_view import EXPORTS, RECORD, ScalingView, named, others, recorded_as
 from workbench.labs.scaling.runs_form import RUNS, Shelf, runs_knobs
-from workbench.labs.scaling.selection import COMPUTE, Selection, selected
+from workbench.labs.scaling.selection import COMPUTE, Selection, selected, told
 from workbench.labs.scaling.tables import Table
 from workbench.panels.panel import Panel
 from workbench.panels.picture import (
@@ -97,10 +97,7 @@ class CompareView(ScalingView):
             there = f"only {table.methods[0]!r}" if table.methods else "no column 'method'"
             text = f"A comparison needs runs of two methods; this table has {there}"
             return [Problem("error", "source", text, RUNS)]
-        return [
-            Problem("error" if one.fatal else "warn", "source", str(one), RUNS)
-            for one in problems(law_across(comparing(values), table.methods), chosen.runs)
-        ]
+        return told(problems(law_across(comparing(values), table.methods), chosen.runs))
 
     def is_known(self, values: Values) -> bool:
         """Whether a picture stands before anything was fitted here."""

@@ -23,7 +23,7 @@ from workbench.labs.scaling.lab_view import (
     recorded_as,
 )
 from workbench.labs.scaling.runs_form import RUNS, Shelf, runs_knobs
-from workbench.labs.scaling.selection import Selection, selected
+from workbench.labs.scaling.selection import Selection, selected, told
 from workbench.labs.scaling.tables import Table
 from workbench.panels.panel import Panel
 from workbench.panels.picture import ChartContent, Content, Figure, FiguresContent, Picture
@@ -113,10 +113,7 @@ class DecideView(ScalingView):
             chosen = self._chosen(values)
         except (ValueError, OSError) as fault:
             return [Problem("error", "source", str(fault), RUNS)]
-        return [
-            Problem("error" if one.fatal else "warn", "source", str(one), RUNS)
-            for one in problems(law_of(Fitting()), chosen.runs)
-        ]
+        return told(problems(law_of(Fitting()), chosen.runs))
 
     def is_known(self, values: Values) -> bool:
         """Whether the law is there already."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from workbench.figures import numbers
 from workbench.labs.scaling.fits import Fitted
-from workbench.labs.scaling.selection import Selection
+from workbench.labs.scaling.selection import COMPUTE, Selection
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,6 +70,43 @@ class Decision:
         """A count with its interval: 5.2 B (4.8–5.7 B)."""
         ends = interval(self.row, name, numbers.count)
         return numbers.count(self.row[name]) + (f" ({ends})" if ends else "")
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """What a law of compute alone says of a budget.
+
+    Attributes:
+        compute: FLOPs.
+        row: `loss`, with `loss_low` and `loss_high`.
+        beyond: the budget over the largest run's.
+    """
+
+    compute: float
+    row: Mapping[str, float]
+    beyond: float
+
+    @property
+    def words(self) -> str:
+        """One sentence."""
+        ends = interval(self.row, "loss", lambda value: f"{value:.3f}")
+        return (
+            f"With {numbers.number(self.compute)} FLOP, {numbers.number(self.beyond, 2)} times the "
+            f"largest run, the least loss is {self.row['loss']:.3f}{f' ({ends})' if ends else ''}; "
+            "this law divides nothing between size and data."
+        )
+
+
+def ahead_of(found: Fitted, chosen: Selection, times: float) -> Ahead | None:
+    """The loss at so many times the largest run, by a law of compute alone; None for others."""
+    import pandas as pd
+
+    if tuple(found.fit.law.columns) != (COMPUTE,):
+        return None
+    compute = times * chosen.largest
+    told = found.fit.predict(pd.DataFrame({COMPUTE: [compute]})).iloc[0]
+    named = {"value": "loss", "low": "loss_low", "high": "loss_high"}
+    return Ahead(compute, {named[str(name)]: float(v) for name, v in told.items()}, times)
 
 
 def interval(row: Mapping[str, float], name: str, write: object) -> str:

@@ -166,7 +166,7 @@ def against_compute(found: Fitted, chosen: Selection) -> Chart:
     """A law of compute alone, its band, and the best run of each budget."""
     import pandas as pd
 
-    compute = np.geomspace(chosen.smallest, AHEAD * chosen.largest, 61)
+    compute = np.geomspace(chosen.smallest, AHEAD * chosen.largest, 13)
     told = found.fit.predict(pd.DataFrame({COMPUTE: compute}))
     rows = [
         {"method": "law", COMPUTE: c, "loss": row["value"], "low": row.get("low"),

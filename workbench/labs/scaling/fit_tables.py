@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from workbench.figures import numbers
 from workbench.labs.scaling.accounting import known
-from workbench.labs.scaling.decision import Decision, interval
+from workbench.labs.scaling.decision import Ahead, Decision, interval
 from workbench.labs.scaling.fits import Fitted
 from workbench.labs.scaling.selection import Selection
 from workbench.labs.scaling.tables import Table
@@ -25,7 +25,7 @@ PARAMETERS = "Which numbers does the fit give?"
 READ = "How was the table read?"
 
 
-def said(found: Fitted, decision: Decision | None, shown: str) -> FiguresContent:
+def said(found: Fitted, decision: Decision | Ahead | None, shown: str) -> FiguresContent:
     """The prediction against its truth, then the decision; the sentence above them.
 
     Args:
@@ -42,7 +42,12 @@ def said(found: Fitted, decision: Decision | None, shown: str) -> FiguresContent
             Figure("Its truth", _loss(top["loss"]), "nats",
                    f"missed by {numbers.number(100 * abs(top['error']), 2)} %"),
         ]  # fmt: skip
-    if decision is not None:
+    if isinstance(decision, Ahead):
+        label = f"Least loss at {numbers.number(decision.compute)}"
+        loss = decision.row["loss"]
+        ends = interval(decision.row, "loss", _loss) or "no interval"
+        figures.append(Figure(label, _loss(loss), "nats", ends, "predicted"))
+    elif decision is not None:
         row = decision.row
         figures += [
             Figure("Best size, N", numbers.count(row["n_params"]), "",
@@ -91,9 +96,14 @@ def how(fit: Fit) -> str:
     return words
 
 
-def read(table: Table, chosen: Selection) -> TableContent:
-    """Which column was taken for what, its unit and why; for a known table, what it holds."""
-    about = "; ".join([table.note, *(f"{words} left out" for words in chosen.left_out)])
+def read(table: Table, chosen: Selection, dropped: Sequence[str]) -> TableContent:
+    """Which column was taken for what, its unit and why; for a known table, what it holds.
+
+    Args:
+        dropped: which rows were no runs, and why.
+    """
+    gone = [f"{words} left out" for words in chosen.left_out]
+    about = "; ".join([table.note, *gone, *dropped])
     counts = ", ".join(known(table.runs)) or "none"
     about += f" · FLOP counts in the table: {counts}; in use: {chosen.counted.title}"
     if table.choices:
@@ -112,6 +122,9 @@ def read(table: Table, chosen: Selection) -> TableContent:
              Column("Different", number=True))  # fmt: skip
     return TableContent(heads, rows, READ, f"{len(chosen.runs)} runs · {about}")
 
+
+SCALED = {1.0: "as it stands", 1e3: "thousands", 1e6: "millions", 1e9: "billions",
+          1e12: "trillions"}  # fmt: skip
 
 NAMED = {
     "n_params": "Parameters, N", "n_tokens": "Tokens, D", "loss": "Loss", "flops": "FLOP",
@@ -132,7 +145,7 @@ def _unit(one: Choice) -> str:
     if one.target == "loss":
         return one.unit
     counted = "" if one.embedding else ", no embedding"
-    return (f"units of {one.scale:g}" if one.scale != 1 else "as it stands") + counted
+    return SCALED.get(one.scale, f"units of {one.scale:g}") + counted
 
 
 def _loss(value: float) -> str:

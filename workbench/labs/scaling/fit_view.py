@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from workbench.labs.scaling import claims, fit_charts, fit_tables
-from workbench.labs.scaling.decision import Decision, decide
+from workbench.labs.scaling.decision import Decision, ahead_of, decide
 from workbench.labs.scaling.fit_form import FIT, OF_COMPUTE, Fitting, fitting, law_of, settings_of
 from workbench.labs.scaling.fits import Fits, Fitted, best_of_budgets, first_known
 from workbench.labs.scaling.lab_view import (
@@ -22,7 +22,15 @@ from workbench.labs.scaling.lab_view import (
 from workbench.labs.scaling.other_ways import exponents
 from workbench.labs.scaling.recorded import rows_key
 from workbench.labs.scaling.runs_form import FILE, RUNS, Shelf, corrected, runs_knobs
-from workbench.labs.scaling.selection import FILTERS, Filters, Selection, filters, selected, toggled
+from workbench.labs.scaling.selection import (
+    FILTERS,
+    Filters,
+    Selection,
+    filters,
+    selected,
+    toggled,
+    told,
+)
 from workbench.labs.scaling.tables import Table
 from workbench.panels.panel import Panel
 from workbench.panels.picture import ChartContent, Content, EmptyContent, Picture
@@ -110,13 +118,7 @@ class FitView(ScalingView):
         except (ValueError, OSError) as fault:
             name = "file" if runs_knobs(values).source == FILE else "source"
             return [Problem("error", name, str(fault), RUNS)]
-        found = problems(law_of(fitting(values)), chosen.runs)
-        return [
-            Problem("error", "source", str(one), RUNS)
-            if one.fatal
-            else Problem("warn", "source", f"Left out: {one}", RUNS)
-            for one in found
-        ]
+        return told(problems(law_of(fitting(values)), chosen.runs))
 
     def is_recorded(self, values: Values) -> bool:
         """Whether a picture stands before anything was fitted here."""
@@ -174,7 +176,8 @@ class FitView(ScalingView):
 
     def _chosen(self, values: Values) -> Selection:
         chosen = selected(self._table(values), runs_knobs(values), filters(values))
-        if fitting(values).law in OF_COMPUTE and {"n_params", "loss"} <= set(chosen.runs.columns):
+        whole = {"n_params", "n_tokens", "loss"} <= set(chosen.runs.columns)
+        if fitting(values).law in OF_COMPUTE and whole:
             return replace(chosen, runs=best_of_budgets(chosen.runs))
         return chosen
 
@@ -204,10 +207,14 @@ class FitView(ScalingView):
             if found.tested is None
             else ChartContent.of(fit_charts.foreseen(found.tested, knobs.held_out)),
             **_laws(found, used, decision),
-            "said": fit_tables.said(found, decision, "" if table.real else "Simulated runs. "),
+            "said": fit_tables.said(
+                found,
+                decision or ahead_of(found, used, knobs.ahead),
+                "" if table.real else "Simulated runs. ",
+            ),
             "residuals": ChartContent.of(fit_charts.residuals(found, used)),
             "parameters": fit_tables.parameters(found),
-            "read": fit_tables.read(table, chosen),
+            "read": fit_tables.read(table, chosen, found.fit.dropped),
         }
         growth = fit_charts.exponents(found, more)
         contents["exponents"] = (

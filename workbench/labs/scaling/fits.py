@@ -116,12 +116,12 @@ def best_of_budgets(runs: pd.DataFrame) -> pd.DataFrame:
 
     from workbench.scaling.parabolas import budgets
 
-    best = [
-        pd.to_numeric(group["loss"], errors="coerce").idxmin()
-        for _, group in budgets(runs)
-        if pd.to_numeric(group["loss"], errors="coerce").notna().any()
-    ]
-    return runs.loc[best]
+    columns = ["n_params", "n_tokens", "loss"]
+    values = runs[columns].apply(pd.to_numeric, errors="coerce").astype(float)
+    good = values[(values > 0).all(axis=1)]
+    if "budget" in runs.columns:
+        good = good.assign(budget=runs["budget"])
+    return runs.loc[[group["loss"].idxmin() for _, group in budgets(good)]]
 
 
 def first_known(

@@ -18,7 +18,7 @@ from workbench.labs.scaling.fits import Fits, Fitted, first_known
 from workbench.labs.scaling.lab_view import EXPORTS, RECORD, ScalingView, named, recorded_as
 from workbench.labs.scaling.plan_form import Planning, group, planning, presets
 from workbench.labs.scaling.runs_form import RUNS, Shelf, runs_knobs
-from workbench.labs.scaling.selection import COMPUTE, Selection, selected
+from workbench.labs.scaling.selection import COMPUTE, Selection, selected, told
 from workbench.labs.scaling.tables import Table
 from workbench.panels.panel import Panel
 from workbench.panels.picture import (
@@ -109,10 +109,7 @@ class PlanView(ScalingView):
             chosen = self._chosen(values)
         except (ValueError, OSError) as fault:
             return [*found, Problem("error", "source", str(fault), RUNS)]
-        return found + [
-            Problem("error" if one.fatal else "warn", "source", str(one), RUNS)
-            for one in problems(law_of(Fitting()), chosen.runs)
-        ]
+        return found + told(problems(law_of(Fitting()), chosen.runs))
 
     def is_known(self, values: Values) -> bool:
         """Whether a picture stands before anything was fitted here."""

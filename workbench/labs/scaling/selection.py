@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from workbench.labs.scaling.accounting import Accounting, accounting
-from workbench.labs.scaling.runs_form import Runs, chosen_methods, count_of, size_column
+from workbench.labs.scaling.runs_form import RUNS, Runs, chosen_methods, count_of, size_column
 from workbench.labs.scaling.tables import Table
-from workbench.panels.view import Values
+from workbench.panels.view import Problem, Values
 from workbench.study.knobs import Knobs, knob
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from workbench.scaling.runs_table import Problem as Fault
 
 FILTERS = "filters"
 COMPUTE = "flops"
@@ -121,6 +123,15 @@ def _filtered(runs: pd.DataFrame, filters: Filters) -> list[tuple[Any, str]]:
         losses = _number(runs["loss"]).drop(index=list(gone))
         leave(losses.nlargest(filters.highest).index, "of the highest losses")
     return found
+
+
+def told(found: Sequence[Fault]) -> list[Problem]:
+    """What is wrong with a table, for the form: what is fatal, else which rows are left out."""
+    fatal = [Problem("error", "source", str(one), RUNS) for one in found if one.fatal]
+    if fatal or not found:
+        return fatal
+    words = "; ".join(str(one) for one in found)
+    return [Problem("warn", "source", f"Left out: {words}", RUNS)]
 
 
 def toggled(left_out: str, label: str) -> str:
