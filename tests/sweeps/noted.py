@@ -30,7 +30,7 @@ def did(folder: Path) -> Counter[str]:
 def slow(settings: Any, job: Any) -> dict[str, float]:
     """Counts to 20, a step at a time, from where it was; tells its process as it begins."""
     place = job.folder / "count"
-    done = int(place.read_text(encoding="utf-8")) if place.exists() else 0
+    done = int(place.read_text(encoding="utf-8") or 0) if place.exists() else 0
     job.rewind(done)
     (Path(settings["folder"]) / f"{settings['n']}.pid").write_text(str(os.getpid()), "utf-8")
     for step in range(done + 1, 21):

@@ -101,5 +101,7 @@ def test_slots_share_cores_and_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     boards = [dict(slot.environment) for slot in slots_here()]
     assert [board["CUDA_VISIBLE_DEVICES"] for board in boards] == ["2", "5"]
     assert {board["XLA_PYTHON_CLIENT_PREALLOCATE"] for board in boards} == {"false"}
+    monkeypatch.setenv("JAX_PLATFORMS", "tpu")
+    assert slots_here() == [Slot()]
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
     assert len(slots_here()) == 2

@@ -43,8 +43,8 @@ class Processes(Executor):
     The processes are made by the jobs themselves; here are the threads that wait for them.
 
     Args:
-        number: of processes at once; one for each GPU that jax can use where left out, and
-            otherwise one for every two cores.
+        number: of processes at once; one for each GPU that jax can use where left out, one where
+            it uses a TPU, and otherwise one for every two cores.
 
     Raises:
         ValueError: a number below 1.
@@ -94,6 +94,8 @@ def slots_here(number: int | None = None) -> list[Slot]:
         memory = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", **_chosen()}
         chosen = [boards[place % len(boards)] for place in range(number or len(boards))]
         return [Slot({**memory, "CUDA_VISIBLE_DEVICES": board}) for board in chosen]
+    if number is None and _is_wanted("tpu") and find_spec("libtpu"):
+        return [Slot()]  # one process has all the chips of a host
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     count = number or max(1, (len(cores) or os.cpu_count() or 1) // 2)
     if count > len(cores):
@@ -106,8 +108,7 @@ def slots_here(number: int | None = None) -> list[Slot]:
 
 def gpus() -> list[str]:
     """NVIDIA GPUs that jax can use here, as `CUDA_VISIBLE_DEVICES` names them."""
-    wanted = os.environ.get("JAX_PLATFORMS", "")
-    if wanted and not {"cuda", "gpu"} & set(wanted.split(",")):
+    if not _is_wanted("cuda", "gpu"):
         return []
     if not any(find_spec(name) for name in ("jax_cuda13_plugin", "jax_cuda12_plugin")):
         return []
@@ -122,6 +123,12 @@ def gpus() -> list[str]:
     except (OSError, subprocess.SubprocessError):
         return []
     return answer.stdout.split()
+
+
+def _is_wanted(*platforms: str) -> bool:
+    """Whether jax may use one of these platforms, as far as the user has chosen."""
+    wanted = os.environ.get("JAX_PLATFORMS", "")
+    return not wanted or bool(set(platforms) & set(wanted.split(",")))
 
 
 def _chosen() -> dict[str, str]:

@@ -41,12 +41,12 @@ def sweep(
 ) -> Study:
     """Calls `train` for every point of the grid, each in a process of its own and kept as a run.
 
-    A run is its settings, its seed and the function with what it names: a finished one is not done
-    again, in whatever sweep it comes; one broken off is called again, and goes on from what it
-    saved in `job.folder`, or by `job.train`. What the function raises is noted in the table, and
-    the other runs go on; NaN is a result. A process, worker or scheduler that is killed loses
-    nothing: its runs are done again, here, or when the sweep is called again. When this process is
-    gone, its jobs end themselves, wherever they run.
+    A run is its settings, its seed and the function with what it names (code of other modules by
+    name alone). A finished one is not done again, in whatever sweep it comes; one broken off is
+    called again, and goes on from what it saved in `job.folder`, or by `job.train`. What the
+    function raises is noted in the table, and the other runs go on; NaN is a result. A process,
+    worker or scheduler that is killed loses nothing: its runs are done again, here, or when the
+    sweep is called again. When this process is gone, its jobs end themselves, wherever they run.
 
     Args:
         train: called with the settings, or with (settings, job); returns a dict of numbers. It may
