@@ -162,3 +162,14 @@ def test_sizes_count_the_embedding_or_not():
     assert body.largest == pytest.approx(every.largest / 2)
     with pytest.raises(ValueError, match="needs column n_non_embedding"):
         selected(tables.simulated(), knobs.parse({"size": "body"}))
+
+
+def test_runs_of_many_epochs_are_for_the_law_of_repeated_data():
+    runs = tables.simulated().runs.head(45)
+    runs = runs.assign(unique_tokens=[5e7] * 3 + [1e12] * 42)
+    view = FitView(runs)
+    assert len(view._chosen(values(view)).runs) == 42
+    repeated = view._chosen(values(view, {"fit": {"law": "data-constrained"}}))
+    assert len(repeated.runs) == 45
+    (words,) = view._chosen(values(view)).left_out
+    assert words == "3 above 4 epochs"

@@ -34,7 +34,7 @@ TITLES: Mapping[str, str] = {
     "standard": "6 N D with the head",
     "attention": "6 N D with the head, and causal attention",
     "total": "6 N D with everything",
-    "detailed": "every product",
+    "detailed": "all its products",
 }
 
 ROUNDS = 6

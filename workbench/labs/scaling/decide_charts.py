@@ -109,12 +109,11 @@ def table(ways: Sequence[Way], knobs: Machine) -> TableContent:
         cells = [
             numbers.count(way.size), numbers.count(way.tokens),
             numbers.number(way.tokens / way.size), f"{way.loss:.3f}",
-            numbers.number(way.training), numbers.number(way.total), days(cost.days),
-            money(cost.price),
+            numbers.number(way.total), days(cost.days), money(cost.price),
         ]  # fmt: skip
         rows.append([Cell(way.name, method=slot), *(Cell(c, basis="predicted") for c in cells)])
-    heads = ("Params", "Tokens", "D / N", "Loss", "Train FLOP", "With serving", "Time", "Price")
-    optional = {"Train FLOP", "With serving", "D / N"}
+    heads = ("Params", "Tokens", "D / N", "Loss", "FLOP with serving", "Time", "Price")
+    optional = {"FLOP with serving", "D / N"}
     columns = [Column("Way")] + [Column(h, number=True, optional=h in optional) for h in heads]
     peak = PEAKS[str(knobs.device)]
     about = (

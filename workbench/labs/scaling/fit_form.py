@@ -23,6 +23,9 @@ LAWS: Mapping[str, str] = {
 OF_COMPUTE = ("loss-compute", "broken")
 """Laws of compute alone, which are fitted to the best run of each budget."""
 
+REPEATED = "data-constrained"
+"""The law that runs of many epochs are for."""
+
 HELD_OUT = 8.0
 """Of budgets that are a decade apart, the largest; of half decades, the two largest."""
 

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from workbench.labs.scaling import claims, fit_charts, fit_tables
 from workbench.labs.scaling.decision import Decision, ahead_of, decide
-from workbench.labs.scaling.fit_form import FIT, OF_COMPUTE, Fitting, fitting, law_of, settings_of
+from workbench.labs.scaling.fit_form import (
+    FIT,
+    OF_COMPUTE,
+    REPEATED,
+    Fitting,
+    fitting,
+    law_of,
+    settings_of,
+)
 from workbench.labs.scaling.fits import Fits, Fitted, best_of_budgets, first_known
 from workbench.labs.scaling.lab_view import (
     EXPORTS,
@@ -175,7 +184,10 @@ class FitView(ScalingView):
         return self.shelf.table(runs_knobs(values))
 
     def _chosen(self, values: Values) -> Selection:
-        chosen = selected(self._table(values), runs_knobs(values), filters(values))
+        left_out = filters(values)
+        if fitting(values).law == REPEATED:
+            left_out = left_out.model_copy(update={"epochs": math.inf})
+        chosen = selected(self._table(values), runs_knobs(values), left_out)
         whole = {"n_params", "n_tokens", "loss"} <= set(chosen.runs.columns)
         if fitting(values).law in OF_COMPUTE and whole:
             return replace(chosen, runs=best_of_budgets(chosen.runs))

@@ -29,6 +29,13 @@ class Filters(Knobs):
         0.0, ge=0, le=1000, step=0.5, label="Least D / N",
         help="Runs with fewer tokens for each parameter are left out.",
     )  # fmt: skip
+    epochs: float = knob(
+        4.0, ge=1, le=1000, scale="log", label="Most epochs", paper=4.0,
+        help="Runs that saw their data more often are left out, where the table has unique_tokens: "
+        "up to four epochs a repeated token is worth nearly a new one. A law of repeated data "
+        "takes them all.",
+        source="Muennighoff et al. 2023",
+    )  # fmt: skip
     highest: int = knob(
         0, ge=0, le=100, label="Drop highest losses", unit="runs",
         help="So many runs of the highest losses are left out.",
@@ -117,6 +124,9 @@ def _filtered(runs: pd.DataFrame, filters: Filters) -> list[tuple[Any, str]]:
     if filters.ratio > 0 and {"n_params", "n_tokens"} <= set(runs.columns):
         each = _number(runs["n_tokens"]) / _number(runs["n_params"])
         leave(runs.index[each < filters.ratio], f"below {filters.ratio:g} tokens a parameter")
+    if {"n_tokens", "unique_tokens"} <= set(runs.columns):
+        seen = _number(runs["n_tokens"]) / _number(runs["unique_tokens"])
+        leave(runs.index[seen > filters.epochs * (1 + 1e-9)], f"above {filters.epochs:g} epochs")
     by_hand = {part.strip() for part in filters.left_out.split(",") if part.strip()}
     leave([label for label in runs.index if str(label) in by_hand], "left out by hand")
     if filters.highest and "loss" in runs.columns:
