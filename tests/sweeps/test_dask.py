@@ -3,6 +3,8 @@
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -41,12 +43,19 @@ with Client(address, security=security) as client:
 """
 
 
-def drive(cluster: Cluster, number: int = RUNS) -> "subprocess.Popen[str]":
+@contextmanager
+def drive(cluster: Cluster, number: int = RUNS) -> "Iterator[subprocess.Popen[str]]":
     command = [sys.executable, "-c", DRIVER, str(cluster.folder), cluster.address, str(number)]
-    with (cluster.folder / "driver.txt").open("ab") as log:
-        return subprocess.Popen(
+    with (
+        (cluster.folder / "driver.txt").open("ab") as log,
+        subprocess.Popen(
             command, env=environment(), stdout=subprocess.PIPE, stderr=log, text=True
-        )
+        ) as driver,
+    ):
+        try:
+            yield driver
+        finally:
+            driver.kill()
 
 
 def study(folder: Path) -> Study:
