@@ -97,7 +97,7 @@ def serving(fit: Fit, chosen: Selection, ways: Sequence[Way], served: float) -> 
         subtitle=f"Every size here reaches loss {start.loss:.3f} · {numbers.count(served)} tokens "
         "served",
         slots={"together": 3, "training": 0},
-        upright={"cheapest": cheapest.size, "least training": start.size},
+        upright={f"cheapest: {numbers.count(cheapest.size)}": cheapest.size},
     )  # fmt: skip
 
 
