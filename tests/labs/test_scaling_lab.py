@@ -226,6 +226,7 @@ def test_a_fit_can_be_brought_to_the_decision(tmp_path):
     assert view.fit_of(values(view)).params == given.params
 
 
+@pytest.mark.slow
 def test_ways_to_spend_agree_with_the_equations_solved_one_at_a_time(law):
     counted = accounting(law.runs)
     start = spending.best(law, counted, 1e21, 1e13)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
@@ -156,15 +159,17 @@ def _form(law: PublishedLaw) -> PrecisionLaw:
 
 @in_float64
 def _losses(size: Any, tokens: Any, bits: Any, parts: str) -> NDArray[np.float64]:
-    import jax.numpy as jnp
-
     law = _law()
     other = bits if parts == "all" else np.full_like(bits, 16.0)
     columns = {"n_params": size, "n_tokens": tokens, "bits_w": bits, "bits_a": other,
                "bits_kv": other}  # fmt: skip
     runs = {name: jnp.asarray(value) for name, value in columns.items()}
-    found = _form(law).predict(dict(law.params) | _form(law).derived(law.params), runs)
-    return np.asarray(found)
+    return np.asarray(_loss(_form(law), dict(law.params), runs))
+
+
+@functools.partial(jax.jit, static_argnames=("form",))
+def _loss(form: PrecisionLaw, params: dict[str, float], runs: dict[str, Any]) -> Any:
+    return form.predict(params | form.derived(params), runs)
 
 
 def _bits(knobs: Precision, losses: NDArray[np.float64]) -> Chart:
@@ -209,8 +214,6 @@ def _kept(law: PublishedLaw) -> Chart:
 
     @in_float64
     def kept(parts: Sequence[str]) -> NDArray[np.float64]:
-        import jax.numpy as jnp
-
         bits = {part: jnp.asarray(BITS if part in parts else np.full_like(BITS, 16.0))
                 for part in form.parts}  # fmt: skip
         return np.asarray(form.kept(values, bits))
@@ -233,8 +236,6 @@ def _tokens_per_byte(size: float, tokens: float, bits: float) -> float:
 
 @in_float64
 def _shares(tokens_per_byte: NDArray[np.float64]) -> NDArray[np.float64]:
-    import jax.numpy as jnp
-
     law = PUBLISHED["qat-fraction"]
     found = law.law.predict(law.params, {"tokens_per_byte": jnp.asarray(tokens_per_byte)})
     return np.asarray(found)
