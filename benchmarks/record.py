@@ -229,15 +229,19 @@ def table(header: Sequence[str], rows: Any) -> str:
     return "\n".join([line(lines[0]), rule, *(line(row) for row in lines[1:])])
 
 
+PLACES = ("--out", "--folder")
+"""Options that name a folder of this machine and change no figure."""
+
+
 def command(script: str, arguments: Sequence[str] | None = None) -> str:
     """The command that makes the record again, without a path of this machine."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     kept = []
     while given:
-        word = given.pop(0)
-        if word == "--out":
+        word, *given = given
+        if word in PLACES:
             given = given[1:]
-        elif not word.startswith("--out="):
+        elif not word.startswith(tuple(f"{place}=" for place in PLACES)):
             kept.append(word)
     return shlex.join(["python", f"benchmarks/{Path(script).name}", *kept])
 

@@ -50,11 +50,11 @@ class Problem:
         """Parameters of the least objective found, and that objective.
 
         Args:
-            near: parameters to start from beside the law's box.
+            near: parameters to start from, in place of the last of the box.
         """
         starts = spread(self.law, self.settings.starts, self.settings.seed)
         if near is not None:
-            starts = np.concatenate([np.asarray(self.law.coordinates(near))[None], starts])
+            starts[-1] = np.asarray(self.law.coordinates(near))
         starts = starts[np.arange(_whole(len(starts), BATCH)) % len(starts)]
         points, values = self._solve(starts, self.weights[None], SEARCH)
         best = points[np.argsort(values)[:KEPT]]
