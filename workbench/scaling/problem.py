@@ -21,8 +21,9 @@ from workbench.scaling.starts import spread
 SEARCH, POLISH, KEPT = 60, 240, 8
 """Steps of every start, then of the best few."""
 
-AGAIN = 60
-"""Steps of a resample, from where the fit ended."""
+AGAIN = 25
+"""Steps of a resample, from where the fit ended: of Chinchilla's A, 99 in 100 resamples are then
+within a third of a per cent of where 400 steps end; its interval is tens of per cent wide."""
 
 ROWS = 64
 """Tables are filled up to this times a power of two, so that a filter compiles nothing anew."""
