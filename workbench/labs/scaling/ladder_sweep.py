@@ -60,9 +60,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--tiny", action="store_true", help="the smallest runs, to see it works")
     given = parser.parse_args(arguments)
     store = Store(given.store)
-    sizes, budgets = (SIZES[:2], (2e9,)) if given.tiny else (SIZES, BUDGETS)
+    sizes, budgets, tried = SIZES, BUDGETS, RATES
+    if given.tiny:
+        sizes, budgets, tried = SIZES[:1], (1e9,), RATES[:1]
     try:
-        rates = best_rates(searched(sizes, budgets[0], store))
+        rates = best_rates(searched(sizes, budgets[0], tried, store))
         study = _swept(points(sizes, budgets, rates), STUDY, store)
     except KeyboardInterrupt:
         print("stopped; the same command goes on from here", file=sys.stderr)
@@ -73,13 +75,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def searched(sizes: Sequence[str], budget: float, store: Store) -> Study:
+def searched(sizes: Sequence[str], budget: float, rates: Sequence[float], store: Store) -> Study:
     """Every rate for each family and size, at one budget."""
     grid = [
         {"family": family, "size": size, "budget": budget, "rate": rate, "seed": SEARCH_SEED}
         for family in FAMILIES
         for size in sizes
-        for rate in RATES
+        for rate in rates
     ]
     return _swept(grid, SEARCH, store)
 
@@ -195,12 +197,14 @@ def counted(family: str, size: str, tokens: int) -> dict[str, float]:
 
 def table(study: Study) -> pd.DataFrame:
     """A row for each run, as the lab reads it."""
+    from workbench.measure import device
+
     rows = study.table()
     kept = [name for name in rows.columns if name.startswith("flops_")]
     named = ["budget", "n_params", "n_non_embedding", "n_tokens", "unique_tokens", "epochs"]
-    named += ["loss", "train_loss", "seed", "rate", "steps", "batch", "seconds", *kept, "device"]
+    named += ["loss", "train_loss", "seed", "rate", "steps", "batch", "seconds", *kept]
     found = rows.assign(method=rows["family"].map(FAMILIES))[["method", *named]]
-    return found.assign(date=datetime.date.today().isoformat())
+    return found.assign(device=device.label(), date=datetime.date.today().isoformat())
 
 
 if __name__ == "__main__":

@@ -1,0 +1,59 @@
+"""The sweep that ships: its grid, its lengths, its FLOPs, and a tiny form of it."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+
+from workbench.labs.scaling import ladder_sweep as ladder
+from workbench.labs.scaling.ladder_sweep import FAMILIES, LENGTH, SIZES
+
+
+def test_the_grid_has_every_family_size_and_budget() -> None:
+    rates = {(family, size): 3e-3 for family in FAMILIES for size in SIZES}
+    found = pd.DataFrame(ladder.points(SIZES, ladder.BUDGETS, rates))
+    assert len(found) == 3 * 6 * (4 + 2) and not found.duplicated().any()
+    assert found.groupby(["family", "budget"])["size"].nunique().eq(6).all()
+    repeated = found[found["budget"] == ladder.REPEATED]
+    assert repeated.groupby(["family", "size"])["seed"].nunique().eq(3).all()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("budget", ladder.BUDGETS)
+def test_a_run_spends_its_budget(family: str, budget: float) -> None:
+    for size in ("10k", "1m"):
+        settings = {"family": family, "size": size, "budget": budget, "rate": 3e-3, "seed": 1}
+        recipe = ladder.recipe_of(ladder.model(family, size), settings)
+        tokens = recipe.steps * recipe.batch_size * LENGTH
+        told = ladder.counted(family, size, tokens)
+        assert 6 * told["n_params"] * tokens == pytest.approx(budget, rel=0.05)
+        assert told["flops_total"] == pytest.approx(budget, rel=0.05)
+        assert told["flops_kaplan"] < told["flops_standard"] < told["flops_attention"]
+        assert recipe.seed == 1 and recipe.learning_rate == 3e-3
+
+
+def test_the_rate_of_least_training_loss_is_kept() -> None:
+    rows = [
+        ("gla", "10k", 1e-3, 2.0),
+        ("gla", "10k", 3e-3, 1.5),
+        ("gla", "10k", 1e-2, float("nan")),
+        ("gla", "30k", 1e-3, float("nan")),
+    ]
+    table = pd.DataFrame(rows, columns=["family", "size", "rate", "train_loss"])
+    study = SimpleNamespace(table=lambda: table[table["size"] == "10k"])
+    assert ladder.best_rates(study) == {("gla", "10k"): 3e-3}
+    with pytest.raises(RuntimeError, match="gla 30k"):
+        ladder.best_rates(SimpleNamespace(table=lambda: table))
+
+
+@pytest.mark.slow
+def test_a_tiny_sweep_writes_what_the_lab_reads(tmp_path: Path) -> None:
+    given = ["--tiny", "--out", str(tmp_path / "out"), "--store", str(tmp_path / "store")]
+    assert ladder.main(given) == 0
+    found = pd.read_csv(tmp_path / "out" / "runs.csv")
+    assert sorted(found["method"]) == sorted(FAMILIES.values())
+    wanted = {"budget", "n_params", "n_non_embedding", "n_tokens", "unique_tokens", "loss"}
+    wanted |= {"seed", "seconds", "flops_total", "flops_detailed", "device", "date", "epochs"}
+    assert wanted <= set(found.columns)
+    assert found["loss"].between(1.0, 6.0).all() and (found["seconds"] > 0).all()
