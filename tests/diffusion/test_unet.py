@@ -73,6 +73,7 @@ def test_skips_of_stable_diffusion() -> None:
     assert values / 1e6 == pytest.approx(6.72, abs=0.01)
 
 
+@pytest.mark.slow
 def test_decode_of_encode_is_the_call() -> None:
     unet = _unet()
     x, t, context = _inputs()

@@ -24,6 +24,7 @@ def table() -> pd.DataFrame:
     return runs(noise=0.005, seed=2)
 
 
+@pytest.mark.slow
 def test_a_profile_is_least_at_the_fit(table: pd.DataFrame) -> None:
     found = fit(Chinchilla(), table)
     at = found.params["alpha"]

@@ -28,6 +28,7 @@ def test_a_csv_becomes_a_record_and_tables(tmp_path: Path) -> None:
     assert len(pd.read_csv(out / "residuals.csv")) == 45
 
 
+@pytest.mark.slow
 def test_methods_share_where_asked(tmp_path: Path) -> None:
     file, out = tmp_path / "runs.csv", tmp_path / "out"
     slower = runs(TRUTH | {"A": 600.0}).assign(method="b")
