@@ -117,7 +117,7 @@ def pictures():
 def test_texts_are_whole_and_apart(open_page, form, width):
     page = open_page()
     make(page, form, DRAWN[form](), width)
-    texts = boxes(page, form, "svg.marks g.mark-text:not(.halo_marks) > text")
+    texts = boxes(page, form, "svg.marks g.mark-text:not([class*='halo_marks']) > text")
     assert len(texts) > 5
     for text, left, _, right, _ in texts:
         assert left >= -0.5 and right <= width + 0.5, f"{text!r} leaves the chart"
