@@ -60,9 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--tiny", action="store_true", help="the smallest runs, to see it works")
     given = parser.parse_args(arguments)
     store = Store(given.store)
-    sizes, budgets, tried = SIZES, BUDGETS, RATES
-    if given.tiny:
-        sizes, budgets, tried = SIZES[:1], (1e9,), RATES[:1]
+    sizes: Sequence[str] = SIZES[:1] if given.tiny else SIZES
+    budgets: Sequence[float] = (1e9,) if given.tiny else BUDGETS
+    tried: Sequence[float] = RATES[:1] if given.tiny else RATES
     try:
         rates = best_rates(searched(sizes, budgets[0], tried, store))
         study = _swept(points(sizes, budgets, rates), STUDY, store)
