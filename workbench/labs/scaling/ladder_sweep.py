@@ -46,9 +46,6 @@ LENGTH = 128
 UPDATES, LARGEST = 400, 32
 """A batch is so large that a run has about so many updates, and has at most so many rows."""
 
-EPOCHS = 4.0
-"""Of the text, up to which a repeated byte is worth nearly a new one (Muennighoff et al. 2023)."""
-
 STUDY, SEARCH = "scaling-ladder", "scaling-ladder-rates"
 
 
