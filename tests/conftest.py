@@ -3,8 +3,9 @@
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,3 +45,29 @@ def unchecked_shapes() -> Iterator[None]:
     config.update("jaxtyping_disable", True)
     yield
     config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium, for the tests of one file."""
+    from tests.panels.panel_host import chromium
+
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture
+def host_of(browser: Any) -> Iterator[Callable[..., Any]]:
+    """Shows a panel on a page; at the end no page may have told of an error."""
+    from tests.panels.panel_host import Host
+
+    hosts: list[Host] = []
+
+    def show(panel: Any, **more: Any) -> Host:
+        hosts.append(Host(browser, panel, **more))
+        return hosts[-1]
+
+    yield show
+    for host in hosts:
+        assert host.errors == []
+        host.close()

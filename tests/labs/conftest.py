@@ -1,10 +1,14 @@
 """A store and a finished run of the lab on the tiny model, shared by the tests of what follows."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from tests.labs import tiny
 from workbench.labs.diffusion import sampling_study
 from workbench.labs.diffusion.view import DiffusionView
+from workbench.panels.panel import Panel
 from workbench.panels.settings import accepted, start
 from workbench.progress import silent
 
@@ -36,3 +40,15 @@ def finished(home):
     values = accepted(view, start(view, tiny.SMALL))
     before = view.predict(values)
     return view, values, before, list(view.run(values, silent))
+
+
+@pytest.fixture
+def show(host_of: Callable[..., Any]) -> Callable[..., Any]:
+    """Shows a view on a page, and waits until it has so many charts."""
+
+    def open_view(view: Any, charts: int, **more: Any) -> Any:
+        host = host_of(Panel(view, quiet=0.1), **more)
+        host.until(lambda: host.page.locator("svg.marks").count() >= charts, 30)
+        return host
+
+    return open_view

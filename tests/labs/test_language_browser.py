@@ -1,12 +1,12 @@
 """The language lab's panels in a browser: the first picture, a knob moved by key, an export."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
 
 import pytest
 
-from tests.panels.panel_host import Host, chromium
+from tests.panels.panel_host import Host
 from workbench.labs.language import recorded, shelf
 from workbench.labs.language.cost_view import CostView
 from workbench.labs.language.decode_run import Written
@@ -17,34 +17,11 @@ from workbench.labs.language.gates_view import GatesView
 from workbench.labs.language.recall_view import RecallView
 from workbench.labs.language.ternary_view import TernaryView
 from workbench.labs.language.train_view import TrainView
-from workbench.panels.panel import Panel
 
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(find_spec("playwright") is None, reason="playwright is not here"),
 ]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as found:
-        yield found
-
-
-@pytest.fixture
-def show(browser: Any) -> Iterator[Callable[..., Host]]:
-    hosts: list[Host] = []
-
-    def open_panel(view: Any, charts: int, **more: Any) -> Host:
-        host = Host(browser, Panel(view, quiet=0.1), **more)
-        hosts.append(host)
-        host.until(lambda: host.page.locator("svg.marks").count() >= charts, 30)
-        return host
-
-    yield open_panel
-    for host in hosts:
-        assert host.errors == []
-        host.close()
 
 
 def test_costs_follow_a_key_and_leave_as_a_file(show: Callable[..., Host]) -> None:

@@ -1,12 +1,12 @@
 """The plan editor and text to image in Chromium: painted with keys and pointer, cost at once."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
 
 import pytest
 
-from tests.panels.panel_host import Host, chromium
+from tests.panels.panel_host import Host
 from workbench.labs import diffusion
 from workbench.panels.panel import Panel
 
@@ -25,25 +25,14 @@ OVERFLOWING = """() => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as found:
-        yield found
-
-
 @pytest.fixture
-def show(browser: Any) -> Iterator[Callable[..., Host]]:
-    hosts: list[Host] = []
-
+def show(host_of: Callable[..., Host]) -> Callable[..., Host]:
     def open_panel(panel: Panel, ready: str, **more: Any) -> Host:
-        hosts.append(Host(browser, panel, **more))
-        hosts[-1].until(lambda: hosts[-1].page.locator(ready).count() > 0, 60)
-        return hosts[-1]
+        host = host_of(panel, **more)
+        host.until(lambda: host.page.locator(ready).count() > 0, 60)
+        return host
 
-    yield open_panel
-    for host in hosts:
-        assert host.errors == []
-        host.close()
+    return open_panel
 
 
 def operations(host: Host) -> str:

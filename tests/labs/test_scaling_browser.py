@@ -1,14 +1,14 @@
 """The scaling lab's panels in a browser: first pictures, a slider by key, a table, an export."""
 
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.panels.panel_host import Host, chromium
+from tests.panels.panel_host import Host
 from workbench.labs.scaling import tables
 from workbench.labs.scaling.bias_view import BiasView
 from workbench.labs.scaling.compare_view import CompareView
@@ -18,34 +18,12 @@ from workbench.labs.scaling.plan_view import PlanView
 from workbench.labs.scaling.precision_view import PrecisionView
 from workbench.labs.scaling.sweep_view import SweepView
 from workbench.labs.scaling.test_time_view import AnswersView
-from workbench.panels.panel import Panel
 
 pytestmark = [
+    pytest.mark.usefixtures("workbench_home"),
     pytest.mark.browser,
     pytest.mark.skipif(find_spec("playwright") is None, reason="playwright is not here"),
 ]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as found:
-        yield found
-
-
-@pytest.fixture
-def show(browser: Any, workbench_home: Path) -> Iterator[Callable[..., Host]]:
-    hosts: list[Host] = []
-
-    def open_panel(view: Any, charts: int, **more: Any) -> Host:
-        host = Host(browser, Panel(view, quiet=0.1), **more)
-        hosts.append(host)
-        host.until(lambda: host.page.locator("svg.marks").count() >= charts, 30)
-        return host
-
-    yield open_panel
-    for host in hosts:
-        assert host.errors == []
-        host.close()
 
 
 @pytest.mark.parametrize(

@@ -150,7 +150,7 @@ def test_recorded_fits_are_of_the_tables_that_ship():
     found = recorded.records()
     assert found, "python -m workbench.labs.scaling.record"
     view = FitView()
-    assert view.is_recorded(values(view, view.presets[0].values))
+    assert view.is_known(values(view, view.presets[0].values))
 
 
 def test_sizes_count_the_embedding_or_not():
@@ -168,8 +168,8 @@ def test_runs_of_many_epochs_are_for_the_law_of_repeated_data():
     runs = tables.simulated().runs.head(45)
     runs = runs.assign(unique_tokens=[5e7] * 3 + [1e12] * 42)
     view = FitView(runs)
-    assert len(view._chosen(values(view)).runs) == 42
-    repeated = view._chosen(values(view, {"fit": {"law": "data-constrained"}}))
+    assert len(view.chosen(values(view)).runs) == 42
+    repeated = view.chosen(values(view, {"fit": {"law": "data-constrained"}}))
     assert len(repeated.runs) == 45
-    (words,) = view._chosen(values(view)).left_out
+    (words,) = view.chosen(values(view)).left_out
     assert words == "3 above 4 epochs"

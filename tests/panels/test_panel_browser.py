@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.panels.panel_demo import DemoView
-from tests.panels.panel_host import Host, chromium
+from tests.panels.panel_host import Host
 from workbench.panels.panel import Panel
 
 pytestmark = [
@@ -19,27 +19,15 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as found:
-        yield found
-
-
 @pytest.fixture
-def show(browser: Any) -> Iterator[Callable[..., Host]]:
-    hosts: list[Host] = []
-
+def show(host_of: Callable[..., Host]) -> Callable[..., Host]:
     def open_panel(view: Any = None, **more: Any) -> Host:
-        host = Host(browser, Panel(view or DemoView(), quiet=0.1), **more)
-        hosts.append(host)
+        host = host_of(Panel(view or DemoView(), quiet=0.1), **more)
         host.until(lambda: host.page.locator(".wb-thumb img").count() > 0)
         host.pump(0.2)
         return host
 
-    yield open_panel
-    for host in hosts:
-        assert host.errors == []
-        host.close()
+    return open_panel
 
 
 def slider(host: Host, label: str) -> Any:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests.scaling.surfaces import TRUTH, runs
 from workbench.scaling import Chinchilla, fit
 from workbench.scaling.importing import (
+    Choice,
     LogError,
     applied,
     bring,
@@ -63,7 +64,7 @@ def test_losses_in_other_units() -> None:
         nats(given, "bans")
 
 
-def chosen(table: pd.DataFrame) -> dict[str, object]:
+def chosen(table: pd.DataFrame) -> dict[str, Choice]:
     return {choice.target: choice for choice in propose(table)}
 
 
@@ -87,7 +88,7 @@ def chosen(table: pd.DataFrame) -> dict[str, object]:
 def test_a_column_is_known_by_its_name(header: str, target: str, fields: dict) -> None:
     values = [3.1, 2.9] if target == "loss" else [5e6, 7e6]
     found = chosen(pd.DataFrame({header: values, "notes": ["a", "b"]}))
-    assert found[target].column == header  # type: ignore[attr-defined]
+    assert found[target].column == header
     for name, value in fields.items():
         assert getattr(found[target], name) == value
     assert len(found) == 1
@@ -95,8 +96,8 @@ def test_a_column_is_known_by_its_name(header: str, target: str, fields: dict) -
 
 def test_a_column_is_known_by_its_values() -> None:
     found = chosen(pd.DataFrame({"n": [0.07, 1.4], "tokens": [20, 300], "loss": [22.0, 31.0]}))
-    assert found["n_params"].scale == 1e9 and found["n_tokens"].scale == 1e9  # type: ignore[attr-defined]
-    assert found["loss"].unit == "perplexity"  # type: ignore[attr-defined]
+    assert found["n_params"].scale == 1e9 and found["n_tokens"].scale == 1e9
+    assert found["loss"].unit == "perplexity"
 
 
 def test_a_foreign_table_gives_the_same_law(tmp_path: Path) -> None:

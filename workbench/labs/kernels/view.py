@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-import tempfile
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from pprint import pformat
 from typing import Any
 
@@ -19,6 +17,7 @@ from workbench.labs.kernels.work import work
 from workbench.measure import device, roofline, timing
 from workbench.measure.memory import available_bytes
 from workbench.measure.timing import Timing
+from workbench.panels.charted import ChartedView
 from workbench.panels.panel import Panel
 from workbench.panels.picture import (
     ChartContent,
@@ -26,12 +25,11 @@ from workbench.panels.picture import (
     EmptyContent,
     Picture,
 )
-from workbench.panels.view import Export, Hints, Problem, Slot, Values, View
+from workbench.panels.view import Hints, Problem, Slot, Values
 from workbench.progress import Report
 
 FOLDER = "data/kernels"
 ROUNDS = 7
-NAME = "kernel-roofline"
 
 COPIES = 4
 """Memory that timing takes, in times of the arrays that a call reads and writes."""
@@ -66,7 +64,7 @@ def open(settings: Mapping[str, Mapping[str, Any]] | str | None = None) -> Panel
     return panel
 
 
-class KernelView(View):
+class KernelView(ChartedView):
     """One op at one shape: every device's bound, and what its forms take on this machine."""
 
     title = "Kernels"
@@ -77,14 +75,6 @@ class KernelView(View):
         (Slot("roof", "chart", 1.45), Slot("accuracy", "chart", 1.0)),
         (Slot("times", "table", folds=False),),
         (Slot("compiled", "table"),),
-    )
-    exports = (
-        Export("zip", "Figure and data", ".zip"),
-        Export("svg", "Picture", ".svg"),
-        Export("png", "Picture", ".png"),
-        Export("pdf", "Picture", ".pdf"),
-        Export("html", "Web page, works offline", ".html"),
-        Export("csv", "Table", ".csv", behind=True),
     )
 
     def __init__(self) -> None:
@@ -157,6 +147,11 @@ class KernelView(View):
         where = "measured here" if here else f"recorded {recorded['date']}"
         return ChartContent.of(charts.errors(here or recorded["rows"], knobs.dtype, where))
 
+    @property
+    def file_name(self) -> str:
+        """That of the first chart."""
+        return "kernel-roofline"
+
     # -- choices ----------------------------------------------------------------------------
 
     def load(self, key: str) -> Mapping[str, Mapping[str, Any]] | None:
@@ -177,23 +172,6 @@ class KernelView(View):
             "panel",
             "",
         ])  # fmt: skip
-
-    def export(self, kind: str, values: Values, picture: Picture) -> tuple[str, bytes]:
-        """The roofline with its data, the roofline alone, or its rows."""
-        from workbench.figures import export
-
-        chart = picture.first_chart
-        assert chart is not None, "the roofline is always drawn"
-        if kind not in [entry.kind for entry in self.exports]:
-            raise ValueError(f"There is no export of kind {kind!r}")
-        settings = {group: knobs.model_dump(mode="json") for group, knobs in values.items()}
-        with tempfile.TemporaryDirectory() as place:
-            file = Path(place) / f"{NAME}.{kind}"
-            if kind == "zip":
-                export.export_figure(chart, None, settings, file)
-            else:
-                export.write(chart, file)
-            return file.name, file.read_bytes()
 
 
 def _too_much(knobs: Kernel) -> str:

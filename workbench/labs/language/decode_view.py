@@ -11,9 +11,10 @@ from workbench.labs.language import decode_shown, recorded
 from workbench.labs.language.decode_form import PRESETS, chosen, groups, writing
 from workbench.labs.language.decode_run import Written
 from workbench.labs.language.decode_run import decode as write
-from workbench.labs.language.lab_view import EXPORTS, LanguageView, waiting
+from workbench.labs.language.lab_view import LanguageView
 from workbench.labs.language.shelf import Book, Shelf, books
 from workbench.measure import device
+from workbench.panels.charted import EXPORTS, waiting
 from workbench.panels.panel import Panel
 from workbench.panels.picture import Basis, ChartContent, Content, EmptyContent, Picture
 from workbench.panels.view import Export, Slot, Values

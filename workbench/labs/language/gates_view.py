@@ -9,9 +9,10 @@ from typing import Any
 from workbench.labs.language import claims, gates_shown, recorded
 from workbench.labs.language.gate_memory import Gates, gates_of
 from workbench.labs.language.gates_form import GATES, PRESETS, groups, looking, model_name
-from workbench.labs.language.lab_view import LanguageView, waiting
+from workbench.labs.language.lab_view import LanguageView
 from workbench.labs.language.shelf import Book, Shelf, books
 from workbench.measure import device
+from workbench.panels.charted import waiting
 from workbench.panels.panel import Panel
 from workbench.panels.picture import Basis, ChartContent, Content, EmptyContent, Picture
 from workbench.panels.view import Problem, Slot, Values

@@ -10,7 +10,7 @@ from workbench.figures import numbers
 from workbench.figures.axes import Axis
 from workbench.figures.charts import Chart, lines
 from workbench.labs.language import models, train_shown
-from workbench.labs.language.lab_view import LanguageView, waiting
+from workbench.labs.language.lab_view import LanguageView
 from workbench.labs.language.layer_timing import Timed, grown
 from workbench.labs.language.own_code import code_of
 from workbench.labs.language.recall_run import Recalled, known_mixers, recall
@@ -19,6 +19,7 @@ from workbench.labs.language.train_form import RUNS, SHARED, TRAINED, Shared, gr
 from workbench.labs.language.train_shown import Curve
 from workbench.labs.language.train_view import TrainView
 from workbench.measure import device
+from workbench.panels.charted import waiting
 from workbench.panels.panel import Panel
 from workbench.panels.picture import (
     Cell,

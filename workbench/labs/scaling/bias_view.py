@@ -12,7 +12,8 @@ from workbench.figures import numbers
 from workbench.figures.axes import Axis
 from workbench.figures.charts import Chart, contours, lines
 from workbench.labs.scaling.fit_charts import BUDGET, LOSS
-from workbench.labs.scaling.lab_view import EXPORTS, ScalingView, others
+from workbench.labs.scaling.lab_view import ScalingView
+from workbench.panels.charted import EXPORTS, others
 from workbench.panels.panel import Panel
 from workbench.panels.picture import (
     Cell,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,11 +16,13 @@ from workbench.labs.scaling.compare_form import PRESETS, comparing, group, law_a
 from workbench.labs.scaling.fit_charts import AHEAD, LOSS, compute_axis
 from workbench.labs.scaling.fit_form import Fitting, settings_of
 from workbench.labs.scaling.fit_tables import SYMBOLS, how
-from workbench.labs.scaling.fits import Fits, Fitted, first_known
-from workbench.labs.scaling.lab_view import EXPORTS, RECORD, ScalingView, named, others, recorded_as
-from workbench.labs.scaling.runs_form import RUNS, Shelf, runs_knobs
-from workbench.labs.scaling.selection import COMPUTE, Selection, selected, told
+from workbench.labs.scaling.fits import Fitted
+from workbench.labs.scaling.fitted_view import FittedView, opened
+from workbench.labs.scaling.lab_view import RECORD
+from workbench.labs.scaling.recorded import Recorded
+from workbench.labs.scaling.selection import COMPUTE, Selection
 from workbench.labs.scaling.tables import Table
+from workbench.panels.charted import EXPORTS, others
 from workbench.panels.panel import Panel
 from workbench.panels.picture import (
     Cell,
@@ -32,9 +34,10 @@ from workbench.panels.picture import (
     Picture,
     TableContent,
 )
-from workbench.panels.view import Problem, Slot, Values
-from workbench.progress import Report
+from workbench.panels.view import Slot, Values
+from workbench.scaling.laws.law import Law
 from workbench.scaling.result import Fit
+from workbench.scaling.settings import Settings
 
 
 def compare(
@@ -50,13 +53,10 @@ def compare(
         LogError, TypeError: a table that cannot be read.
     """
     view = CompareView(table)
-    panel = Panel(view, settings=settings)
-    if not view.is_known(panel.values):
-        panel.run()
-    return panel
+    return opened(view, settings)
 
 
-class CompareView(ScalingView):
+class CompareView(FittedView):
     """Gain in compute with intervals, the least loss of each method, parameters.
 
     Args:
@@ -74,81 +74,31 @@ class CompareView(ScalingView):
     )
 
     def __init__(self, table: Any = None) -> None:
-        self.shelf, self.given = Shelf(table), table
-        self.study_line = named(self.shelf.first)
-        self.fits = Fits()
+        super().__init__(table)
         self.groups = (self.shelf.group(together=True), group(self.shelf.first.methods))
 
-    def arguments(self) -> list[str]:
-        """The file, as code."""
-        if self.given is None:
-            return []
-        return [repr(str(self.given)) if self.shelf.file else "table"]
+    def law(self, values: Values) -> Law:
+        """One law of all methods.
 
-    def check(self, values: Values) -> list[Problem]:
-        """A table of one method, or of none."""
-        from workbench.scaling.runs_table import problems
+        Raises:
+            ValueError: a table of one method, or of none.
+        """
+        methods = self.table(values).methods
+        if len(methods) < 2:
+            there = f"only {methods[0]!r}" if methods else "no column 'method'"
+            raise ValueError(f"A comparison needs runs of two methods; this table has {there}")
+        return law_across(comparing(values), methods)
 
-        try:
-            table, chosen = self._table(values), self._chosen(values)
-        except (ValueError, OSError) as fault:
-            return [Problem("error", "source", str(fault), RUNS)]
-        if len(table.methods) < 2:
-            there = f"only {table.methods[0]!r}" if table.methods else "no column 'method'"
-            text = f"A comparison needs runs of two methods; this table has {there}"
-            return [Problem("error", "source", text, RUNS)]
-        return told(problems(law_across(comparing(values), table.methods), chosen.runs))
-
-    def is_known(self, values: Values) -> bool:
-        """Whether a picture stands before anything was fitted here."""
-        return bool([p for p in self.check(values) if p.level == "error"]) or (
-            self._known(values) is not None
-        )
-
-    def predict(self, values: Values) -> Picture | None:
-        """A fit that was made here or ships."""
-        known = self._known(values)
-        if known is None:
-            return None
-        found, shipped = known
-        picture = self._picture(values, found)
-        if shipped is None:
-            return picture
-        return recorded_as(picture, shipped, self._table(values))
-
-    def run(self, values: Values, report: Report) -> Iterator[Picture]:
-        """One law of all methods, then its intervals."""
-        table, chosen, knobs = self._table(values), self._chosen(values), Fitting()
-        law = law_across(comparing(values), table.methods)
-        for found in self.fits.fitted(
-            law, self._settings(values), chosen.runs, knobs.held_out, report
-        ):
-            yield self._picture(values, found)
-
-    def fit_of(self, values: Values) -> Fit | None:
-        """The law in use."""
-        known = self._known(values)
-        return None if known is None else known[0].fit
-
-    def _table(self, values: Values) -> Table:
-        return self.shelf.table(runs_knobs(values))
-
-    def _chosen(self, values: Values) -> Selection:
-        return selected(self._table(values), runs_knobs(values))
-
-    def _settings(self, values: Values) -> Any:
+    def fit_settings(self, values: Values) -> Settings:
+        """The lab's, with the form's resamples."""
         return replace(settings_of(Fitting()), bootstrap=comparing(values).resamples)
 
-    def _known(self, values: Values) -> tuple[Fitted, Any] | None:
-        table = self._table(values)
-        if len(table.methods) < 2:
-            return None
-        law = law_across(comparing(values), table.methods)
-        runs = self._chosen(values).runs
-        return first_known(self.fits, law, self._settings(values), runs, Fitting().held_out)
+    def known(self, values: Values) -> tuple[Fitted, Recorded | None] | None:
+        """Nothing, where there are no two methods."""
+        return super().known(values) if len(self.table(values).methods) > 1 else None
 
-    def _picture(self, values: Values, found: Fitted) -> Picture:
-        table, chosen, knobs = self._table(values), self._chosen(values), comparing(values)
+    def picture(self, values: Values, found: Fitted) -> Picture:
+        table, chosen, knobs = self.table(values), self.chosen(values), comparing(values)
         first = table.methods[0] if knobs.baseline == "first" else knobs.baseline
         if first not in table.methods:
             raise ValueError(f"Baseline {first!r} is none of {', '.join(table.methods)}")

@@ -12,22 +12,16 @@ from workbench.labs.scaling.decide_charts import cost_of, days, money
 from workbench.labs.scaling.decide_form import decision, groups, machine, presets
 from workbench.labs.scaling.decision import decide as decided
 from workbench.labs.scaling.decision import interval
-from workbench.labs.scaling.fit_form import Fitting, law_of, settings_of
-from workbench.labs.scaling.fits import Fits, Fitted, first_known
-from workbench.labs.scaling.lab_view import (
-    EXPORTS,
-    RECORD,
-    ScalingView,
-    named,
-    others,
-    recorded_as,
-)
-from workbench.labs.scaling.runs_form import RUNS, Shelf, runs_knobs
-from workbench.labs.scaling.selection import Selection, selected, told
+from workbench.labs.scaling.fits import Fitted
+from workbench.labs.scaling.fitted_view import FittedView, opened
+from workbench.labs.scaling.lab_view import RECORD
+from workbench.labs.scaling.recorded import Recorded
+from workbench.labs.scaling.selection import Selection, selected
 from workbench.labs.scaling.tables import Table
+from workbench.panels.charted import EXPORTS, others
 from workbench.panels.panel import Panel
 from workbench.panels.picture import ChartContent, Content, Figure, FiguresContent, Picture
-from workbench.panels.view import Problem, Slot, Values
+from workbench.panels.view import Slot, Values
 from workbench.progress import Report
 from workbench.scaling.result import Fit
 from workbench.scaling.training_cost import state_bytes
@@ -52,13 +46,10 @@ def decide(
         LogError, ValueError: a file that cannot be read.
     """
     view = DecideView(table, Fit.load(Path(fit)) if isinstance(fit, str | Path) else fit, to)
-    panel = Panel(view, settings=settings)
-    if not view.is_known(panel.values):
-        panel.run()
-    return panel
+    return opened(view, settings)
 
 
-class DecideView(ScalingView):
+class DecideView(FittedView):
     """A budget's division with intervals, the price of other shapes, and the machine's bill.
 
     Args:
@@ -88,9 +79,8 @@ class DecideView(ScalingView):
     ) -> None:  # fmt: skip
         if fit is not None and table is None:
             table = fit.runs
-        self.shelf, self.given, self.to, self.fit = Shelf(table), table, to, fit
-        self.study_line = named(self.shelf.first)
-        self.fits = Fits()
+        super().__init__(table)
+        self.to, self.fit = to, fit
         runs = self.shelf.group()
         start: Any = runs.knobs.parse({})
         chosen = selected(self.shelf.table(start), start)
@@ -101,54 +91,17 @@ class DecideView(ScalingView):
 
     def arguments(self) -> list[str]:
         """The file and the slider's end, as code."""
-        own = [] if self.given is None else [repr(str(self.given)) if self.shelf.file else "table"]
+        own = super().arguments()
         own += [] if self.fit is None else ["fit=fit"]
         return own + ([] if self.to is None else [f"to={self.to:g}"])
 
-    def check(self, values: Values) -> list[Problem]:
-        """A table that cannot be read or fitted."""
-        from workbench.scaling.runs_table import problems
-
-        try:
-            chosen = self._chosen(values)
-        except (ValueError, OSError) as fault:
-            return [Problem("error", "source", str(fault), RUNS)]
-        return told(problems(law_of(Fitting()), chosen.runs))
-
-    def is_known(self, values: Values) -> bool:
-        """Whether the law is there already."""
-        try:
-            return self._known(values) is not None
-        except (ValueError, OSError):
-            return True  # nothing can be fitted: the form says why
-
-    def predict(self, values: Values) -> Picture | None:
-        """Everything follows from the law; None before there is one."""
-        known = self._known(values)
-        if known is None:
-            return None
-        found, shipped = known
-        picture = self._picture(values, found)
-        if shipped is None:
-            return picture
-        return recorded_as(picture, shipped, self._table(values))
-
     def run(self, values: Values, report: Report) -> Iterator[Picture]:
         """The law of these runs, once; then the budget's division."""
-        knobs, chosen = Fitting(), self._chosen(values)
-        known = self._known(values)
-        if known is not None:
-            yield self._picture(values, known[0])
-            return
-        for found in self.fits.fitted(
-            law_of(knobs), settings_of(knobs), chosen.runs, knobs.held_out, report
-        ):
-            yield self._picture(values, found)
-
-    def fit_of(self, values: Values) -> Fit | None:
-        """The law in use."""
-        known = self._known(values)
-        return None if known is None else known[0].fit
+        known = self.known(values)
+        if known is None:
+            yield from super().run(values, report)
+        else:
+            yield self.picture(values, known[0])
 
     def tables(self, values: Values, picture: Picture) -> Mapping[str, Any]:
         """The runs, and the division of every budget up to two decades beyond them."""
@@ -160,22 +113,12 @@ class DecideView(ScalingView):
         divided = budgets(fit)
         return {"runs": fit.runs} if divided is None else {"runs": fit.runs, "allocation": divided}
 
-    def _table(self, values: Values) -> Table:
-        return self.shelf.table(runs_knobs(values))
+    def known(self, values: Values) -> tuple[Fitted, Recorded | None] | None:
+        """The fit that was given, or what is known of the table's."""
+        return super().known(values) if self.fit is None else (Fitted(self.fit), None)
 
-    def _chosen(self, values: Values) -> Selection:
-        return selected(self._table(values), runs_knobs(values))
-
-    def _known(self, values: Values) -> tuple[Fitted, Any] | None:
-        if self.fit is not None:
-            return Fitted(self.fit), None
-        knobs = Fitting()
-        return first_known(
-            self.fits, law_of(knobs), settings_of(knobs), self._chosen(values).runs, knobs.held_out
-        )
-
-    def _picture(self, values: Values, found: Fitted) -> Picture:
-        table, chosen, knobs = self._table(values), self._chosen(values), decision(values)
+    def picture(self, values: Values, found: Fitted) -> Picture:
+        table, chosen, knobs = self.table(values), self.chosen(values), decision(values)
         fit, compute = found.fit, knobs.compute
         counted = chosen.counted
         start = spending.best(fit, counted, compute, knobs.served)

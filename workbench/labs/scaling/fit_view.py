@@ -18,19 +18,12 @@ from workbench.labs.scaling.fit_form import (
     law_of,
     settings_of,
 )
-from workbench.labs.scaling.fits import Fits, Fitted, best_of_budgets, first_known
-from workbench.labs.scaling.lab_view import (
-    EXPORTS,
-    RECORD,
-    ScalingView,
-    named,
-    others,
-    recorded_as,
-    waiting,
-)
+from workbench.labs.scaling.fits import Fitted, best_of_budgets
+from workbench.labs.scaling.fitted_view import FittedView, opened
+from workbench.labs.scaling.lab_view import RECORD
 from workbench.labs.scaling.other_ways import exponents
 from workbench.labs.scaling.recorded import rows_key
-from workbench.labs.scaling.runs_form import FILE, RUNS, Shelf, corrected, runs_knobs
+from workbench.labs.scaling.runs_form import FILE, corrected, runs_knobs
 from workbench.labs.scaling.selection import (
     FILTERS,
     Filters,
@@ -38,14 +31,15 @@ from workbench.labs.scaling.selection import (
     filters,
     selected,
     toggled,
-    told,
 )
-from workbench.labs.scaling.tables import Table
+from workbench.panels.charted import EXPORTS, others, waiting
 from workbench.panels.panel import Panel
 from workbench.panels.picture import ChartContent, Content, EmptyContent, Picture
 from workbench.panels.view import KnobGroup, Preset, Problem, Slot, Values
 from workbench.progress import Report
+from workbench.scaling.laws.law import Law
 from workbench.scaling.result import Fit
+from workbench.scaling.settings import Settings
 
 PRESETS = (
     Preset("Chinchilla on these runs", {FIT: {"law": "chinchilla"}}),
@@ -68,13 +62,10 @@ def fit(
         TypeError: no path and no data frame.
     """
     view = FitView(table)
-    panel = Panel(view, settings=settings)
-    if not view.is_recorded(panel.values):
-        panel.run()
-    return panel
+    return opened(view, settings)
 
 
-class FitView(ScalingView):
+class FitView(FittedView):
     """A law on a table: its test, a sentence, curves, contours, residuals, exponents.
 
     Args:
@@ -98,10 +89,7 @@ class FitView(ScalingView):
     )
 
     def __init__(self, table: Any = None) -> None:
-        self.shelf = Shelf(table)
-        self.given = table
-        self.study_line = named(self.shelf.first)
-        self.fits = Fits()
+        super().__init__(table)
         self.groups = (
             self.shelf.group(columns=True),
             KnobGroup(FILTERS, "Filters", Filters),
@@ -110,42 +98,13 @@ class FitView(ScalingView):
         self._others: dict[str, dict[str, float]] = {}
         self._left_out, self._labels = "", frozenset[str]()
 
-    def arguments(self) -> list[str]:
-        """The file, as code; a data frame has no code."""
-        if self.given is None:
-            return []
-        return [repr(str(self.given)) if self.shelf.file else "table"]
-
     def check(self, values: Values) -> list[Problem]:
         """What keeps the law from being fitted, and the rows that would be left out."""
-        from workbench.scaling.runs_table import problems
-
         self._left_out = filters(values).left_out
-        try:
-            self._labels = frozenset(map(str, self._table(values).runs.index))
-            chosen = self._chosen(values)
-        except (ValueError, OSError) as fault:
-            name = "file" if runs_knobs(values).source == FILE else "source"
-            return [Problem("error", name, str(fault), RUNS)]
-        return told(problems(law_of(fitting(values)), chosen.runs))
-
-    def is_recorded(self, values: Values) -> bool:
-        """Whether a picture stands before anything was fitted here."""
-        try:
-            return self._known(values) is not None
-        except (ValueError, OSError):
-            return True  # nothing can be fitted: the form says why
-
-    def predict(self, values: Values) -> Picture | None:
-        """A fit that was made here or ships; else the last picture stays until this one's fit."""
-        known = self._known(values)
-        if known is None:
-            return None
-        found, shipped = known
-        picture = self._picture(values, found)
-        if shipped is None:
-            return picture
-        return recorded_as(picture, shipped, self._table(values))
+        found = super().check(values)
+        if not any(problem.level == "error" for problem in found):
+            self._labels = frozenset(map(str, self.table(values).runs.index))
+        return found
 
     def run(self, values: Values, report: Report) -> Iterator[Picture]:
         """The law at once, then its test, then intervals."""
@@ -153,20 +112,12 @@ class FitView(ScalingView):
 
         report(0, 3, "Reading the table")
         self._remember(values)
-        knobs, chosen = fitting(values), self._chosen(values)
-        for found in self.fits.fitted(
-            law_of(knobs), settings_of(knobs), chosen.runs, knobs.held_out, report
-        ):
-            yield replace(self._picture(values, found), device=device.label("float64"))
-
-    def fit_of(self, values: Values) -> Fit | None:
-        """The fit of these settings."""
-        known = self._known(values)
-        return None if known is None else known[0].fit
+        for picture in super().run(values, report):
+            yield replace(picture, device=device.label("float64"))
 
     def tables(self, values: Values, picture: Picture) -> Mapping[str, Any]:
         """The runs, their residuals, the test."""
-        known = self._known(values)
+        known = self.known(values)
         if known is None:
             return {}
         found = known[0]
@@ -180,36 +131,40 @@ class FitView(ScalingView):
             return None
         return {FILTERS: {"left_out": toggled(self._left_out, key)}}
 
-    def _table(self, values: Values) -> Table:
-        return self.shelf.table(runs_knobs(values))
+    def law(self, values: Values) -> Law:
+        """The form's."""
+        return law_of(fitting(values))
 
-    def _chosen(self, values: Values) -> Selection:
+    def fit_settings(self, values: Values) -> Settings:
+        """The form's."""
+        return settings_of(fitting(values))
+
+    def held_out(self, values: Values) -> float:
+        """The form's."""
+        return fitting(values).held_out
+
+    def chosen(self, values: Values) -> Selection:
+        """Rows that the filters leave; for a law of compute alone the best of each budget."""
         left_out = filters(values)
         if fitting(values).law == REPEATED:
             left_out = left_out.model_copy(update={"epochs": math.inf})
-        chosen = selected(self._table(values), runs_knobs(values), left_out)
+        chosen = selected(self.table(values), runs_knobs(values), left_out)
         whole = {"n_params", "n_tokens", "loss"} <= set(chosen.runs.columns)
         if fitting(values).law in OF_COMPUTE and whole:
             return replace(chosen, runs=best_of_budgets(chosen.runs))
         return chosen
 
-    def _known(self, values: Values) -> tuple[Fitted, Any] | None:
-        knobs, chosen = fitting(values), self._chosen(values)
-        return first_known(
-            self.fits, law_of(knobs), settings_of(knobs), chosen.runs, knobs.held_out
-        )
-
     def _remember(self, values: Values) -> None:
         """Columns that were put right are kept for the next table with this header."""
         from workbench.scaling.importing import remember
 
-        table, knobs = self._table(values), runs_knobs(values)
+        table, knobs = self.table(values), runs_knobs(values)
         if knobs.source == FILE and table.raw is not None and corrected(knobs):
             remember(table.raw, list(table.choices))
 
-    def _picture(self, values: Values, found: Fitted) -> Picture:
-        table, knobs = self._table(values), fitting(values)
-        chosen = self._chosen(values)
+    def picture(self, values: Values, found: Fitted) -> Picture:
+        table, knobs = self.table(values), fitting(values)
+        chosen = self.chosen(values)
         used = replace(chosen, runs=found.fit.runs.assign(flops=_compute(chosen, found.fit)))
         found = replace(found, fit=replace(found.fit, runs=used.runs))
         more = self._by_other_ways(found)

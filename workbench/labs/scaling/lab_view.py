@@ -2,46 +2,22 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
-from pprint import pformat
 from typing import Any
 
-from workbench.figures.chart import Chart
 from workbench.labs.scaling.recorded import Recorded
 from workbench.labs.scaling.tables import Table
-from workbench.panels.picture import Content, EmptyContent, Picture
-from workbench.panels.view import Export, Values, View
+from workbench.panels.charted import ChartedView, changed
+from workbench.panels.picture import Picture
+from workbench.panels.view import Export, Values
 from workbench.scaling.result import Fit
-
-EXPORTS = (
-    Export("zip", "Figure and data", ".zip"),
-    Export("svg", "Picture", ".svg"),
-    Export("png", "Picture", ".png"),
-    Export("pdf", "Picture", ".pdf"),
-    Export("html", "Web page, works offline", ".html"),
-    Export("csv", "Table", ".csv", behind=True),
-)
 
 RECORD = Export("json", "Record of the fit", ".json", behind=True)
 
 
-def waiting(words: str, **titles: str) -> dict[str, Content]:
-    """One sentence under each title, in slots that have nothing to show yet."""
-    return {slot: EmptyContent(title, words) for slot, title in titles.items()}
-
-
-def others(**labels: str) -> tuple[Export, ...]:
-    """Menu lines for the charts beside the first one: slot and what it is called."""
-    return tuple(
-        Export(f"zip {slot}", f"{label}, with data", ".zip", behind=True)
-        for slot, label in labels.items()
-    )
-
-
-class ScalingView(View):
+class ScalingView(ChartedView):
     """One panel of the scaling lab.
 
     Attributes:
@@ -49,9 +25,13 @@ class ScalingView(View):
     """
 
     opener: str
-    exports: Sequence[Export] = EXPORTS
     automatic = True
     verb = "Fit"
+
+    @property
+    def file_name(self) -> str:
+        """With the lab's name before the opener's."""
+        return f"scaling-{self.opener.replace('_', '-')}"
 
     def arguments(self) -> list[str]:
         """What the opener was given beside settings, as code."""
@@ -59,12 +39,7 @@ class ScalingView(View):
 
     def code(self, values: Values) -> str:
         """Lines that open the same panel and show it."""
-        settings = {
-            group: knobs.model_dump(mode="json", exclude_defaults=True)
-            for group, knobs in values.items()
-        }
-        chosen = pformat({group: fields for group, fields in settings.items() if fields}, width=80)
-        call = ", ".join([*self.arguments(), f"settings={chosen}"])
+        call = ", ".join([*self.arguments(), f"settings={changed(values)}"])
         return "\n".join([
             "from workbench.labs import scaling",
             "",
@@ -82,34 +57,22 @@ class ScalingView(View):
         fit = self.fit_of(values)
         return {} if fit is None else {"runs": fit.runs}
 
-    def export(self, kind: str, values: Values, picture: Picture) -> tuple[str, bytes]:
-        """A chart with its data and the fit's record, the first chart alone, or its rows."""
-        from workbench.figures import export
+    def records(self, values: Values) -> Mapping[str, Any]:
+        """The fit's record."""
+        from workbench.scaling.record import as_json
 
-        if kind not in [entry.kind for entry in self.exports]:
-            raise ValueError(f"There is no export of kind {kind!r}")
-        ending, _, slot = kind.partition(" ")
-        name = "-".join(filter(None, ["scaling", self.opener.replace("_", "-"), slot]))
         fit = self.fit_of(values)
-        if ending == "json":
-            return f"{name}.json", _json(fit)
-        chart = chart_in(picture, slot) if slot else picture.first_chart
-        if chart is None:
-            raise ValueError("There is no picture yet; press Run first")
-        settings = {group: knobs.model_dump(mode="json") for group, knobs in values.items()}
-        with tempfile.TemporaryDirectory() as place:
-            file = Path(place) / f"{name}.{ending}"
-            if ending == "zip":
-                tables = self.tables(values, picture)
-                export.export_figure(chart, tables, settings, file, records=_records(fit))
-            else:
-                export.write(chart, file)
-            return file.name, file.read_bytes()
+        return {} if fit is None else {"fit": as_json(fit)}
 
-
-def chart_in(picture: Picture, slot: str) -> Chart | None:
-    """The chart of a slot, or None."""
-    return getattr(picture.contents.get(slot), "chart", None)
+    def export(self, kind: str, values: Values, picture: Picture) -> tuple[str, bytes]:
+        """The fit's record alone, or what every chart offers."""
+        if kind != RECORD.kind or RECORD not in self.exports:
+            return super().export(kind, values, picture)
+        found = self.records(values)
+        if not found:
+            raise ValueError("There is no fit yet; press Run first")
+        text = json.dumps(found["fit"], indent=1, allow_nan=False)
+        return f"{self.file_name}.json", text.encode()
 
 
 def recorded_as(picture: Picture, shipped: Recorded, table: Table) -> Picture:
@@ -122,19 +85,3 @@ def recorded_as(picture: Picture, shipped: Recorded, table: Table) -> Picture:
 def named(table: Table) -> str:
     """The study line of a table."""
     return f"{table.title} · {table.note}" if table.real else table.note
-
-
-def _records(fit: Fit | None) -> dict[str, Any]:
-    from workbench.scaling.record import as_json
-
-    return {} if fit is None else {"fit": as_json(fit)}
-
-
-def _json(fit: Fit | None) -> bytes:
-    import json
-
-    from workbench.scaling.record import as_json
-
-    if fit is None:
-        raise ValueError("There is no fit yet; press Run first")
-    return json.dumps(as_json(fit), indent=1, allow_nan=False).encode()

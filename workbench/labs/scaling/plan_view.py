@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,13 +13,13 @@ from workbench.figures.charts import Chart, contours
 from workbench.labs.scaling.decide_charts import days
 from workbench.labs.scaling.decision import candidates
 from workbench.labs.scaling.fit_charts import AHEAD, SIZE, compute_axis
-from workbench.labs.scaling.fit_form import Fitting, law_of, settings_of
-from workbench.labs.scaling.fits import Fits, Fitted, first_known
-from workbench.labs.scaling.lab_view import EXPORTS, RECORD, ScalingView, named, recorded_as
+from workbench.labs.scaling.fits import Fitted
+from workbench.labs.scaling.fitted_view import FittedView, opened
+from workbench.labs.scaling.lab_view import RECORD
 from workbench.labs.scaling.plan_form import Planning, group, planning, presets
-from workbench.labs.scaling.runs_form import RUNS, Shelf, runs_knobs
-from workbench.labs.scaling.selection import COMPUTE, Selection, selected, told
+from workbench.labs.scaling.selection import COMPUTE, Selection, selected
 from workbench.labs.scaling.tables import Table
+from workbench.panels.charted import EXPORTS
 from workbench.panels.panel import Panel
 from workbench.panels.picture import (
     Cell,
@@ -33,7 +33,6 @@ from workbench.panels.picture import (
     TableContent,
 )
 from workbench.panels.view import Problem, Slot, Values
-from workbench.progress import Report
 from workbench.scaling.plan import IsoFLOP, isoflop_plan
 from workbench.scaling.result import Fit
 
@@ -53,13 +52,10 @@ def plan(
         LogError, TypeError: a table that cannot be read.
     """
     view = PlanView(table)
-    panel = Panel(view, settings=settings)
-    if not view.is_known(panel.values):
-        panel.run()
-    return panel
+    return opened(view, settings)
 
 
-class PlanView(ScalingView):
+class PlanView(FittedView):
     """An IsoFLOP grid against where the optimum may be, and the next best run.
 
     Args:
@@ -76,9 +72,7 @@ class PlanView(ScalingView):
     )
 
     def __init__(self, table: Any = None) -> None:
-        self.shelf, self.given = Shelf(table), table
-        self.study_line = named(self.shelf.first)
-        self.fits = Fits()
+        super().__init__(table)
         runs = self.shelf.group()
         start: Any = runs.knobs.parse({})
         chosen = selected(self.shelf.table(start), start)
@@ -87,16 +81,8 @@ class PlanView(ScalingView):
         self.groups = (runs, group(chosen.smallest, chosen.largest, ends))
         self.presets = presets(chosen.largest)
 
-    def arguments(self) -> list[str]:
-        """The file, as code."""
-        if self.given is None:
-            return []
-        return [repr(str(self.given)) if self.shelf.file else "table"]
-
     def check(self, values: Values) -> list[Problem]:
         """A grid the wrong way round, or runs that cannot be read."""
-        from workbench.scaling.runs_table import problems
-
         knobs = planning(values)
         found = [
             Problem("error", high, f"{high.capitalize()} must be at least {low}: {b:g} is below "
@@ -105,64 +91,18 @@ class PlanView(ScalingView):
                                     ("smallest", "largest", knobs.smallest, knobs.largest))
             if b < a
         ]  # fmt: skip
-        try:
-            chosen = self._chosen(values)
-        except (ValueError, OSError) as fault:
-            return [*found, Problem("error", "source", str(fault), RUNS)]
-        return found + told(problems(law_of(Fitting()), chosen.runs))
-
-    def is_known(self, values: Values) -> bool:
-        """Whether a picture stands before anything was fitted here."""
-        return bool([p for p in self.check(values) if p.level == "error"]) or (
-            self._known(values) is not None
-        )
-
-    def predict(self, values: Values) -> Picture | None:
-        """The grid against the law of the runs there are; None before there is one."""
-        known = self._known(values)
-        if known is None:
-            return None
-        found, shipped = known
-        picture = self._picture(values, found)
-        if shipped is None:
-            return picture
-        return recorded_as(picture, shipped, self._table(values))
-
-    def run(self, values: Values, report: Report) -> Iterator[Picture]:
-        """The law of the runs there are, once; then the grid."""
-        knobs, chosen = Fitting(), self._chosen(values)
-        for found in self.fits.fitted(
-            law_of(knobs), settings_of(knobs), chosen.runs, knobs.held_out, report
-        ):
-            yield self._picture(values, found)
-
-    def fit_of(self, values: Values) -> Fit | None:
-        """The law that says where optima may be."""
-        known = self._known(values)
-        return None if known is None else known[0].fit
+        return [*found, *super().check(values)]
 
     def tables(self, values: Values, picture: Picture) -> Mapping[str, Any]:
         """The plan's runs, to hand to a sweep."""
         fit = self.fit_of(values)
         if fit is None:
             return {}
-        made = planned(fit, self._chosen(values), planning(values))
+        made = planned(fit, self.chosen(values), planning(values))
         return {"runs": fit.runs, "plan": made.runs, "brackets": made.brackets}
 
-    def _table(self, values: Values) -> Table:
-        return self.shelf.table(runs_knobs(values))
-
-    def _chosen(self, values: Values) -> Selection:
-        return selected(self._table(values), runs_knobs(values))
-
-    def _known(self, values: Values) -> tuple[Fitted, Any] | None:
-        knobs = Fitting()
-        return first_known(
-            self.fits, law_of(knobs), settings_of(knobs), self._chosen(values).runs, knobs.held_out
-        )
-
-    def _picture(self, values: Values, found: Fitted) -> Picture:
-        table, chosen, knobs = self._table(values), self._chosen(values), planning(values)
+    def picture(self, values: Values, found: Fitted) -> Picture:
+        table, chosen, knobs = self.table(values), self.chosen(values), planning(values)
         made = planned(found.fit, chosen, knobs)
         after = candidates(found, chosen, knobs.target)
         contents: dict[str, Content] = {

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from workbench.figures import numbers
 from workbench.figures.axes import Axis
 from workbench.figures.charts import Chart, lines
-from workbench.labs.scaling.lab_view import EXPORTS, ScalingView, others
+from workbench.labs.scaling.lab_view import ScalingView
 from workbench.labs.scaling.precision_form import (
     GROUPS,
     PRESETS,
@@ -22,6 +22,7 @@ from workbench.labs.scaling.precision_form import (
     capped,
     quantising,
 )
+from workbench.panels.charted import EXPORTS, others
 from workbench.panels.panel import Panel
 from workbench.panels.picture import ChartContent, Content, Figure, FiguresContent, Picture
 from workbench.panels.view import Slot, Values

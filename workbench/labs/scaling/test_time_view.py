@@ -12,8 +12,9 @@ from workbench.figures import numbers
 from workbench.figures.axes import Axis
 from workbench.figures.charts import Chart, lines, pareto
 from workbench.labs.scaling import served_models
-from workbench.labs.scaling.lab_view import EXPORTS, ScalingView, others
+from workbench.labs.scaling.lab_view import ScalingView
 from workbench.labs.scaling.served_models import SLOTS
+from workbench.panels.charted import EXPORTS, others
 from workbench.panels.panel import Panel
 from workbench.panels.picture import (
     Cell,

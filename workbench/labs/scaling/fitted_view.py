@@ -1,0 +1,128 @@
+"""A panel of which everything follows from one law on one table: known, shipped, or fitted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from workbench.labs.scaling.fit_form import Fitting, law_of, settings_of
+from workbench.labs.scaling.fits import Fits, Fitted, first_known
+from workbench.labs.scaling.lab_view import ScalingView, named, recorded_as
+from workbench.labs.scaling.recorded import Recorded
+from workbench.labs.scaling.runs_form import FILE, RUNS, Shelf, runs_knobs
+from workbench.labs.scaling.selection import Selection, selected, told
+from workbench.labs.scaling.tables import Table
+from workbench.panels.panel import Panel
+from workbench.panels.picture import Picture
+from workbench.panels.view import Problem, Values
+from workbench.progress import Report
+from workbench.scaling.laws.law import Law
+from workbench.scaling.result import Fit
+from workbench.scaling.settings import Settings
+
+
+def opened(
+    view: FittedView, settings: Mapping[str, Mapping[str, Any]] | str | None = None
+) -> Panel:
+    """The panel of a view, which begins with a fit where none is known.
+
+    Args:
+        view: which.
+        settings: what "Copy settings" gave.
+    """
+    panel = Panel(view, settings=settings)
+    if not view.is_known(panel.values):
+        panel.run()
+    return panel
+
+
+class FittedView(ScalingView):
+    """A view of a law on a table.
+
+    Args:
+        table: a path, or a data frame; what ships without one.
+
+    Raises:
+        LogError, TypeError: a table that cannot be read.
+    """
+
+    def __init__(self, table: Any = None) -> None:
+        self.shelf, self.given = Shelf(table), table
+        self.study_line = named(self.shelf.first)
+        self.fits = Fits()
+
+    def law(self, values: Values) -> Law:
+        """The law; the lab's first one where there is no choice."""
+        return law_of(Fitting())
+
+    def fit_settings(self, values: Values) -> Settings:
+        """How it is fitted."""
+        return settings_of(Fitting())
+
+    def held_out(self, values: Values) -> float:
+        """The largest compute over this is where the test begins."""
+        return Fitting().held_out
+
+    def table(self, values: Values) -> Table:
+        """The table that is chosen."""
+        return self.shelf.table(runs_knobs(values))
+
+    def chosen(self, values: Values) -> Selection:
+        """Its rows that are used."""
+        return selected(self.table(values), runs_knobs(values))
+
+    def known(self, values: Values) -> tuple[Fitted, Recorded | None] | None:
+        """What is known without fitting."""
+        return first_known(
+            self.fits, self.law(values), self.fit_settings(values), self.chosen(values).runs,
+            self.held_out(values),
+        )  # fmt: skip
+
+    def picture(self, values: Values, found: Fitted) -> Picture:
+        """What a fit shows."""
+        raise NotImplementedError
+
+    def arguments(self) -> list[str]:
+        """The file, as code; a data frame has none."""
+        if self.given is None:
+            return []
+        return [repr(str(self.given)) if self.shelf.file else "table"]
+
+    def check(self, values: Values) -> list[Problem]:
+        """What keeps the law from being fitted, and the rows that would be left out."""
+        from workbench.scaling.runs_table import problems
+
+        try:
+            chosen, law = self.chosen(values), self.law(values)
+        except (ValueError, OSError) as fault:
+            name = "file" if runs_knobs(values).source == FILE else "source"
+            return [Problem("error", name, str(fault), RUNS)]
+        return told(problems(law, chosen.runs))
+
+    def is_known(self, values: Values) -> bool:
+        """Whether a picture stands, or none can, before anything was fitted here."""
+        if any(problem.level == "error" for problem in self.check(values)):
+            return True  # nothing can be fitted: the form says why
+        return self.known(values) is not None
+
+    def predict(self, values: Values) -> Picture | None:
+        """What a known fit shows; else the last picture stays until there is one."""
+        known = self.known(values)
+        if known is None:
+            return None
+        found, shipped = known
+        picture = self.picture(values, found)
+        return picture if shipped is None else recorded_as(picture, shipped, self.table(values))
+
+    def run(self, values: Values, report: Report) -> Iterator[Picture]:
+        """The law at once, then its test, then intervals."""
+        for found in self.fits.fitted(
+            self.law(values), self.fit_settings(values), self.chosen(values).runs,
+            self.held_out(values), report,
+        ):  # fmt: skip
+            yield self.picture(values, found)
+
+    def fit_of(self, values: Values) -> Fit | None:
+        """The law in use."""
+        known = self.known(values)
+        return None if known is None else known[0].fit
