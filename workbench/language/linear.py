@@ -61,7 +61,7 @@ def product(
     """x W, with x as one matrix.
 
     The weights' gradient is then a product of matrices too; over several axes XLA on CPU brings its
-    operands into that form by slow copies, a seventh of a training step.
+    operands into that form by slow copies. `benchmarks/training_step.py` times it.
     """
     rows = x.reshape(-1, x.shape[-1])
     y = jnp.matmul(rows, weights, preferred_element_type=preferred)

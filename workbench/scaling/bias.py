@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from workbench.scaling.decisions import divided, losses
+from workbench.scaling.flops import FLOPS
+from workbench.scaling.laws.chinchilla import Chinchilla
 from workbench.scaling.parabolas import parabola
 
 BUDGETS = (1e17, 1e18, 1e19, 1e20, 1e21)
 POINTS = 15
 TARGET = 1e24
-FLOPS = 6.0
 
 
 def parabola_bias(
@@ -79,16 +81,10 @@ def simulated(
         for tokens in np.geomspace(middle / width, middle * width, points):
             rows.append((budget, budget / (FLOPS * tokens), tokens))
     runs = pd.DataFrame(rows, columns=["budget", "n_params", "n_tokens"])
-    runs["loss"] = (
-        params["E"]
-        + params["A"] * runs["n_params"] ** -params["alpha"]
-        + params["B"] * runs["n_tokens"] ** -params["beta"]
-    )
-    return runs
+    size, tokens = runs["n_params"].to_numpy(), runs["n_tokens"].to_numpy()
+    return runs.assign(loss=losses(Chinchilla(), params, size, tokens))
 
 
 def best_tokens(params: Mapping[str, float], compute: float) -> float:
-    """D* of Chinchilla's surface: (C / 6)^b / G."""
-    alpha, beta = params["alpha"], params["beta"]
-    g = (alpha * params["A"] / (beta * params["B"])) ** (1 / (alpha + beta))
-    return float((compute / FLOPS) ** (alpha / (alpha + beta)) / g)
+    """D* of Chinchilla's surface."""
+    return divided(Chinchilla(), params, compute)[1]

@@ -11,6 +11,7 @@ import pandas as pd
 from workbench.home import keep_compiled
 from workbench.progress import Bar, Throttled
 from workbench.scaling.fitting import fit
+from workbench.scaling.flops import FLOPS
 from workbench.scaling.importing import bring
 from workbench.scaling.laws import Across, law_named
 from workbench.scaling.laws.law import Law
@@ -87,7 +88,7 @@ def budgets(found: Fit) -> pd.DataFrame | None:
 
     if not {"n_params", "n_tokens"} <= set(found.runs.columns):
         return None
-    compute = 6.0 * found.runs["n_params"].astype(float) * found.runs["n_tokens"].astype(float)
+    compute = FLOPS * found.runs["n_params"].astype(float) * found.runs["n_tokens"].astype(float)
     try:
         return found.allocation(np.geomspace(compute.min(), 100 * compute.max(), BUDGETS))
     except TypeError:

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from workbench.scaling.flops import FLOPS
+
 POINTS = 1500
 SMOOTHING = 0.9
 """Weight of what came before in the moving average of a curve."""
@@ -41,7 +43,11 @@ class PowerOfCompute:
 
 
 def envelope(
-    curves: pd.DataFrame, *, points: int = POINTS, smoothing: float = SMOOTHING, flops: float = 6.0
+    curves: pd.DataFrame,
+    *,
+    points: int = POINTS,
+    smoothing: float = SMOOTHING,
+    flops: float = FLOPS,
 ) -> PowerOfCompute:
     """The best run at each compute, and lines through its size and tokens (approach 1).
 

@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
+from workbench.scaling.flops import FLOPS
 from workbench.scaling.laws.chinchilla import Chinchilla
 from workbench.scaling.laws.data_constrained import DataConstrained
 from workbench.scaling.laws.law import Law
 from workbench.scaling.solver import in_float64
 
-FLOPS, SERVED = 6.0, 2.0
-"""Of a parameter and a token, in training and in inference."""
+SERVED = 2.0
+"""FLOPs of a parameter and a token in inference."""
 
 MOST, HALVINGS = 120.0, 80
 """ln of the most tokens looked at, and how often the range is halved."""
@@ -28,7 +29,7 @@ Params = Mapping[str, float]
 
 def best_loss(law: Law, params: Params, compute: float, flops: float = FLOPS) -> float:
     """L*(C), with compute divided as the law says."""
-    size, tokens = _optimum(law, params, compute / flops)
+    size, tokens = divided(law, params, compute, flops)
     return loss_of(law, params, size, tokens)
 
 
@@ -180,7 +181,7 @@ def constrained_optimum(
         return np.asarray(law.predict(values, runs))
 
     base = params if law.base is None else dict(law.base)
-    centre = np.log(_optimum(Chinchilla(), base, compute / flops)[0])
+    centre = np.log(divided(Chinchilla(), base, compute, flops)[0])
     at = least(cost, centre - WIDE, centre + WIDE)
     size = float(np.exp(at))
     tokens = compute / flops / size
@@ -193,7 +194,8 @@ def constrained_optimum(
 
 
 @in_float64
-def _optimum(law: Law, params: Params, product: float) -> tuple[float, float]:
+def divided(law: Law, params: Params, compute: float, flops: float = FLOPS) -> tuple[float, float]:
+    """`(N*, D*)` of a budget in FLOPs."""
     values = {name: jnp.asarray(value) for name, value in params.items()}
-    size, tokens = law.optimum(values, jnp.asarray(product))
+    size, tokens = law.optimum(values, jnp.asarray(compute / flops))
     return float(size), float(tokens)

@@ -12,10 +12,11 @@ from scipy.stats import chi2
 
 from workbench.progress import Report, silent
 from workbench.scaling.fitting import fit as fit_law
+from workbench.scaling.flops import FLOPS
 from workbench.scaling.laws.held import COLUMN, Held
 from workbench.scaling.linearised import decision_gradient, linearised
 from workbench.scaling.problem import Problem
-from workbench.scaling.result import FLOPS, Fit
+from workbench.scaling.result import Fit
 from workbench.scaling.solver import in_float64
 
 OUTLYING = 4.0

@@ -13,6 +13,9 @@ from typing import Literal
 
 Mixer = Literal["attention", "gla", "state"]
 
+FLOPS = 6.0
+"""Of one parameter and one token in training, as the `standard` and `total` conventions count."""
+
 ABOUT: Mapping[str, str] = {
     "kaplan": "6 N without embedding and head (Kaplan et al. 2020)",
     "standard": "6 N with the head, without the embedding",

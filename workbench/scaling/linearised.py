@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from workbench.scaling.flops import FLOPS
 from workbench.scaling.laws.law import Columns, Law
 from workbench.scaling.problem import law_columns
-from workbench.scaling.result import FLOPS, Fit
+from workbench.scaling.result import Fit
 from workbench.scaling.solver import in_float64
 
 

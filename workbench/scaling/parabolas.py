@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from workbench.scaling.curve_envelope import PowerOfCompute, through
+from workbench.scaling.flops import FLOPS
 
 LEAST = 4
 """Runs of a budget below which no parabola is drawn."""
@@ -23,7 +24,7 @@ def isoflop(
     runs: pd.DataFrame,
     *,
     vertex: Literal["parabola", "akima"] = "parabola",
-    flops: float = 6.0,
+    flops: float = FLOPS,
     noise: float = 0.0,
     resamples: int = 0,
     seed: int = 0,
@@ -73,7 +74,7 @@ def isoflop(
     return through(good, np.asarray(weights) if resamples else None), table
 
 
-def budgets(runs: pd.DataFrame, flops: float = 6.0) -> list[tuple[float, pd.DataFrame]]:
+def budgets(runs: pd.DataFrame, flops: float = FLOPS) -> list[tuple[float, pd.DataFrame]]:
     """Runs by compute budget, smallest first."""
     if "budget" in runs.columns:
         return [(float(value), group) for value, group in runs.groupby("budget", sort=True)]

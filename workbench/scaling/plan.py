@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from workbench.scaling.flops import FLOPS
 from workbench.scaling.linearised import decision_gradient, linearised, row_jacobian
-from workbench.scaling.result import FLOPS, Fit
+from workbench.scaling.result import Fit
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,11 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from workbench.measure.intervals import Interval
+from workbench.scaling.flops import FLOPS
 from workbench.scaling.laws.law import Columns, Law, Values
 from workbench.scaling.problem import law_columns, padded_rows
 from workbench.scaling.settings import Settings
 from workbench.scaling.solver import in_float64
-
-FLOPS = 6.0
-"""Of one parameter and one token in training, as the `standard` and `total` conventions count."""
 
 LOW, HIGH = 2.5, 97.5
 """Percentiles of every interval."""

@@ -7,7 +7,7 @@ with the weights w min(1, delta / |r|), damped along their own diagonal (Marquar
 Welsch 1977 for the weights), and is kept only where the objective falls: it never rises.
 
 The number of steps is fixed. Stopping by data inside a batch would cost the slowest start's steps
-for all, and with a delta far below the residuals no gradient ever says that it is done.
+for all, and with a delta far below the residuals the gradient jumps and never says that it is done.
 """
 
 from __future__ import annotations
@@ -153,8 +153,8 @@ def _solve_positive(matrix: Any, right: Any) -> Any:
 def in_float64(function: Callable[..., Any]) -> Callable[..., Any]:
     """Runs a function with 64-bit numbers on the CPU; the global setting is not touched.
 
-    Fits need them: in float32 starts that all reached the least value scatter over a tenth of it
-    in A. The problem is small, and accelerators have no float64 or a slow one.
+    Around its least value the objective is flat along a valley in A and alpha, where float32 cannot
+    tell its points apart. The problem is small, and accelerators have no float64 or a slow one.
     """
 
     @functools.wraps(function)

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from workbench.scaling.flops import FLOPS
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -62,7 +64,7 @@ class Accounting:
     def cost(self, size: ArrayLike) -> NDArray[np.float64]:
         """FLOPs of a parameter and a token of models of these sizes."""
         if not len(self.sizes):
-            return np.full(np.shape(size), 6.0)
+            return np.full(np.shape(size), FLOPS)
         at = np.interp(np.log(np.asarray(size, float)), np.log(self.sizes), np.log(self.costs))
         return np.exp(at)
 
@@ -79,11 +81,11 @@ class Accounting:
         budgets = np.atleast_1d(np.asarray(compute, float))
         from workbench.scaling.solver import in_float64
 
-        product = budgets / 6.0
+        product = budgets / FLOPS
         for _ in range(ROUNDS if len(self.sizes) else 0):
             best = in_float64(fit.law.optimum)(dict(fit.fitted), product)[0]
             product = budgets / self.cost(np.asarray(best))
-        return fit.allocation(6.0 * product).assign(compute=budgets)
+        return fit.allocation(FLOPS * product).assign(compute=budgets)
 
 
 def accounting(runs: pd.DataFrame, key: str = PLAIN) -> Accounting:

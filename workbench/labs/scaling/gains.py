@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.scaling.flops import FLOPS
+
 if TYPE_CHECKING:
     from workbench.scaling.laws.across import Across
     from workbench.scaling.result import Fit
-
-FLOPS = 6.0
 
 Values = Mapping[str, Any]
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench import shipped
+from workbench.scaling.flops import FLOPS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -120,7 +121,7 @@ def simulate() -> pd.DataFrame:
     found = pd.concat(tables, ignore_index=True)
     found[["n_params", "n_tokens"]] = found[["n_params", "n_tokens"]].round()
     found["loss"] = found["loss"].round(6)
-    return found.assign(flops_total=6.0 * found["n_params"] * found["n_tokens"])
+    return found.assign(flops_total=FLOPS * found["n_params"] * found["n_tokens"])
 
 
 def of_frame(frame: pd.DataFrame) -> Table:

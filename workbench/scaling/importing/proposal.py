@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from workbench.scaling.importing.quantities import count, counts, nats
+from workbench.scaling.importing.quantities import SCALES, count, counts, nats
 
 
 def _names(words: str) -> tuple[str, ...]:
@@ -48,8 +48,13 @@ NAMES: Mapping[str, tuple[str, ...]] = {
 COUNTS = ("n_params", "n_tokens", "flops", "unique_tokens")
 NUMBERS = ("weight", "step", "learning_rate", "bits_w", "bits_a", "bits_kv")
 
-UNITS = {"k": 1e3, "m": 1e6, "million": 1e6, "millions": 1e6, "b": 1e9, "billion": 1e9}
-UNITS |= {"billions": 1e9, "t": 1e12, "trillion": 1e12, "trillions": 1e12}
+UNITS = {
+    word: SCALES[word]
+    for word in (
+        "k", "m", "million", "millions", "b", "billion", "billions", "t", "trillion", "trillions",
+    )
+}  # fmt: skip
+"""Words of a header that say what its numbers are multiplied by."""
 
 HIGHEST_LOSS = 15.0
 """Nats a token that no model of less than 3 M words begins above: it is a perplexity."""
