@@ -1,13 +1,18 @@
 """The sweep that ships: its grid, its lengths, its FLOPs, and a tiny form of it."""
 
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from workbench.labs.scaling import ladder_sweep as ladder
 from workbench.labs.scaling.ladder_sweep import FAMILIES, LENGTH, SIZES
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_the_grid_has_every_family_size_and_budget() -> None:
@@ -41,16 +46,27 @@ def test_the_rate_of_least_training_loss_is_kept() -> None:
         ("gla", "30k", 1e-3, float("nan")),
     ]
     table = pd.DataFrame(rows, columns=["family", "size", "rate", "train_loss"])
-    study = SimpleNamespace(table=lambda: table[table["size"] == "10k"])
+    study: Any = SimpleNamespace(table=lambda: table[table["size"] == "10k"])
     assert ladder.best_rates(study) == {("gla", "10k"): 3e-3}
+    whole: Any = SimpleNamespace(table=lambda: table)
     with pytest.raises(RuntimeError, match="gla 30k"):
-        ladder.best_rates(SimpleNamespace(table=lambda: table))
+        ladder.best_rates(whole)
+
+
+def test_a_study_of_failures_tells_the_first() -> None:
+    errors = [{"state": "finished", "error": ""}, {"state": "failed", "error": "disk full"}]
+    study: Any = SimpleNamespace(name="rates", records=lambda: errors)
+    with pytest.raises(RuntimeError, match="rates: 1 of 2 runs failed, the first with: disk full"):
+        ladder.complete(study)
+    done: Any = SimpleNamespace(records=lambda: errors[:1])
+    assert ladder.complete(done) is done
 
 
 @pytest.mark.slow
 def test_a_tiny_sweep_writes_what_the_lab_reads(tmp_path: Path) -> None:
     given = ["--tiny", "--out", str(tmp_path / "out"), "--store", str(tmp_path / "store")]
-    assert ladder.main(given) == 0
+    answer = subprocess.run([sys.executable, "-m", ladder.__name__, *given], cwd=ROOT)
+    assert answer.returncode == 0
     found = pd.read_csv(tmp_path / "out" / "runs.csv")
     assert sorted(found["method"]) == sorted(FAMILIES.values())
     wanted = {"budget", "n_params", "n_non_embedding", "n_tokens", "unique_tokens", "loss"}

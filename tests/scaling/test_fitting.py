@@ -9,7 +9,7 @@ from scipy.special import logsumexp
 
 from tests.scaling.surfaces import TRUTH, runs
 from workbench.progress import Cancelled
-from workbench.scaling import Chinchilla, Fit, fit
+from workbench.scaling import Chinchilla, Fit, fit, problem
 from workbench.scaling.solver import solve
 
 
@@ -109,6 +109,22 @@ def test_the_same_seed_gives_the_same_resamples() -> None:
     assert one is not None and two is not None and other is not None
     np.testing.assert_array_equal(one, two)
     assert not np.array_equal(one, other)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rows", [45, 240])
+def test_a_resample_ends_where_many_more_steps_end(
+    rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = runs(noise=0.01, rows=rows)
+    few = fit(Chinchilla(), table, bootstrap=256)
+    monkeypatch.setattr(problem, "AGAIN", 1500)
+    many = fit(Chinchilla(), table, bootstrap=256)
+    assert few.drawn is not None and many.drawn is not None
+    ends = np.log(many.drawn["A"])
+    apart = (np.log(few.drawn["A"]) - ends).abs()
+    assert apart.quantile(0.99) < ends.std() / 50
+    assert apart.max() > 0, "both took the same steps"
 
 
 def test_resampling_can_be_cancelled() -> None:

@@ -54,7 +54,9 @@ def test_every_point_is_a_run_and_done_once(tmp_path: Path, store: Store) -> Non
 
 
 CELL = """
+import functools
 SCALE = 3
+@functools.cache
 def scaled(x):
     return SCALE * x
 class Twice:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
+import io
 import sys
 import sysconfig
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +17,7 @@ LARGEST = 100_000_000
 """Bytes of a function with the values it names; it is sent once a job."""
 
 _OURS = ("workbench", "kernels_pallas")
+_CACHED = functools._lru_cache_wrapper
 
 
 def packed(train: Callable[..., Any]) -> bytes:
@@ -27,11 +30,9 @@ def packed(train: Callable[..., Any]) -> bytes:
         TypeError: it names something that cannot leave this process.
         ValueError: it names too much.
     """
-    import cloudpickle
-
     with _by_value(_module(train)):
         try:
-            content: bytes = cloudpickle.dumps(train)
+            content = _pickled(train)
         except Exception as error:  # objects refuse in classes of their own
             raise TypeError(
                 f"train: cannot be sent to another process ({type(error).__name__}: {error}). It "
@@ -43,6 +44,28 @@ def packed(train: Callable[..., Any]) -> bytes:
             f"{LARGEST / 1e6:.0f} MB are sent; load them inside the function"
         )
     return content
+
+
+def _pickled(train: Callable[..., Any]) -> bytes:
+    """By cloudpickle, which knows a cached function by its name alone."""
+    import cloudpickle
+
+    by_value = {"__main__", *cloudpickle.list_registry_pickle_by_value()}
+
+    class Pickler(cloudpickle.Pickler):
+        def reducer_override(self, obj: Any) -> Any:
+            if isinstance(obj, _CACHED) and obj.__module__ in by_value:
+                return _cached, (obj.__wrapped__, obj.cache_parameters())
+            return super().reducer_override(obj)
+
+    content = io.BytesIO()
+    Pickler(content).dump(train)
+    return content.getvalue()
+
+
+def _cached(function: Callable[..., Any], parameters: Mapping[str, Any]) -> Callable[..., Any]:
+    """A cached function as it was made; its cache is empty."""
+    return functools.lru_cache(**parameters)(function)
 
 
 def unpacked(content: bytes) -> Callable[..., Any]:

@@ -50,7 +50,7 @@ STUDY, SEARCH = "scaling-ladder", "scaling-ladder-rates"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The search, the sweep, the table; 3 when it was stopped before its end."""
+    """The search, the sweep, the table; 1 where a run failed, 3 where it was stopped."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("data/scaling-lab"))
     parser.add_argument("--store", type=Path, help="store of the runs; yours where left out")
@@ -66,6 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("stopped; the same command goes on from here", file=sys.stderr)
         return 3
+    except RuntimeError as error:
+        print(error, file=sys.stderr)
+        return 1
     given.out.mkdir(parents=True, exist_ok=True)
     table(study).to_csv(given.out / "runs.csv", index=False)
     print(f"{given.out / 'runs.csv'}: {len(study.table())} runs")
@@ -87,7 +90,24 @@ def _swept(grid: Sequence[Mapping[str, Any]], name: str, store: Store) -> Study:
     """A process for each core: models so small use one."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     with Processes(cores or 1) as executor:
-        return sweep(trained, grid, executor=executor, study=name, store=store, cost=expected)
+        study = sweep(trained, grid, executor=executor, study=name, store=store, cost=expected)
+    return complete(study)
+
+
+def complete(study: Study) -> Study:
+    """The study, of which every run has finished.
+
+    Raises:
+        RuntimeError: one failed.
+    """
+    records = study.records()
+    errors = [one["error"] for one in records if one["state"] in ("failed", "lost")]
+    if errors:
+        raise RuntimeError(
+            f"{study.name}: {len(errors)} of {len(records)} runs failed, the first with: "
+            f"{errors[0]}"
+        )
+    return study
 
 
 def best_rates(study: Study) -> dict[tuple[str, str], float]:
