@@ -19,7 +19,15 @@ def test_the_envelope_of_curves_has_the_laws_exponent() -> None:
         rows.append(pd.DataFrame({"run": run, "n_params": size, "n_tokens": tokens}))
     curves = pd.concat(rows, ignore_index=True)
     curves["loss"] = loss(TRUTH, curves)
-    found = envelope(curves, smoothing=0.0)
+    found = envelope(curves, smoothing=0.0, resamples=50)
+    assert found.drawn is not None and len(found.drawn) == 50
+    assert 0 < found.drawn["a"].std() < 0.02
+    assert found.drawn["a"].median() == pytest.approx(EXPONENT, abs=0.02)
+    dearer = envelope(
+        curves.assign(compute=12 * curves["n_params"] * curves["n_tokens"]), smoothing=0.0
+    )
+    assert dearer.size[0] == pytest.approx(found.size[0], abs=1e-9)
+    np.testing.assert_allclose(dearer.points["n_tokens"], found.points["n_tokens"], rtol=1e-9)
     assert found.size[0] == pytest.approx(EXPONENT, abs=0.02)
     assert found.size[0] + found.data[0] == pytest.approx(1, abs=1e-9)
     assert found.points["n_params"].min() > 1e6 and found.points["n_params"].max() < 1e10
@@ -27,6 +35,8 @@ def test_the_envelope_of_curves_has_the_laws_exponent() -> None:
         envelope(curves[curves["run"] < 2])
     with pytest.raises(ValueError, match="run"):
         envelope(curves.drop(columns="run"))
+    with pytest.raises(ValueError, match="no rows"):
+        envelope(curves.iloc[:0])
 
 
 @pytest.mark.parametrize("vertex", ["parabola", "akima"])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,9 @@ POINTS = 1500
 SMOOTHING = 0.9
 """Weight of what came before in the moving average of a curve."""
 
+SHARE = 0.8
+"""Of the runs in a resample: as Hoffmann et al. 2022 have it for their 10 % and 90 % points."""
+
 
 @dataclass(frozen=True)
 class PowerOfCompute:
@@ -23,11 +27,13 @@ class PowerOfCompute:
         size: exponent a of N*, and its intercept.
         data: exponent b of D*, and its intercept.
         points: what the lines were drawn through: `compute`, `n_params`, `n_tokens`, `loss`.
+        drawn: `a` and `b` of each resample, where there are any.
     """
 
     size: tuple[float, float]
     data: tuple[float, float]
     points: pd.DataFrame
+    drawn: pd.DataFrame | None = None
 
     def allocation(self, compute: NDArray[np.float64]) -> pd.DataFrame:
         """`n_params` and `n_tokens` for each budget, in FLOPs."""
@@ -48,6 +54,8 @@ def envelope(
     points: int = POINTS,
     smoothing: float = SMOOTHING,
     flops: float = FLOPS,
+    resamples: int = 0,
+    seed: int = 0,
 ) -> PowerOfCompute:
     """The best run at each compute, and lines through its size and tokens (approach 1).
 
@@ -56,10 +64,13 @@ def envelope(
     Points read mid-way through a schedule lie above what a finished run would reach.
 
     Args:
-        curves: rows `run`, `n_params`, `n_tokens` (seen so far), `loss`.
+        curves: rows `run`, `n_params`, `n_tokens` (seen so far), `loss`; `compute` where it is not
+            `flops` for each parameter and token.
         points: compute values, spread by ratio over what the runs cover.
         smoothing: 0 for none.
         flops: of one parameter and one token.
+        resamples: how often four fifths of the runs are drawn; draws without a line are left out.
+        seed: of the draws.
 
     Raises:
         ValueError: missing columns, or fewer than three sizes or two points left.
@@ -67,27 +78,65 @@ def envelope(
     missing = {"run", "n_params", "n_tokens", "loss"} - set(curves.columns)
     if missing:
         raise ValueError(f"columns {', '.join(sorted(missing))} are not in the table of curves")
-    sizes = np.sort(curves["n_params"].unique())
-    if len(sizes) < 3:
-        raise ValueError(f"{len(sizes)} sizes; an envelope needs at least three")
-    runs = [_smooth(run, smoothing, flops) for _, run in curves.groupby("run", sort=True)]
+    runs = [smooth(run, smoothing, flops) for _, run in curves.groupby("run", sort=True)]
+    if not runs:
+        raise ValueError("the table of curves has no rows")
     low = min(run["compute"].min() for run in runs)
     high = max(run["compute"].max() for run in runs)
     grid = np.geomspace(low, high, points)
     losses = np.stack([_on_grid(run, grid) for run in runs])
-    each = np.asarray([run["n_params"].iloc[0] for run in runs])
-    covered = np.isfinite(losses).any(axis=0)
+    sizes = np.asarray([run["n_params"].iloc[0] for run in runs], float)
+    costs = np.asarray([(run["compute"] / run["n_tokens"]).iloc[-1] for run in runs])
+    found = _lowest(grid, losses, sizes, costs)
+    if not resamples:
+        return found
+    draw = np.random.default_rng(seed)
+    kept = max(1, round(SHARE * len(runs)))
+    exponents = []
+    for _ in range(resamples):
+        rows = draw.choice(len(runs), kept, replace=False)
+        with contextlib.suppress(ValueError):  # too few sizes, or none of them inside
+            one = _lowest(grid, losses[rows], sizes[rows], costs[rows])
+            exponents.append({"a": one.size[0], "b": one.data[0]})
+    return replace(found, drawn=pd.DataFrame(exponents, columns=["a", "b"]))
+
+
+def smooth(run: pd.DataFrame, smoothing: float = SMOOTHING, flops: float = FLOPS) -> pd.DataFrame:
+    """One run's curve, averaged: `compute`, `loss`, `n_params`, `n_tokens`, by tokens.
+
+    Args:
+        run: rows as of `envelope`.
+        smoothing: weight of what came before.
+        flops: of one parameter and one token, where `compute` is not given.
+    """
+    run = run.sort_values("n_tokens")
+    loss = run["loss"].ewm(alpha=1 - smoothing).mean() if smoothing else run["loss"]
+    compute = run.get("compute", flops * run["n_params"] * run["n_tokens"])
+    return run[["n_params", "n_tokens"]].assign(compute=compute, loss=loss)
+
+
+def _lowest(
+    grid: NDArray[np.float64],
+    losses: NDArray[np.float64],
+    sizes: NDArray[np.float64],
+    costs: NDArray[np.float64],
+) -> PowerOfCompute:
+    """Lines through the best of the runs; `losses` `[R, C]`, NaN where a run has none."""
+    count = len(np.unique(sizes))
+    if count < 3:
+        raise ValueError(f"{count} sizes; an envelope needs at least three")
     best = np.argmin(np.where(np.isfinite(losses), losses, np.inf), axis=0)
-    size = each[best]
-    inside = covered & (size > sizes[0]) & (size < sizes[-1])
+    inside = np.isfinite(losses).any(axis=0)
+    inside &= (sizes[best] > sizes.min()) & (sizes[best] < sizes.max())
     if inside.sum() < 2:
         raise ValueError("the best run is of the smallest or the largest size almost everywhere")
+    best = best[inside]
     found = pd.DataFrame(
         {
             "compute": grid[inside],
-            "n_params": size[inside],
-            "n_tokens": grid[inside] / (flops * size[inside]),
-            "loss": losses[best, np.arange(points)][inside],
+            "n_params": sizes[best],
+            "n_tokens": grid[inside] / costs[best],
+            "loss": losses[best, np.flatnonzero(inside)],
         }
     )
     return through(found)
@@ -108,13 +157,6 @@ def through(points: pd.DataFrame, weights: NDArray[np.float64] | None = None) ->
         return float(slope), float(at)
 
     return PowerOfCompute(line("n_params"), line("n_tokens"), points)
-
-
-def _smooth(run: pd.DataFrame, smoothing: float, flops: float) -> pd.DataFrame:
-    run = run.sort_values("n_tokens")
-    loss = run["loss"].ewm(alpha=1 - smoothing).mean() if smoothing else run["loss"]
-    compute = flops * run["n_params"] * run["n_tokens"]
-    return pd.DataFrame({"compute": compute, "loss": loss, "n_params": run["n_params"]})
 
 
 def _on_grid(run: pd.DataFrame, grid: NDArray[np.float64]) -> NDArray[np.float64]:

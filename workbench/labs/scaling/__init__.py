@@ -8,6 +8,7 @@ scaling.compare()  # what a method is worth in compute
 scaling.precision()  # bits under a memory cap, and the share of quantisation-aware training
 scaling.test_time()  # what answers cost: tokens, trials, sparse attention
 scaling.bias()  # how wrong parabolas are with no noise at all
+scaling.curves()  # approach 1: the best run at each compute, from curves under way
 scaling.plan()  # a grid of runs that brackets its optima, and the run that tells most
 scaling.sweep("my-study")  # runs as they come in
 """
@@ -20,6 +21,7 @@ from typing import Any
 _HOMES = {
     "bias": "workbench.labs.scaling.bias_view",
     "compare": "workbench.labs.scaling.compare_view",
+    "curves": "workbench.labs.scaling.envelope_view",
     "decide": "workbench.labs.scaling.decide_view",
     "fit": "workbench.labs.scaling.fit_view",
     "plan": "workbench.labs.scaling.plan_view",

@@ -71,7 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     given.out.mkdir(parents=True, exist_ok=True)
     table(study).to_csv(given.out / "runs.csv", index=False)
-    print(f"{given.out / 'runs.csv'}: {len(study.table())} runs")
+    curves(study).to_csv(given.out / "curves.csv", index=False)
+    print(f"{given.out}: runs.csv and curves.csv of {len(study.table())} runs")
     return 0
 
 
@@ -222,6 +223,22 @@ def table(study: Study) -> pd.DataFrame:
     named += ["loss", "train_loss", "seed", "rate", "steps", "batch", "seconds", *kept]
     found = rows.assign(method=rows["family"].map(FAMILIES))[["method", *named]]
     return found.assign(device=device.label(), date=datetime.date.today().isoformat())
+
+
+def curves(study: Study) -> pd.DataFrame:
+    """The training loss on the way: `row` of the table, `n_tokens` so far, `loss`."""
+    import pandas as pd
+
+    rows = study.table().set_index("run")
+    logged = study.curves(["loss"])
+    runs = rows.loc[logged["run"]]
+    return pd.DataFrame(
+        {
+            "row": rows.index.get_indexer(logged["run"]),
+            "n_tokens": logged["step"].to_numpy() * runs["batch"].to_numpy() * LENGTH,
+            "loss": logged["loss"].round(4).to_numpy(),
+        }
+    )
 
 
 if __name__ == "__main__":

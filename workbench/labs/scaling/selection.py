@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from workbench.labs.scaling.accounting import Accounting, accounting
@@ -107,6 +107,20 @@ def selected(table: Table, knobs: Runs, filters: Filters | None = None) -> Selec
     if runs.empty:
         raise ValueError(f"No run is left: {', '.join(words) or 'the table has none'}")
     return Selection(runs, counted, methods, words)
+
+
+def selected_curves(table: Table, knobs: Runs) -> Selection | None:
+    """The rows by step that settings ask for, `compute` among their columns; None without any.
+
+    Raises:
+        ValueError: as of `selected`.
+    """
+    if table.curves is None:
+        return None
+    chosen = selected(replace(table, runs=table.curves), knobs, Filters(finished=False))
+    if COMPUTE not in chosen.runs.columns:
+        return None
+    return replace(chosen, runs=chosen.runs.assign(compute=chosen.runs[COMPUTE]))
 
 
 def _filtered(runs: pd.DataFrame, filters: Filters) -> list[tuple[Any, str]]:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from workbench.scaling.importing import Choice
 
 FOLDER = "data/scaling-lab"
-SWEEP, SIMULATED = f"{FOLDER}/runs.csv", f"{FOLDER}/simulated.csv"
+SWEEP, CURVES = f"{FOLDER}/runs.csv", f"{FOLDER}/curves.csv"
+SIMULATED = f"{FOLDER}/simulated.csv"
 
 NOISE, SEED = 0.003, 0
 """Standard deviation of ln L in the simulated table, and the seed of its draws."""
@@ -48,6 +49,7 @@ class Table:
         raw: as it was read, where it was brought.
         choices: which column was taken for what, where it was brought.
         real: whether somebody trained these runs.
+        curves: a row a step of a run, `run` beside the same names, where they are known.
     """
 
     title: str
@@ -56,6 +58,7 @@ class Table:
     raw: pd.DataFrame | None = None
     choices: Sequence[Choice] = field(default=())
     real: bool = True
+    curves: pd.DataFrame | None = None
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -88,7 +91,20 @@ def shipped_sweep() -> Table | None:
     if runs is None:
         return None
     device = f", {runs['device'].iloc[0]}" if "device" in runs.columns else ""
-    return Table("Shipped sweep", f"{len(runs)} runs trained for this lab{device}", runs)
+    note = f"{len(runs)} runs trained for this lab{device}"
+    return Table("Shipped sweep", note, runs, curves=_curves(runs))
+
+
+def _curves(runs: pd.DataFrame) -> pd.DataFrame | None:
+    """Losses on the way, with what is known of each run; its FLOPs grow with its tokens."""
+    steps = _read(CURVES)
+    if steps is None:
+        return None
+    about = runs.drop(columns=["n_tokens", "loss"]).loc[steps["row"]].reset_index(drop=True)
+    found = about.assign(run=steps["row"], n_tokens=steps["n_tokens"], loss=steps["loss"])
+    share = found["n_tokens"] / runs["n_tokens"].loc[steps["row"]].to_numpy()
+    flops = [name for name in found.columns if str(name).startswith("flops_")]
+    return found.assign(**{str(name): found[name] * share for name in flops})
 
 
 @functools.cache
@@ -146,7 +162,7 @@ def brought(path: str, corrections: Sequence[Choice] = ()) -> Table:
         LogError: nothing that can be read.
         ValueError: a column that is not there.
     """
-    from workbench.scaling.importing import is_by_step, one_each, read, recall
+    from workbench.scaling.importing import every_point, is_by_step, one_each, read, recall
 
     raw = read(path)
     choices = recall(raw) or _proposed(raw)
@@ -155,10 +171,11 @@ def brought(path: str, corrections: Sequence[Choice] = ()) -> Table:
         choices = [*(one for one in choices if one.target not in own), *corrections]
     runs = _extended(raw, choices)
     note = f"{len(raw)} rows"
-    if is_by_step(runs):
-        runs = one_each(runs)
-        note += f", the last of {len(runs)} runs"
-    return Table(Path(path).name, note, runs, raw, choices)
+    if not is_by_step(runs):
+        return Table(Path(path).name, note, runs, raw, choices)
+    last = one_each(runs)
+    note += f", the last of {len(last)} runs"
+    return Table(Path(path).name, note, last, raw, choices, curves=every_point(runs))
 
 
 def _proposed(raw: pd.DataFrame) -> list[Choice]:

@@ -1,0 +1,100 @@
+"""Approach 1 on its page and among the exponents: a log by step, a table without one, faults."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from workbench.labs.scaling import tables
+from workbench.labs.scaling.envelope_view import EnvelopeView
+from workbench.labs.scaling.fit_view import FitView
+from workbench.panels.picture import ChartContent, EmptyContent
+from workbench.panels.settings import accepted, start
+from workbench.scaling.presets import BESIROGLU
+
+EXPONENT = BESIROGLU["beta"] / (BESIROGLU["alpha"] + BESIROGLU["beta"])
+
+
+@pytest.fixture
+def log(tmp_path, workbench_home):
+    """Twenty sizes, two horizons each, losses of a known law on the way."""
+    rows = []
+    for run, size in enumerate(np.geomspace(1e6, 1e10, 20)):
+        for horizon in (2e11, 2e13):
+            tokens = np.geomspace(1e6, horizon, 200)
+            loss = (
+                BESIROGLU["E"]
+                + BESIROGLU["A"] / size ** BESIROGLU["alpha"]
+                + BESIROGLU["B"] / tokens ** BESIROGLU["beta"]
+            )
+            name = f"{run}-{horizon:g}"
+            rows.append(
+                pd.DataFrame({"run": name, "n_params": size, "n_tokens": tokens, "loss": loss})
+            )
+    file = tmp_path / "steps.csv"
+    pd.concat(rows).to_csv(file, index=False)
+    return file
+
+
+def values(view, given=None):
+    return accepted(view, start(view, given or {}))
+
+
+def test_the_envelope_of_a_log_has_the_laws_exponent(log):
+    view = EnvelopeView(str(log))
+    chosen = values(view, {"envelope": {"smoothing": 0.0}})
+    assert not view.check(chosen)
+    picture = view.predict(chosen)
+    assert list(picture.contents) == ["curves", "growth", "figures", "table"]
+    shown = {one.label: one for one in picture.contents["figures"].figures}
+    assert float(shown["Exponent a of N*"].value) == pytest.approx(EXPONENT, abs=0.02)
+    low, high = shown["Exponent a of N*"].interval.removeprefix("80 %: ").split(" – ")
+    assert float(low) <= float(shown["Exponent a of N*"].value) <= float(high)
+    lines = [row for row in picture.contents["curves"].chart.rows["live"] if row["part"] == "line"]
+    assert len({row["level"] for row in lines}) == 20
+    found = view.tables(chosen, picture)
+    assert len(found["resamples"]) == 100 and found["curves"]["run"].nunique() == 40
+    assert view.export("zip growth", chosen, picture)[1]
+
+
+def test_compute_counts_as_the_form_asks(log):
+    frame = pd.read_csv(log)
+    frame["flops_total"] = 12 * frame["n_params"] * frame["n_tokens"]
+    frame.to_csv(log, index=False)
+    view = EnvelopeView(str(log))
+    plain, total = (
+        view.tables(values(view, {"runs": {"count": count}}), None)["curves"]["compute"]
+        for count in ("plain", "total")
+    )
+    np.testing.assert_allclose(total, 2 * plain)
+
+
+def test_approach_1_stands_among_the_exponents(log):
+    view = FitView(str(log))
+    chosen = values(view, {"fit": {"resamples": 0, "starts": 8}})
+    *_, picture = view.run(chosen, lambda *_: None)
+    names = {row["group"] for row in picture.contents["exponents"].chart.rows["live"]}
+    assert "Here, approach 1" in names
+
+
+def test_a_table_of_one_row_a_run_says_what_curves_need(workbench_home, monkeypatch):
+    monkeypatch.setattr(tables, "shipped_sweep", lambda: None)
+    view = EnvelopeView()
+    picture = view.predict(values(view))
+    assert all(isinstance(one, EmptyContent) for one in picture.contents.values())
+    assert "by step" in picture.contents["curves"].text
+
+
+def test_two_sizes_give_curves_and_no_line(log):
+    frame = pd.read_csv(log)
+    frame[frame["n_params"] < 2e6].to_csv(log, index=False)
+    view = EnvelopeView(str(log))
+    picture = view.predict(values(view))
+    assert isinstance(picture.contents["curves"], ChartContent)
+    assert "three" in picture.contents["growth"].text
+    assert set(view.tables(values(view), picture)) == {"curves"}
+
+
+def test_a_file_that_is_not_there_is_said(workbench_home):
+    view = EnvelopeView()
+    (problem,) = view.check(values(view, {"runs": {"source": "file", "file": "nowhere.csv"}}))
+    assert problem.level == "error" and problem.field == "file" and "nowhere.csv" in problem.message
