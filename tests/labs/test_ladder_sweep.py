@@ -32,6 +32,7 @@ def test_a_run_spends_its_budget(family: str, budget: float) -> None:
         recipe = ladder.recipe_of(ladder.model(family, size), settings)
         tokens = recipe.steps * recipe.batch_size * LENGTH
         told = ladder.counted(family, size, tokens)
+        assert recipe.batch_size == ladder.ROWS
         assert 6 * told["n_params"] * tokens == pytest.approx(budget, rel=0.05)
         assert told["flops_total"] == pytest.approx(budget, rel=0.05)
         assert told["flops_kaplan"] < told["flops_standard"] < told["flops_attention"]
@@ -72,4 +73,8 @@ def test_a_tiny_sweep_writes_what_the_lab_reads(tmp_path: Path) -> None:
     wanted = {"budget", "n_params", "n_non_embedding", "n_tokens", "unique_tokens", "loss"}
     wanted |= {"seed", "seconds", "flops_total", "flops_detailed", "device", "date", "epochs"}
     assert wanted <= set(found.columns)
+    curves = pd.read_csv(tmp_path / "out" / "curves.csv")
+    assert set(curves["row"]) == {0, 1, 2} and curves["loss"].between(1.0, 6.5).all()
+    last = curves.groupby("row")["n_tokens"].max()
+    assert (last <= found["n_tokens"]).all() and (last > 0.9 * found["n_tokens"]).all()
     assert found["loss"].between(1.0, 6.0).all() and (found["seconds"] > 0).all()
