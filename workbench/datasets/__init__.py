@@ -13,6 +13,7 @@ from workbench.datasets.own_text import text_file
 from workbench.datasets.photography import PHOTOGRAPHS, photographs
 from workbench.datasets.prose import english
 from workbench.datasets.rendered import text_pages
+from workbench.datasets.typeset import Glyphs, TypesetPages, typeset, typeset_pages
 
 __all__ = [
     "PHOTOGRAPHS",
@@ -20,8 +21,10 @@ __all__ = [
     "Card",
     "Dataset",
     "DatasetError",
+    "Glyphs",
     "Images",
     "Text",
+    "TypesetPages",
     "batch_at",
     "batch_indices",
     "batches",
@@ -31,4 +34,6 @@ __all__ = [
     "photographs",
     "text_file",
     "text_pages",
+    "typeset",
+    "typeset_pages",
 ]
