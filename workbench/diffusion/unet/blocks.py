@@ -115,7 +115,7 @@ def _resnet(
         outputs,
         groups=config.norm_num_groups,
         eps=config.norm_eps,
-        time_width=4 * config.block_out_channels[0],
+        time_width=config.time_width,
         dtype=dtype,
         rngs=rngs,
     )

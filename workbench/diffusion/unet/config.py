@@ -43,7 +43,6 @@ FIXED: dict[str, tuple[Any, ...]] = {
     "reverse_transformer_layers_per_block": (None,),
     "time_cond_proj_dim": (None,),
     "time_embedding_act_fn": (None,),
-    "time_embedding_dim": (None,),
     "time_embedding_type": ("positional",),
     "timestep_post_act": (None,),
 }
@@ -91,6 +90,8 @@ class UNetConfig(pydantic.BaseModel):
     """Channels of the sinusoid of each size."""
     projection_class_embeddings_input_dim: int | None = None
     """Channels of the pooled prompt and all sinusoids together."""
+    time_embedding_dim: int | None = pydantic.Field(None, ge=1)
+    """Channels of the time embedding; None is four times the first block's."""
 
     @pydantic.model_validator(mode="after")
     def _fits(self) -> Self:
@@ -142,6 +143,26 @@ class UNetConfig(pydantic.BaseModel):
                 f" projection_class_embeddings_input_dim above {SIZES} times that; they are"
                 f" {sizes[0]} and {sizes[1]}"
             )
+
+    @pydantic.model_serializer(mode="wrap")
+    def _serialised(self, inner: pydantic.SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without a field younger than recorded runs at its default: pipelines are named by it."""
+        fields: dict[str, Any] = inner(self)
+        if self.time_embedding_dim is None:
+            fields.pop("time_embedding_dim", None)
+        return fields
+
+    def __repr_args__(self) -> list[tuple[str | None, Any]]:
+        return [
+            (name, value)
+            for name, value in super().__repr_args__()
+            if name != "time_embedding_dim" or value is not None
+        ]
+
+    @property
+    def time_width(self) -> int:
+        """Channels of the time embedding, which every ResNet reads."""
+        return self.time_embedding_dim or 4 * self.block_out_channels[0]
 
     @property
     def pooled_width(self) -> int:
@@ -203,6 +224,7 @@ class UNetConfig(pydantic.BaseModel):
         """The fields of a diffusers `config.json`, heads under the name that format reads."""
         fields: dict[str, Any] = {"_class_name": "UNet2DConditionModel"}
         fields |= self.model_dump(mode="json") | {name: values[0] for name, values in FIXED.items()}
+        fields["time_embedding_dim"] = self.time_embedding_dim
         if self.num_attention_heads is not None:
             fields |= {
                 "attention_head_dim": fields["num_attention_heads"],

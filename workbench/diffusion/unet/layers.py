@@ -145,15 +145,22 @@ class TimeEmbedding(nnx.Module):
     """Two dense layers over a sinusoid of the timestep."""
 
     def __init__(
-        self, width: int, *, freq_shift: int, flip_sin_to_cos: bool, dtype: Any, rngs: nnx.Rngs
+        self,
+        width: int,
+        outputs: int,
+        *,
+        freq_shift: int,
+        flip_sin_to_cos: bool,
+        dtype: Any,
+        rngs: nnx.Rngs,
     ):
-        self.linear_1 = dense(width, 4 * width, dtype=dtype, rngs=rngs)
-        self.linear_2 = dense(4 * width, 4 * width, dtype=dtype, rngs=rngs)
+        self.linear_1 = dense(width, outputs, dtype=dtype, rngs=rngs)
+        self.linear_2 = dense(outputs, outputs, dtype=dtype, rngs=rngs)
         self.width, self.freq_shift, self.flip_sin_to_cos = width, freq_shift, flip_sin_to_cos
         self.dtype = dtype
 
     def __call__(self, t: Float[Array, " B"]) -> Float[Array, "B E"]:
-        """Embedding of t, four times as wide as the first block."""
+        """Embedding of t."""
         wave = sinusoid(
             t, self.width, freq_shift=self.freq_shift, flip_sin_to_cos=self.flip_sin_to_cos
         )

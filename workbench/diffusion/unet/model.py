@@ -58,13 +58,14 @@ class UNet2DCondition(nnx.Module):
         self.conv_in = Conv(config.in_channels, widths[0], 3, **kind)
         self.time_embedding = TimeEmbedding(
             widths[0],
+            config.time_width,
             freq_shift=config.freq_shift,
             flip_sin_to_cos=config.flip_sin_to_cos,
             **kind,
         )
         if config.projection_class_embeddings_input_dim is not None:
             self.add_embedding = AddedEmbedding(
-                config.projection_class_embeddings_input_dim, 4 * widths[0], **kind
+                config.projection_class_embeddings_input_dim, config.time_width, **kind
             )
         self.down_blocks = nnx.List(DownBlock(config, i, **kind) for i in blocks)
         if config.mid_block_type is not None:

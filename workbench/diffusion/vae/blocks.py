@@ -105,20 +105,23 @@ class UpLevel(Level):
 
 
 class Middle(nnx.Module):
-    """ResNet, attention where the form has it, ResNet, at the lowest resolution."""
+    """ResNet, attention where the form has it, ResNet, at the lowest resolution; or nothing."""
 
     def __init__(self, config: AutoencoderConfig, *, dtype: Any, rngs: nnx.Rngs):
         width, groups = config.block_out_channels[-1], config.norm_num_groups
         self.resnets = nnx.List(
-            _resnet(config, width, width, dtype=dtype, rngs=rngs) for _ in range(2)
+            _resnet(config, width, width, dtype=dtype, rngs=rngs)
+            for _ in range(2 if config.mid_block else 0)
         )
         self.attentions = nnx.List(
             ImageAttention(width, groups, dtype=dtype, rngs=rngs)
-            for _ in range(int(config.mid_block_add_attention))
+            for _ in range(int(config.mid_block and config.mid_block_add_attention))
         )
 
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
         """The block's output."""
+        if not len(self.resnets):
+            return x
         x = self.resnets[0](x)
         for attention in self.attentions:
             x = attention.over_pixels(x)

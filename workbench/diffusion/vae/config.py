@@ -39,6 +39,8 @@ class AutoencoderConfig(pydantic.BaseModel):
     """A 1x1 convolution comes before the decoder."""
     mid_block_add_attention: bool = True
     """The mid blocks attend between their two ResNets."""
+    mid_block: bool = True
+    """Both sides have a mid block; TVT's 4x form has none, which a file says by its own field."""
     force_upcast: bool = True
     """Kept for the file's sake: float16 overflows in it; bfloat16 and float32 do not."""
 
@@ -81,4 +83,7 @@ class AutoencoderConfig(pydantic.BaseModel):
     def to_file_fields(self) -> dict[str, Any]:
         """The fields of a diffusers `config.json`."""
         fixed = {name: values[0] for name, values in FIXED.items()}
-        return {"_class_name": "AutoencoderKL"} | self.model_dump(mode="json") | fixed
+        fields = {"_class_name": "AutoencoderKL"} | self.model_dump(mode="json") | fixed
+        if self.mid_block:
+            del fields["mid_block"]  # no field of the format's own
+        return fields
