@@ -13,6 +13,7 @@ from kernels_pallas.gated_linear_attention import (
     gated_linear_attention_step,
 )
 from kernels_pallas.gated_recurrence import gated_recurrence
+from kernels_pallas.grouped_conv2d import grouped_conv2d
 from kernels_pallas.ternary import (
     PackedTernary,
     bit_linear,
@@ -35,6 +36,7 @@ __all__ = [
     "gated_linear_attention",
     "gated_linear_attention_step",
     "gated_recurrence",
+    "grouped_conv2d",
     "pack_ternary",
     "rms_norm_quantize",
     "ternary_matmul",

@@ -57,7 +57,11 @@ class Window(NamedTuple):
 
 
 def window(
-    pixels: Sequence[int], taps: Sequence[int], strides: Any, padding: str | int | Sequence[Any]
+    pixels: Sequence[int],
+    taps: Sequence[int],
+    strides: Any,
+    padding: str | int | Sequence[Any],
+    op: str = OP,
 ) -> Window:
     """Strides and padding as a user gives them, made explicit.
 
@@ -67,6 +71,7 @@ def window(
         strides: one number, or (rows, columns).
         padding: "SAME" for ceil(size / stride) outputs, with the odd pixel below and on the right;
             "VALID" for none; pixels on every side; or ((above, below), (left, right)).
+        op: name for the error.
 
     Raises:
         ValueError: naming the argument.
@@ -74,7 +79,7 @@ def window(
     steps = (strides, strides) if type(strides) is int else strides
     if not _numbers(steps, 2) or min(steps) < 1:
         raise ValueError(
-            f"{OP}: strides={strides!r}; needed a whole number from 1 on, or a pair of them"
+            f"{op}: strides={strides!r}; needed a whole number from 1 on, or a pair of them"
         )
     sides: Any = padding
     if padding == "VALID":
@@ -86,13 +91,13 @@ def window(
     good = isinstance(sides, (tuple, list)) and len(sides) == 2
     if not good or not all(_numbers(pair, 2) and min(pair) >= 0 for pair in sides):
         raise ValueError(
-            f"{OP}: padding={padding!r}; needed 'SAME', 'VALID', a whole number of pixels"
+            f"{op}: padding={padding!r}; needed 'SAME', 'VALID', a whole number of pixels"
             " from 0 on, or ((above, below), (left, right))"
         )
     found = Window((steps[0], steps[1]), (tuple(sides[0]), tuple(sides[1])))
     if min(found.outputs(pixels, taps)) < 1:
         raise ValueError(
-            f"{OP}: a kernel of {taps[0]} x {taps[1]} does not fit on {pixels[0]} x {pixels[1]}"
+            f"{op}: a kernel of {taps[0]} x {taps[1]} does not fit on {pixels[0]} x {pixels[1]}"
             f" pixels with padding={padding!r}"
         )
     return found
