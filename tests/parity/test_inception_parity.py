@@ -1,59 +1,21 @@
 """Inception v3 against timm's, and in FID's form against timm's with that form's pools."""
 
 import importlib
-import importlib.abc
-import importlib.machinery
-import sys
-import types
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from tests.parity.without_torchvision import randomised, stand_in
 from workbench.diffusion.quality.inception import Inception
 
 pytestmark = pytest.mark.parity
 
 
-class _Anything(type):
-    """A class that has every attribute."""
-
-    def __getattr__(cls, name):
-        return f"{cls.__name__}.{name}"
-
-
-class _NoTorchvision(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """timm imports torchvision for its data loaders, which nothing here uses."""
-
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] != "torchvision":
-            return None
-        return importlib.machinery.ModuleSpec(name, self, is_package=True)
-
-    def create_module(self, spec):
-        def attribute(name):
-            if name.startswith("__"):
-                raise AttributeError(name)
-            return _Anything(name, (), {})
-
-        module = types.ModuleType(spec.name)
-        module.__getattr__ = attribute
-        return module
-
-    def exec_module(self, module):
-        module.__path__ = []
-
-
 @pytest.fixture(scope="module")
 def timm_inception():
-    sys.meta_path.append(finder := _NoTorchvision())
-    try:
-        network = importlib.import_module("timm.models.inception_v3")
-    finally:
-        sys.meta_path.remove(finder)
-        for name in [n for n in sys.modules if n.split(".")[0] == "torchvision"]:
-            del sys.modules[name]
-    return network
+    with stand_in():
+        return importlib.import_module("timm.models.inception_v3")
 
 
 @pytest.fixture(scope="module")
@@ -65,13 +27,7 @@ def _network(timm_inception, classes):
     import torch
 
     torch.manual_seed(0)
-    network = timm_inception.InceptionV3(num_classes=classes, aux_logits=False).eval()
-    for module in network.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.running_mean.normal_(std=0.1)
-            module.running_var.uniform_(0.5, 1.5)
-            torch.nn.init.uniform_(module.weight, 0.8, 1.6)
-    return network
+    return randomised(timm_inception.InceptionV3(num_classes=classes, aux_logits=False))
 
 
 def _peer_features(network, pictures):

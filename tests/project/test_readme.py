@@ -111,6 +111,17 @@ def test_a_scaling_law(run):
         panel.close()
 
 
+@pytest.mark.slow
+def test_a_convnet(run):
+    from workbench import vision
+
+    vision.save(vision.new(vision.published("mobilenetv3_small_050")), "my-convnet")
+    Image.new("L", (90, 60), 200).save("cat.png")
+    made = run("readme_convnet", REST[7])
+    assert made.pictures.shape == (1, 224, 224, 3) and made.logits.shape == (1, 1000)
+    assert round(vision.macs(made.grouped) / 1e9, 3) == 0.690
+
+
 def test_a_kernel_by_itself(run):
     made = run("readme_kernels", REST[-1].replace("\nchosen(", "\nchoices = chosen("))
     assert made.out.shape == made.v.shape and made.state.shape == (1, 4, 128, 128)

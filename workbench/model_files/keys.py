@@ -26,8 +26,9 @@ _FROM_FILE = {2: (1, 0), 3: (2, 1, 0), 4: (2, 3, 1, 0)}
 
 
 def variables(model: Any) -> list[tuple[Path, Any]]:
-    """Path and value of every parameter, in the order of `nnx.split`."""
-    found, _ = jax.tree_util.tree_flatten_with_path(nnx.state(model, nnx.Param))
+    """Path and value of every parameter and running statistic, in the order of `nnx.split`."""
+    kinds = (nnx.Param, nnx.BatchStat)
+    found, _ = jax.tree_util.tree_flatten_with_path(nnx.state(model, kinds))
     return [(names(path), leaf) for path, leaf in found]
 
 

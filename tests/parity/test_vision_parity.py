@@ -1,0 +1,155 @@
+"""Networks against timm's, on folders timm wrote with random weights, and timm on ours."""
+
+import importlib
+import json
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from PIL import Image
+
+from tests.parity.without_torchvision import randomised, stand_in
+from workbench import vision
+from workbench.vision.architectures import tables
+
+torch = pytest.importorskip("torch")
+
+pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("default")]
+
+NAMES = [name for name in tables() if not name.startswith("our_")]
+# Each skeleton and each kind of block, with heads of both kinds.
+SOME = (
+    "convnext_atto",
+    "convnext_tiny",
+    "efficientnet_b0",
+    "efficientnetv2_s",
+    "mobilenetv1_100",
+    "mobilenetv2_050",
+    "mobilenetv3_small_100",
+    "resnet50",
+    "resnext50_32x4d",
+    "tf_efficientnet_b0",
+)
+STATE_DICTS = {
+    "convnext_tiny": 182,
+    "efficientnet_b0": 360,
+    "mobilenetv1_100": 164,
+    "mobilenetv2_100": 314,
+    "mobilenetv3_large_100": 312,
+    "resnext50_32x4d": 320,
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quickly_compiled():
+    """What the programs compute does not depend on this."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+@pytest.fixture(scope="module")
+def timm():
+    with stand_in():
+        library = importlib.import_module("timm")
+        for part in ("models", "models._hub", "data.model_config"):
+            importlib.import_module(f"timm.{part}")
+    return library
+
+
+def answered(model, x):
+    graph, weights = nnx.split(model)
+    return np.asarray(jax.jit(lambda weights, x: nnx.merge(graph, weights)(x))(weights, x))
+
+
+def close(found, wanted):
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-4 * np.abs(wanted).max())
+
+
+def pictures(size: int, channels: int = 3):
+    return np.random.default_rng(0).standard_normal((2, size, size, channels)).astype(np.float32)
+
+
+def their_answer(network, x):
+    with torch.inference_mode():
+        return network(torch.from_numpy(x).permute(0, 3, 1, 2)).numpy()
+
+
+def made(timm, name: str, **how):
+    """A network whose running statistics are near those of noise, so that rounding stays small."""
+    network = randomised(timm.create_model(name, **how))
+    norms = [m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    for norm in norms:
+        norm.momentum = None
+        norm.reset_running_stats()
+    with torch.no_grad():
+        network.train()(torch.randn(8, how.get("in_chans", 3), 64, 64))
+        for norm in norms:
+            norm.running_mean += 0.2 * norm.running_var.sqrt() * torch.randn_like(norm.running_var)
+            norm.running_var *= torch.empty_like(norm.running_var).uniform_(0.8, 1.25)
+    return network.eval()
+
+
+def same_both_ways(timm, network, folder: Path, size: int, channels: int = 3):
+    """What timm wrote answers as timm does, folded too, and timm reads what was written here."""
+    timm.models._hub.save_for_hf(network, folder / "theirs", safe_serialization=True)
+    ours, x = vision.load(folder / "theirs"), pictures(size, channels)
+    wanted = their_answer(network, x)
+    close(answered(ours, jnp.asarray(x)), wanted)
+    close(answered(vision.folded(ours), jnp.asarray(x)), wanted)
+    vision.save(ours, folder / "ours")
+    fields = json.loads((folder / "ours" / "config.json").read_text(encoding="utf-8"))
+    assert fields["architecture"] != "workbench-convnet"
+    again = timm.create_model(f"local-dir:{folder / 'ours'}", pretrained=True).eval()
+    np.testing.assert_array_equal(their_answer(again, x), wanted)
+    return ours
+
+
+@pytest.mark.parametrize("name", SOME)
+def test_both_ways(timm, name: str, tmp_path: Path) -> None:
+    network = made(timm, name, num_classes=7)
+    same_both_ways(timm, network, tmp_path, 64 if name.startswith("convnext") else 65)
+
+
+def test_groups_of_one_size(timm, tmp_path: Path) -> None:
+    network = made(timm, "mobilenetv1_100", group_size=8, num_classes=5)
+    ours = same_both_ways(timm, network, tmp_path, 64)
+    plain = vision.published("mobilenetv1_100", num_classes=5)
+    rows = list(vision.constant_group_size(plain, 8).rows())
+    assert list(ours.config.rows()) == rows
+
+
+def test_grey_pictures(timm, tmp_path: Path) -> None:
+    network = made(timm, "mobilenetv3_small_050", in_chans=1, num_classes=5)
+    assert same_both_ways(timm, network, tmp_path, 64, channels=1).config.in_chans == 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_parameters_and_keys(timm, name: str) -> None:
+    from workbench.model_files import keys
+    from workbench.model_files.abstract import abstract
+    from workbench.vision.networks import build
+
+    with torch.device("meta"):
+        theirs = timm.create_model(name)
+    config = vision.published(name)
+    assert vision.parameters(config) == sum(p.numel() for p in theirs.parameters())
+    ours = keys.file_shapes(abstract(build, config, dtype=jnp.float32))
+    found = {key: tuple(tensor.shape) for key, tensor in theirs.state_dict().items()}
+    assert len(found) == STATE_DICTS.get(name, len(found))
+    weights = {k: s for k, s in found.items() if not k.endswith("num_batches_tracked")}
+    assert ours == weights
+
+
+def test_pictures_are_prepared_as_timm_has_them(timm) -> None:
+    """Pillow resizes for both; timm's own crop and scale of what it resized."""
+    noise = np.random.default_rng(0).integers(0, 256, (60, 90, 3), np.uint8)
+    preprocessing = vision.Preprocessing(input_size=(3, 32, 32), crop_pct=0.8)
+    found = preprocessing.prepare([Image.fromarray(noise)])
+    resized = Image.fromarray(noise).resize((60, 40), Image.Resampling.BICUBIC)
+    values = np.asarray(resized, np.float32)[4:36, 14:46] / 255
+    wanted = (values - np.asarray(preprocessing.mean)) / np.asarray(preprocessing.std)
+    np.testing.assert_allclose(found[0], wanted, atol=1e-5)

@@ -1,0 +1,86 @@
+"""Published tables have their published parameters and arithmetic."""
+
+import pytest
+
+from workbench import vision
+from workbench.vision.architectures import tables
+from workbench.vision.networks import network_of
+
+# Millions of parameters and, where a figure is to hand, GMAC at 224 pixels, 1,000 classes.
+PUBLISHED = {
+    "mobilenetv1_100": (4.232, 0.569),
+    "mobilenetv2_100": (3.505, 0.301),
+    "mobilenetv3_large_100": (5.483, 0.217),
+    "mobilenetv3_small_100": (2.543, 0.057),
+    "efficientnet_b0": (5.289, 0.386),
+    "efficientnetv2_s": (21.458, None),
+    "convnext_atto": (3.696, 0.547),
+    "convnext_femto": (5.218, None),
+    "convnext_tiny": (28.589, 4.456),
+    "resnet50": (25.557, 4.089),
+    "resnext50_32x4d": (25.029, 4.230),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_parameters_and_arithmetic(name):
+    millions, billions = PUBLISHED[name]
+    config = vision.published(name)
+    assert round(vision.parameters(config) / 1e6, 3) == millions
+    if billions is not None:
+        assert round(vision.macs(config, size=224) / 1e9, 3) == billions
+
+
+def test_our_conv_first_network():
+    """The block's arithmetic at each stage, and the whole."""
+    config = vision.published("our_conv_first")
+    layers = vision.layer_costs(config, size=224)
+    assert round(vision.parameters(config) / 1e6, 2) == 10.35
+    assert round(sum(layer.macs for layer in layers) / 1e9, 2) == 1.71
+    for stage, millions in enumerate((117.2, 110.0, 106.4, 104.6)):
+        inside = [c.macs for c in layers if c.name.startswith(f"stages.{stage}.blocks.1.")]
+        assert round(sum(inside) / 1e6, 1) == millions
+
+
+def test_fewer_classes_and_grey_pictures():
+    config = vision.published("mobilenetv2_100", num_classes=10, in_chans=1)
+    whole = vision.parameters(vision.published("mobilenetv2_100"))
+    assert whole - vision.parameters(config) == 990 * 1281 + 2 * 9 * 32
+
+
+def test_a_table_is_its_own_record():
+    for name, config in tables().items():
+        assert config.architecture == name
+        assert network_of(config.record()) == config
+
+
+def test_an_unknown_name():
+    with pytest.raises(ValueError, match=r"'convnext_tinny' is not known.*mean convnext_tiny\?"):
+        vision.published("convnext_tinny")
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        ({"kind": "vit"}, "kind='vit' is not a network"),
+        ({"kind": "resnet", "stages": []}, "stages="),
+        (
+            {"kind": "resnet", "stages": [{"kind": "conv_first", "channels": 0}]},
+            r"stages.0.conv_first.channels=0",
+        ),
+        (
+            {"kind": "resnet", "stages": [{"kind": "conv_norm", "channels": 8, "kernel": 2}]},
+            "kernel=2 must be odd",
+        ),
+        (
+            {
+                "kind": "resnet",
+                "stages": [{"kind": "conv_first", "channels": 8, "group_size": 8, "groups": 1}],
+            },
+            "group_size=8 and groups=1: give one of them",
+        ),
+    ],
+)
+def test_a_wrong_table(record, message):
+    with pytest.raises(ValueError, match=message):
+        network_of(record)

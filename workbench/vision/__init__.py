@@ -1,0 +1,58 @@
+"""Convolutional networks for pictures: what their blocks cost, and timm's checkpoints of them.
+
+Each name is fetched when it is first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from workbench.vision.architectures import published
+    from workbench.vision.counts import layer_costs, macs, parameters
+    from workbench.vision.folding import folded
+    from workbench.vision.group_size import constant_group_size, fixed_groups
+    from workbench.vision.initial import new
+    from workbench.vision.loading import load, save
+    from workbench.vision.networks.convnet import ConvNet
+    from workbench.vision.preprocessing import Preprocessing
+
+# Names and the modules they are in.
+_PLACES = {
+    "ConvNet": "networks.convnet",
+    "Preprocessing": "preprocessing",
+    "constant_group_size": "group_size",
+    "fixed_groups": "group_size",
+    "folded": "folding",
+    "layer_costs": "counts",
+    "load": "loading",
+    "macs": "counts",
+    "new": "initial",
+    "parameters": "counts",
+    "published": "architectures",
+    "save": "loading",
+}
+
+__all__ = [
+    "ConvNet",
+    "Preprocessing",
+    "constant_group_size",
+    "fixed_groups",
+    "folded",
+    "layer_costs",
+    "load",
+    "macs",
+    "new",
+    "parameters",
+    "published",
+    "save",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'workbench.vision' has no attribute {name!r}")
+    return getattr(import_module(f"workbench.vision.{_PLACES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
