@@ -3,7 +3,6 @@
 import os
 import random
 import resource
-import shutil
 import signal
 import subprocess
 import sys
@@ -175,17 +174,6 @@ def check_nothing_lost(store: Store, run: Run) -> int:
     assert run.status.state in {"failed", "broken"} and run.status.step >= last - 2
     assert list(store.table()["id"]) == [run.id]
     return last
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Any:
-    place = tmp_path / "disk"
-    place.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
-    if not shutil.which("mount") or subprocess.run(command, capture_output=True).returncode:
-        pytest.skip("needs the right to mount a small tmpfs")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
 
 
 def test_full_disk_is_said_and_loses_nothing(small_disk: Path) -> None:
