@@ -1,6 +1,9 @@
 """TVT: a 4x autoencoder in the latent space of an 8x one, and one-step super-resolution.
 
 Yi et al. 2025 (ICCV, arXiv 2507.20291). What the paper leaves unpublished is ours and says so.
+
+    restorer = load_restorer("super-resolution")  # what `...super_resolution.train` wrote
+    large = restorer.restored(low)  # [pictures, height, width, 3] in [0, 1], to four times that
 """
 
 from __future__ import annotations

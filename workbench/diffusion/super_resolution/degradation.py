@@ -45,7 +45,8 @@ class Degradation(Knobs):
 
     kernel_low: int = knob(7, ge=3, le=21, unit="pixels", help="Smallest blur kernel; odd.")
     kernel_high: int = knob(21, ge=3, le=51, unit="pixels", help="Largest blur kernel; odd.")
-    turned: float = _share(0.31, "Share of Gaussian kernels with two spreads and a turn.")
+    turned: float = _share(0.357, "Share of Gaussian kernels with two spreads and a turn.")
+    shaped_turned: float = _share(0.2, "The same share of generalised Gaussians and plateaus.")
     generalised: float = _share(0.15, "Share of kernels that are generalised Gaussians.")
     plateau: float = _share(0.15, "Share of kernels with a plateau.")
     shape_low: float = _amount(0.5, 0.1, 8, "Least exponent of generalised Gaussians.")

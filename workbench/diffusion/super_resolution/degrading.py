@@ -83,17 +83,18 @@ def drawn_kernel(
     if generator.random() < stage.sinc:
         return _low_pass(knobs, generator)
     size, chance = _kernel_size(knobs, generator), generator.random()
-    turned = generator.random() < knobs.turned
+    plain = chance >= knobs.generalised + knobs.plateau
+    turned = generator.random() < (knobs.turned if plain else knobs.shaped_turned)
     wide = _between(stage.spread, generator)
     spread = (wide, _between(stage.spread, generator) if turned else wide)
     turn = float(generator.uniform(-math.pi, math.pi)) if turned else 0.0
+    if plain:
+        return blur_kernels.gaussian(size, spread, turn)
     if chance < knobs.generalised:
         shape = _around_one((knobs.shape_low, knobs.shape_high), generator)
         return blur_kernels.gaussian(size, spread, turn, shape)
-    if chance < knobs.generalised + knobs.plateau:
-        shape = _around_one((knobs.plateau_low, knobs.plateau_high), generator)
-        return blur_kernels.plateau(size, spread, turn, shape)
-    return blur_kernels.gaussian(size, spread, turn)
+    shape = _around_one((knobs.plateau_low, knobs.plateau_high), generator)
+    return blur_kernels.plateau(size, spread, turn, shape)
 
 
 def noisy(picture: Small, stage: Stage, generator: np.random.Generator) -> Small:

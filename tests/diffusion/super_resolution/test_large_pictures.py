@@ -1,0 +1,44 @@
+"""2048 pixels a side within 8 GiB: what a full-size tile needs, and a run of the small pair."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from workbench.diffusion.super_resolution.forms import TVT_UNET, VAED4
+from workbench.diffusion.super_resolution.networks import Network, shapes
+from workbench.diffusion.super_resolution.restorer import TILE
+from workbench.diffusion.super_resolution.restoring import cleaned
+from workbench.measure.memory import peak_in_fresh_process
+
+GIB = 2**30
+
+
+def working(function, network: Network, *arguments: jax.ShapeDtypeStruct) -> int:
+    """Bytes beside the weights, as XLA plans them for this device."""
+    plan = jax.jit(function).lower(network.weights, *arguments).compile().memory_analysis()
+    return int(plan.temp_size_in_bytes + plan.output_size_in_bytes)
+
+
+@pytest.mark.slow
+def test_a_full_size_tile_fits() -> None:
+    """Weights of both networks, the hungriest tile, and what lies on the host."""
+    vae, unet = shapes(VAED4), shapes(TVT_UNET)
+    pixels = jax.ShapeDtypeStruct((1, TILE * VAED4.stride, TILE * VAED4.stride, 3), jnp.float32)
+    latent = jax.ShapeDtypeStruct((1, TILE, TILE, 4), jnp.float32)
+    text = jnp.zeros((77, 1024))
+    found = {
+        "encoder": working(lambda w, x: vae.model(w).encode(x).mean, vae, pixels),
+        "UNet": working(lambda w, z: cleaned(unet.model(w), z, text), unet, latent),
+        "decoder": working(lambda w, z: vae.model(w).decode(z), vae, latent),
+    }
+    weights = 4 * (vae.parameters + unet.parameters)
+    host = 4 * 2048 * 2048 * (3 + 3 + 1 + 3)
+    assert weights + max(found.values()) + host < 8 * GIB, found
+
+
+@pytest.mark.slow
+def test_a_large_picture_through_the_small_pair() -> None:
+    """512 latents a side by tiles of 96 every 64: 8 a side, in each of three parts."""
+    target = "tests.diffusion.super_resolution.small:restored_large"
+    found = peak_in_fresh_process(target, [512, 3 * 64], timeout=280)
+    assert found.above_imports < 8 * GIB
