@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from PIL import ImageFont
 
 MARGIN = 2
-SIZES = (9, 11, 14, 18)
+SIZES = (9, 12, 16, 20)
 """Font sizes in turn [pixels]: small print to a heading."""
 PAPER, INK = (225, 255), (0, 70)
 """Lightest and darkest of each colour of paper and ink, drawn for each page."""

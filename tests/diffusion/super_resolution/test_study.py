@@ -70,8 +70,9 @@ def command(name: str, place: Path, *more: str) -> subprocess.CompletedProcess[s
         "WORKBENCH_HOME": str(place / "home"),
         "PYTHONUTF8": "1",
     }
+    own = {name: value for name, value in os.environ.items() if "PROMOTION" not in name}
     return subprocess.run(
-        words, env={**os.environ, **quick}, capture_output=True, text=True, check=False
+        words, env={**own, **quick}, capture_output=True, text=True, check=False, encoding="utf-8"
     )
 
 
