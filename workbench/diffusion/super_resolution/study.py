@@ -9,7 +9,8 @@ weights, one for as many updates and one for as many multiply-adds; and a one-st
 the second rival's again for as many multiply-adds. All see the same pictures in the same order.
 What is held out decides nothing but the result. Sizes, lengths and losses are ours.
 
-Stopped by hand or by `--minutes`, the same command goes on.
+By count that is about 80 T multiply-adds, told exactly at its start: 80 minutes at 8.5 G a second
+on each of two cores. Stopped by hand or by `--minutes`, the same command goes on.
 """
 
 from __future__ import annotations
