@@ -5,15 +5,9 @@ import numpy as np
 
 from workbench.diffusion.super_resolution.degradation import MILD
 from workbench.diffusion.super_resolution.degrading import degraded
-from workbench.diffusion.super_resolution.forms import (
-    SMALL4,
-    SMALL_TVT_UNET,
-    autoencoder_form,
-    with_outer_level,
-)
+from workbench.diffusion.super_resolution.forms import autoencoder_form, with_outer_level
 from workbench.diffusion.super_resolution.networks import Network, fresh
 from workbench.diffusion.super_resolution.pictures import HeldOut, Pictures
-from workbench.diffusion.super_resolution.restorer import Restorer
 from workbench.diffusion.unet import UNetConfig
 
 VAE8 = autoencoder_form((4, 4, 4, 8), layers=1, groups=2)
@@ -42,14 +36,3 @@ def pictures(side: int = 32, count: int = 6) -> Pictures:
     sharp = train[:2].astype(np.float32) / 255
     low = np.stack([degraded(one, MILD, np.random.default_rng(1)) for one in sharp])
     return Pictures(train, (HeldOut("photographs", sharp, low),), MILD, "random blocks")
-
-
-def restored_large(side: int, tiles: int) -> None:
-    """A picture of so many pixels a side, restored by the small pair in so many tiles."""
-    key, told = jax.random.key(0), []
-    restorer = Restorer(fresh(SMALL4, key), fresh(SMALL_TVT_UNET, key))
-    low = np.random.default_rng(0).random((1, side, side, 3)).astype(np.float32)
-    found = restorer.restored(low, lambda done, total, *_: told.append(total))
-    assert found.shape == (1, 4 * side, 4 * side, 3)
-    assert np.isfinite(found).all()
-    assert max(told) == tiles

@@ -1,4 +1,4 @@
-"""2048 pixels a side within 8 GiB: what a full-size tile needs, and a run of the small pair."""
+"""2048 pixels a side within 8 GiB: what a full-size tile needs."""
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +8,6 @@ from workbench.diffusion.super_resolution.forms import TVT_UNET, VAED4
 from workbench.diffusion.super_resolution.networks import Network, shapes
 from workbench.diffusion.super_resolution.restorer import TILE
 from workbench.diffusion.super_resolution.restoring import cleaned
-from workbench.measure.memory import peak_in_fresh_process
 
 GIB = 2**30
 
@@ -34,11 +33,3 @@ def test_a_full_size_tile_fits() -> None:
     weights = 4 * (vae.parameters + unet.parameters)
     host = 4 * 2048 * 2048 * (3 + 3 + 1 + 3)
     assert weights + max(found.values()) + host < 8 * GIB, found
-
-
-@pytest.mark.slow
-def test_a_large_picture_through_the_small_pair() -> None:
-    """512 latents a side by tiles of 96 every 64: 8 a side, in each of three parts."""
-    target = "tests.diffusion.super_resolution.small:restored_large"
-    found = peak_in_fresh_process(target, [512, 3 * 64], timeout=280)
-    assert found.above_imports < 8 * GIB
