@@ -32,7 +32,13 @@ def test_bfloat16_is_near():
     assert 0 < np.abs(full - half).max() < 0.05 * np.abs(full).max()
 
 
-@pytest.mark.parametrize("config", [MOBILE, CONVNEXT], ids=["mobile", "convnext"])
+@pytest.mark.parametrize(
+    "config",
+    [
+        pytest.param(MOBILE, marks=pytest.mark.slow, id="mobile"),
+        pytest.param(CONVNEXT, id="convnext"),
+    ],
+)
 def test_training_learns_and_moves_statistics(config):
     model = vision.new(config.model_copy(update={"drop_path": 0.2}))
     optimizer = nnx.Optimizer(model, optax.sgd(0.05, momentum=0.9), wrt=nnx.Param)

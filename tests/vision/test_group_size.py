@@ -30,7 +30,8 @@ RESNEXT = {
 
 def figures(config):
     layers = vision.layer_costs(config, size=224)
-    spatial = sum(layer.macs for layer in layers if layer.kernel[:1] > (1,))
+    wide = (layer for layer in layers if layer.kind == "conv" and layer.kernel[0] > 1)
+    spatial = sum(layer.macs for layer in wide)
     return (
         round(sum(layer.macs for layer in layers) / 1e9, 3),
         round(spatial / 1e6),
