@@ -88,6 +88,7 @@ def made(timm, name: str, x, **how):
     with torch.no_grad():
         network.train()(torch.from_numpy(x).permute(0, 3, 1, 2))
         for norm in norms:
+            norm.running_var.clamp_(min=norm.running_var.mean().item() / 4)
             norm.running_mean += 0.2 * norm.running_var.sqrt() * torch.randn_like(norm.running_var)
             norm.running_var *= torch.empty_like(norm.running_var).uniform_(0.8, 1.25)
     return network.eval()

@@ -18,7 +18,8 @@ class DepthwiseSeparableRow(GroupedRow):
 
     Args:
         squeeze: share of the channels that squeeze-and-excitation keeps between both; 0 is none.
-        activated: whether an activation follows the 1 x 1 convolution too.
+        activated: whether an activation follows the 1 x 1 convolution too, as in MobileNetV1,
+            whose blocks have no skip.
     """
 
     kind: Literal["depthwise_separable"] = "depthwise_separable"
@@ -32,7 +33,7 @@ class DepthwiseSeparableRow(GroupedRow):
 
 
 class DepthwiseSeparable(Block):
-    """As its row says; the input is added where the shapes agree, as timm has it."""
+    """As its row says; without a last activation the input is added where the shapes agree."""
 
     folds = (("conv_dw", "bn1"), ("conv_pw", "bn2"))
 
@@ -46,7 +47,7 @@ class DepthwiseSeparable(Block):
         self.conv_pw = making.conv(inputs, row.channels)
         self.bn2 = making.batch_norm(row.channels)
         self.act, self.activated, self.drop = making.act(row.activation), row.activated, drop
-        self.skips = stride == 1 and inputs == row.channels
+        self.skips = stride == 1 and inputs == row.channels and not row.activated
 
     def __call__(
         self, x: Float[Array, "B H W C"], training: nnx.Rngs | None = None
