@@ -22,7 +22,12 @@ PUBLISHED = {
 }
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
+FAST = ("mobilenetv1_100", "mobilenetv3_small_100", "convnext_atto", "resnext50_32x4d")
+
+
+@pytest.mark.parametrize(
+    "name", [n if n in FAST else pytest.param(n, marks=pytest.mark.slow) for n in PUBLISHED]
+)
 def test_parameters_and_arithmetic(name):
     millions, billions = PUBLISHED[name]
     config = vision.published(name)

@@ -28,6 +28,11 @@ RESNEXT = {
 }
 
 
+def some_fast(cases, fast):
+    """All cases, those not named fast marked slow."""
+    return [c if c in fast else pytest.param(c, marks=pytest.mark.slow) for c in cases]
+
+
 def figures(config):
     layers = vision.layer_costs(config, size=224)
     wide = (layer for layer in layers if layer.kind == "conv" and layer.kernel[0] > 1)
@@ -43,20 +48,20 @@ def same(found, wanted):
     assert all(w is None or f == w for f, w in zip(found, wanted, strict=True)), (found, wanted)
 
 
-@pytest.mark.parametrize("size", MOBILENET)
+@pytest.mark.parametrize("size", some_fast(MOBILENET, {8}))
 def test_mobilenet_v1_of_one_group_size(size):
     config = vision.constant_group_size(vision.published("mobilenetv1_100"), size)
     assert group_size_of(config) == size
     same(figures(config), MOBILENET[size])
 
 
-@pytest.mark.parametrize("groups", MOBILENET_GROUPS)
+@pytest.mark.parametrize("groups", some_fast(MOBILENET_GROUPS, {32}))
 def test_mobilenet_v1_of_fixed_groups(groups):
     config = vision.fixed_groups(vision.published("mobilenetv1_100"), groups)
     same(figures(config), MOBILENET_GROUPS[groups])
 
 
-@pytest.mark.parametrize("size", RESNEXT)
+@pytest.mark.parametrize("size", some_fast(RESNEXT, {8}))
 def test_resnext_of_one_group_size(size):
     config = vision.constant_group_size(vision.published("resnext50_32x4d"), size)
     same(figures(config), RESNEXT[size])

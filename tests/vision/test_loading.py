@@ -59,6 +59,7 @@ def test_counts_of_batches_are_no_weights(small, tmp_path):
     np.testing.assert_array_equal(found.scale[...], small.bn1.scale[...])
 
 
+@pytest.mark.slow
 def test_group_size_of_a_file(tmp_path):
     plain = vision.published("mobilenetv1_100", num_classes=2)
     config = vision.constant_group_size(plain, 8)

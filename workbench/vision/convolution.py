@@ -2,11 +2,11 @@
 
 from typing import Any, Literal
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from kernels_pallas.conv2d import conv2d
+from kernels_pallas.grouped_conv2d import grouped_conv2d
 
 Padding = int | Literal["same"]
 """Zeros on every side, or TensorFlow's ceil(size / stride) outputs, the odd zeros last."""
@@ -36,13 +36,5 @@ def convolve(
     around = "SAME" if padding == "same" else padding
     how: dict[str, Any] = {"strides": stride, "padding": around, "implementation": implementation}
     if groups > 1:
-        sides = "SAME" if padding == "same" else [(padding, padding)] * 2
-        return jax.lax.conv_general_dilated(
-            x,
-            kernel,
-            (stride, stride),
-            sides,
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-            feature_group_count=groups,
-        )
+        return grouped_conv2d(x, kernel, groups=groups, **how)
     return conv2d(x, kernel, **how)
