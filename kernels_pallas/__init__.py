@@ -6,7 +6,6 @@ forms and `cost`. Reach those with `from kernels_pallas.attention import cost`.
 
 from kernels_pallas.attention import attention
 from kernels_pallas.conv2d import WinogradWeights, conv2d, winograd_weights
-from kernels_pallas.conv_blocks import BlockWeights, convfirst_block, mbconv_block
 from kernels_pallas.dispatch import chosen
 from kernels_pallas.gated_delta_rule import gated_delta_rule, gated_delta_rule_step
 from kernels_pallas.gated_linear_attention import (
@@ -26,21 +25,18 @@ from kernels_pallas.ternary import (
 )
 
 __all__ = [
-    "BlockWeights",
     "PackedTernary",
     "WinogradWeights",
     "attention",
     "bit_linear",
     "chosen",
     "conv2d",
-    "convfirst_block",
     "gated_delta_rule",
     "gated_delta_rule_step",
     "gated_linear_attention",
     "gated_linear_attention_step",
     "gated_recurrence",
     "grouped_conv2d",
-    "mbconv_block",
     "pack_ternary",
     "rms_norm_quantize",
     "ternary_matmul",
