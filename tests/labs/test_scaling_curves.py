@@ -50,7 +50,7 @@ def test_the_envelope_of_a_log_has_the_laws_exponent(log):
     low, high = shown["Exponent a of N*"].interval.removeprefix("80 %: ").split(" – ")
     assert float(low) <= float(shown["Exponent a of N*"].value) <= float(high)
     lines = [row for row in picture.contents["curves"].chart.rows["live"] if row["part"] == "line"]
-    assert len({row["level"] for row in lines}) == 20
+    assert len({row["level"] for row in lines}) == 9
     found = view.tables(chosen, picture)
     assert len(found["resamples"]) == 100 and found["curves"]["run"].nunique() == 40
     assert view.export("zip growth", chosen, picture)[1]
@@ -78,10 +78,20 @@ def test_approach_1_stands_among_the_exponents(log):
 
 def test_a_table_of_one_row_a_run_says_what_curves_need(workbench_home, monkeypatch):
     monkeypatch.setattr(tables, "shipped_sweep", lambda: None)
-    view = EnvelopeView()
+    view = EnvelopeView(tables.simulated().runs)
     picture = view.predict(values(view))
     assert all(isinstance(one, EmptyContent) for one in picture.contents.values())
     assert "by step" in picture.contents["curves"].text
+
+
+def test_the_first_picture_without_a_sweep_is_simulated_and_says_so(workbench_home, monkeypatch):
+    monkeypatch.setattr(tables, "shipped_sweep", lambda: None)
+    view = EnvelopeView()
+    picture = view.predict(values(view))
+    assert list(picture.contents) == ["curves", "growth", "figures", "table"]
+    assert "simulated" in picture.details
+    shown = {one.label: one for one in picture.contents["figures"].figures}
+    assert float(shown["Exponent a of N*"].value) == pytest.approx(EXPONENT, abs=0.06)
 
 
 def test_two_sizes_give_curves_and_no_line(log):

@@ -42,6 +42,9 @@ RESAMPLES = 100
 POINTS = 60
 """Of a curve that is drawn."""
 
+DRAWN = 9
+"""Sizes whose curves are drawn."""
+
 MARKS = 14
 """Of the envelope that is drawn."""
 
@@ -183,7 +186,10 @@ def lowest(steps: pd.DataFrame, knobs: Way) -> PowerOfCompute:
 def curve_chart(found: PowerOfCompute | None, chosen: Selection, knobs: Way) -> Chart:
     """The longest run of each size, and the lowest of all runs."""
     rows: list[dict[str, Any]] = []
-    for size, group in chosen.runs.groupby("n_params", sort=True):
+    sizes = np.sort(chosen.runs["n_params"].unique())
+    drawn = sizes[np.unique(np.linspace(0, len(sizes) - 1, DRAWN).round().astype(int))]
+    for size in drawn:
+        group = chosen.runs[chosen.runs["n_params"] == size]
         run = group.loc[group["compute"].idxmax(), "run"]
         curve = smooth(group[group["run"] == run], knobs.smoothing)
         rows += [
@@ -199,7 +205,7 @@ def curve_chart(found: PowerOfCompute | None, chosen: Selection, knobs: Way) -> 
         ]  # fmt: skip
     return contours(
         rows, compute_axis(chosen), replace(LOSS, scale="log"), SIZE, title=CURVES,
-        subtitle="Curves: the longest run of each size · hollow: the lowest of all runs",
+        subtitle=f"Curves: the longest run of {len(drawn)} sizes · hollow: the lowest of all runs",
         height=250,
     )  # fmt: skip
 

@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from workbench import shipped
 from workbench.scaling.flops import FLOPS
@@ -31,6 +32,9 @@ NOISE, SEED = 0.003, 0
 BUDGETS = (1e18, 3e18, 1e19, 3e19, 1e20)
 SIZES = 9
 """Runs of a budget, from a sixth of the best tokens to six times as many."""
+
+STEPS = 100
+"""Points of a simulated curve."""
 
 VARIANT = {"A": 0.9, "B": 0.85}
 """Factors of the law's terms for the second simulated method, which is ours."""
@@ -116,8 +120,32 @@ def simulated() -> Table:
         f"Simulated: {PRESETS['besiroglu'].source}, {100 * NOISE:g} % noise, seed {SEED}; "
         "the variant is ours"
     )
-    runs = _read(SIMULATED)
-    return Table("Simulated runs", note, simulate() if runs is None else runs, real=False)
+    found = _read(SIMULATED)
+    runs = simulate() if found is None else found
+    return Table("Simulated runs", note, runs, real=False, curves=on_the_way(runs))
+
+
+def on_the_way(runs: pd.DataFrame) -> pd.DataFrame:
+    """Rows by step of simulated runs: the law at the tokens so far, with the run's own noise."""
+    import pandas as pd
+
+    from workbench.scaling.presets import BESIROGLU
+
+    def law(size: float, tokens: NDArray[np.float64], factors: Mapping[str, float]) -> Any:
+        a, b = (BESIROGLU[key] * factors.get(key, 1.0) for key in ("A", "B"))
+        return BESIROGLU["E"] + a / size ** BESIROGLU["alpha"] + b / tokens ** BESIROGLU["beta"]
+
+    parts = []
+    for label, run in runs.iterrows():
+        factors = VARIANT if run["method"] == VARIANT_NAME else {}
+        tokens = run["n_tokens"] * np.linspace(1 / STEPS, 1, STEPS)
+        loss = law(run["n_params"], tokens, factors)
+        about = {"run": label, "method": run["method"], "n_params": run["n_params"]}
+        parts.append(
+            pd.DataFrame({**about, "n_tokens": tokens, "loss": loss * run["loss"] / loss[-1]})
+        )
+    found = pd.concat(parts, ignore_index=True)
+    return found.assign(flops_total=FLOPS * found["n_params"] * found["n_tokens"])
 
 
 def simulate() -> pd.DataFrame:
