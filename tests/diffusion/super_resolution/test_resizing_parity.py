@@ -17,4 +17,5 @@ def test_sizes_up_and_down(mode, size: tuple[int, int]) -> None:
     aligned = {} if mode == "area" else {"align_corners": False}
     theirs = torch.nn.functional.interpolate(planes, size=size, mode=mode, **aligned)
     ours = resized(picture, size, mode)
-    np.testing.assert_allclose(ours, theirs[0].permute(1, 2, 0).numpy(), atol=5e-6)  # its weights are float32
+    # Torch computes its weights in float32.
+    np.testing.assert_allclose(ours, theirs[0].permute(1, 2, 0).numpy(), atol=5e-6)
