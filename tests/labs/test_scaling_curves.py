@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from workbench.labs import scaling
 from workbench.labs.scaling import tables
 from workbench.labs.scaling.envelope_view import EnvelopeView
 from workbench.labs.scaling.fit_view import FitView
@@ -92,6 +93,16 @@ def test_the_first_picture_without_a_sweep_is_simulated_and_says_so(workbench_ho
     assert "simulated" in picture.details
     shown = {one.label: one for one in picture.contents["figures"].figures}
     assert float(shown["Exponent a of N*"].value) == pytest.approx(EXPONENT, abs=0.06)
+
+
+def test_the_panel_opens_with_its_picture_and_as_code(workbench_home):
+    panel = scaling.curves()
+    assert list(panel.picture.contents) == ["curves", "growth", "figures", "table"]
+    space: dict = {}
+    exec(panel.view.code(panel.values), space)
+    assert space["panel"].settings == panel.settings
+    for one in (panel, space["panel"]):
+        one.close()
 
 
 def test_two_sizes_give_curves_and_no_line(log):

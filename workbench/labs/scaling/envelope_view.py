@@ -64,6 +64,7 @@ class Way(Knobs):
 
 PRESETS = (
     Preset("As published", {WAY: {"smoothing": SMOOTHING}}),
+    Preset("Lightly smoothed", {WAY: {"smoothing": 0.5}}),
     Preset("No smoothing", {WAY: {"smoothing": 0.0}}),
 )
 
