@@ -54,9 +54,9 @@ class Axis:
     @classmethod
     def of(cls, given: "str | Axis | Mapping[str, Any]") -> "Axis":
         """Returns an axis from a column's name, from what `record` gave, or as it is."""
-        if isinstance(given, cls):
+        if isinstance(given, Axis):
             return given
-        return cls(given) if isinstance(given, str) else cls(**given)  # type: ignore[arg-type]
+        return cls(given) if isinstance(given, str) else cls(**given)
 
     def record(self) -> dict[str, Any]:
         """Returns the axis as plain values for a file."""

@@ -28,7 +28,7 @@ def _put_off() -> Iterator[None]:
         yield
         return
     stand_in = ModuleType(_SLOW)
-    stand_in.is_valid_syntax = _is_valid_syntax  # type: ignore[attr-defined]
+    vars(stand_in)["is_valid_syntax"] = _is_valid_syntax
     sys.modules[_SLOW] = stand_in
     try:
         yield

@@ -169,11 +169,10 @@ def _encoder(folder: Path, unknown: str) -> Encoder:
     if (folder / VOCABULARY).is_file() and (folder / MERGES).is_file():
         vocabulary = _fields(folder / VOCABULARY)
         lines = (folder / MERGES).read_text(encoding="utf-8").split("\n")
-        pairs = [tuple(line.split()) for line in lines if line.strip()]
-        if lines[0].startswith("#version"):
-            pairs = pairs[1:]
+        lines = lines[1:] if lines[0].startswith("#version") else lines
         try:
-            return byte_pairs(vocabulary, pairs, unknown)  # type: ignore[arg-type]
+            pairs = [(first, second) for first, second in map(str.split, filter(str.strip, lines))]
+            return byte_pairs(vocabulary, pairs, unknown)
         except Exception as error:  # the library raises no narrower kind
             raise CheckpointError(f"{folder / MERGES}: does not fit vocab.json: {error}") from error
     if not (folder / WHOLE).is_file():

@@ -90,8 +90,9 @@ class UNetConfig(pydantic.BaseModel):
     """Channels of the sinusoid of each size."""
     projection_class_embeddings_input_dim: int | None = None
     """Channels of the pooled prompt and all sinusoids together."""
-    time_embedding_dim: int | None = pydantic.Field(None, ge=1)
-    """Channels of the time embedding; None is four times the first block's."""
+    time_embedding_dim: int | None = pydantic.Field(None, ge=1, exclude_if=lambda dim: dim is None)
+    """Channels of the time embedding; None is four times the first block's, and stands in no name
+    of a pipeline or a run, which are older."""
 
     @pydantic.model_validator(mode="after")
     def _fits(self) -> Self:
@@ -143,14 +144,6 @@ class UNetConfig(pydantic.BaseModel):
                 f" projection_class_embeddings_input_dim above {SIZES} times that; they are"
                 f" {sizes[0]} and {sizes[1]}"
             )
-
-    @pydantic.model_serializer(mode="wrap")
-    def _serialised(self, inner: pydantic.SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without a field younger than recorded runs at its default: pipelines are named by it."""
-        fields: dict[str, Any] = inner(self)
-        if self.time_embedding_dim is None:
-            fields.pop("time_embedding_dim", None)
-        return fields
 
     def __repr_args__(self) -> list[tuple[str | None, Any]]:
         return [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import create_model
 
@@ -97,8 +97,8 @@ def sampling_knobs(methods: Sequence[MethodClass]) -> type[Sampling]:
         choices={name: name for name in names},
         visible_when={} if len(names) > 1 else NEVER,
     )
-    kind = Literal[names]  # type: ignore[valid-type]  # made for pydantic, at run time
-    return create_model("Sampling", __base__=Sampling, look=(kind, look))
+    kinds: dict[str, Any] = {"look": (Literal[names], look)}
+    return create_model("Sampling", __base__=Sampling, **kinds)
 
 
 def groups(methods: Sequence[MethodClass]) -> list[KnobGroup]:

@@ -71,10 +71,10 @@ def plan_editor(
             methods; its model is taken where no other is given.
         settings: what "Copy settings" gave.
     """
-    if panel is not None and not isinstance(panel.view, DiffusionView):
-        raise TypeError(f"panel= takes a panel of the diffusion lab, not {panel.view.title!r}")
-    if pipeline is None and panel is not None:
-        pipeline = panel.view.pipeline  # type: ignore[attr-defined]  # looked at above
+    if panel is not None:
+        if not isinstance(panel.view, DiffusionView):
+            raise TypeError(f"panel= takes a panel of the diffusion lab, not {panel.view.title!r}")
+        pipeline = panel.view.pipeline if pipeline is None else pipeline
     if plan is not None:
         if settings is not None:
             raise ValueError("Give plan= or settings=, not both: settings hold a plan already")
