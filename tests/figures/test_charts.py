@@ -243,6 +243,9 @@ def test_curves_are_shaded_by_their_level_and_named_at_their_end():
     named = {row["text"]: (row["x"], row["y"]) for row in chart.rows["labels"]}
     assert named == {"10¹⁴": (2, 2.0), "3 × 10¹⁴": (1, 2.0)}
     assert chart.rows["beyond"] == []
+    large = [{**row, "level": 3e8} for row in CURVES]
+    counted = contours(large, level=Axis("level", words="count"))
+    assert {row["text"] for row in counted.rows["labels"]} == {"300 M"}
     nameless = contours(CURVES, level=Axis("level", words="none"))
     assert nameless.rows["labels"] == [] and values_of(nameless)["gutter"] == 8
     with pytest.raises(ChartError, match="part .'dot'. is none of"):

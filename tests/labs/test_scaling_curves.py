@@ -46,6 +46,7 @@ def test_the_envelope_of_a_log_has_the_laws_exponent(log):
     assert not view.check(chosen)
     picture = view.predict(chosen)
     assert list(picture.contents) == ["curves", "growth", "figures", "table"]
+    assert picture.basis == "measured"
     shown = {one.label: one for one in picture.contents["figures"].figures}
     assert float(shown["Exponent a of N*"].value) == pytest.approx(EXPONENT, abs=0.02)
     low, high = shown["Exponent a of N*"].interval.removeprefix("80 %: ").split(" – ")
@@ -90,7 +91,7 @@ def test_the_first_picture_without_a_sweep_is_simulated_and_says_so(workbench_ho
     view = EnvelopeView()
     picture = view.predict(values(view))
     assert list(picture.contents) == ["curves", "growth", "figures", "table"]
-    assert "simulated" in picture.details
+    assert "simulated" in picture.details and picture.basis == "predicted"
     shown = {one.label: one for one in picture.contents["figures"].figures}
     assert float(shown["Exponent a of N*"].value) == pytest.approx(EXPONENT, abs=0.06)
 
@@ -103,6 +104,31 @@ def test_the_panel_opens_with_its_picture_and_as_code(workbench_home):
     assert space["panel"].settings == panel.settings
     for one in (panel, space["panel"]):
         one.close()
+
+
+def test_the_shipped_sweep_brings_its_curves(tmp_path, monkeypatch):
+    runs = {
+        "method": ["a"] * 4, "n_params": [10, 20, 40, 80], "n_tokens": [400, 200, 100, 50],
+        "loss": [2.0, 1.9, 1.95, 2.2], "flops_total": [4000.0] * 4,
+    }  # fmt: skip
+    pd.DataFrame(runs).to_csv(tmp_path / "runs.csv", index=False)
+    steps = [(row, n * share) for row, n in enumerate(runs["n_tokens"]) for share in (0.5, 1.0)]
+    pd.DataFrame(
+        [{"row": row, "n_tokens": int(n), "loss": 3 - n / 400} for row, n in steps]
+    ).to_csv(tmp_path / "curves.csv", index=False)
+    monkeypatch.setattr(tables.shipped, "path", lambda name: tmp_path / name.rpartition("/")[2])
+    tables.shipped_sweep.cache_clear()
+    try:
+        found = tables.shipped_sweep()
+        curves = found.curves
+        assert list(curves["flops_total"]) == [2000.0, 4000.0] * 4
+        assert list(curves["run"]) == [0, 0, 1, 1, 2, 2, 3, 3]
+        assert list(curves["n_params"]) == [10, 10, 20, 20, 40, 40, 80, 80]
+        view = EnvelopeView()
+        picture = view.predict(values(view))
+        assert picture.basis == "recorded" and isinstance(picture.contents["curves"], ChartContent)
+    finally:
+        tables.shipped_sweep.cache_clear()
 
 
 def test_two_sizes_give_curves_and_no_line(log):

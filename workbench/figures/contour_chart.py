@@ -8,7 +8,7 @@ from workbench.figures import layers, placement, theme
 from workbench.figures.axes import Axis
 from workbench.figures.chart import Chart, ChartError, Row, plain, records
 from workbench.figures.grammar import alt, unchecked
-from workbench.figures.numbers import SUPERSCRIPT, number
+from workbench.figures.numbers import SUPERSCRIPT, count, number
 from workbench.figures.text import text_width
 
 PARTS = ("line", "run", "best", "rule", "flag")
@@ -148,8 +148,8 @@ def _labels(
 
 
 def written(level: float, shade: Axis) -> str:
-    """Returns a level in words: 3 × 10¹⁴ for powers, with its unit."""
-    words = number(level)
+    """Returns a level in words: 3 × 10¹⁴ for powers, 300 M for counts, with its unit."""
+    words = count(level) if shade.words == "count" else number(level)
     if shade.words == "power" and level > 0:
         mantissa, power = f"{level:.0e}".split("e")
         head = "" if mantissa == "1" else f"{mantissa} × "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,13 +10,14 @@ import numpy as np
 from workbench.figures import numbers
 from workbench.figures.charts import Chart, contours, lines
 from workbench.labs.scaling.fit_charts import AHEAD, LOSS, SIZE, compute_axis
-from workbench.labs.scaling.lab_view import ScalingView, named
-from workbench.labs.scaling.runs_form import FILE, RUNS, Shelf, runs_knobs
+from workbench.labs.scaling.runs_form import runs_knobs
 from workbench.labs.scaling.selection import COMPUTE, Selection, selected_curves
-from workbench.labs.scaling.tables import Table
+from workbench.labs.scaling.table_view import TableView, unread
+from workbench.labs.scaling.tables import Table, shipped_sweep
 from workbench.panels.charted import EXPORTS, others, waiting
 from workbench.panels.panel import Panel
 from workbench.panels.picture import (
+    Basis,
     Cell,
     ChartContent,
     Column,
@@ -84,7 +84,7 @@ def curves(
     return Panel(EnvelopeView(table), settings=settings)
 
 
-class EnvelopeView(ScalingView):
+class EnvelopeView(TableView):
     """Curves of loss over compute, the lowest of them, and how its size grows.
 
     Args:
@@ -104,40 +104,32 @@ class EnvelopeView(ScalingView):
     )
 
     def __init__(self, table: Any = None) -> None:
-        self.shelf, self.given = Shelf(table), table
-        self.study_line = named(self.shelf.first)
+        super().__init__(table)
         self.groups = (self.shelf.group(), KnobGroup(WAY, "Curves", Way))
-
-    def arguments(self) -> list[str]:
-        """The file, as code; a data frame has none."""
-        if self.given is None:
-            return []
-        return [repr(str(self.given)) if self.shelf.file else "table"]
 
     def check(self, values: Values) -> list[Problem]:
         """A table that cannot be read, or has no such columns."""
         try:
             self._steps(values)
         except (ValueError, OSError) as fault:
-            name = "file" if runs_knobs(values).source == FILE else "source"
-            return [Problem("error", name, str(fault), RUNS)]
+            return [unread(values, fault)]
         return []
 
     def predict(self, values: Values) -> Picture:
         """Everything is computed at once."""
-        table, chosen = self.shelf.table(runs_knobs(values)), self._steps(values)
+        table, chosen = self.table(values), self._steps(values)
         if chosen is None:
             words = (
                 f"{table.title}: one row a run. A log by step has curves: columns run, parameters, "
                 "tokens so far and loss."
             )
-            return Picture(waiting(words, curves=CURVES, growth=GROWTH), basis="recorded")
+            return Picture(waiting(words, curves=CURVES, growth=GROWTH), basis=basis(table))
         try:
             found = lowest(chosen.runs, way(values))
         except ValueError as fault:
             drawn = ChartContent.of(curve_chart(None, chosen, way(values)))
             reason = f"No line: {fault}."
-            return Picture({"curves": drawn, **waiting(reason, growth=GROWTH)}, basis="recorded")
+            return Picture({"curves": drawn, **waiting(reason, growth=GROWTH)}, basis=basis(table))
         contents: dict[str, Content] = {
             "curves": ChartContent.of(curve_chart(found, chosen, way(values))),
             "growth": ChartContent.of(growth(found, chosen)),
@@ -145,7 +137,7 @@ class EnvelopeView(ScalingView):
             "table": ahead(found, chosen),
         }
         details = ("" if table.real else "simulated", f"{chosen.runs['run'].nunique()} runs")
-        return Picture(contents, basis="recorded", details=details)
+        return Picture(contents, basis=basis(table), details=details)
 
     def run(self, values: Values, report: Report) -> Iterator[Picture]:
         """The same picture: nothing here is trained."""
@@ -164,8 +156,7 @@ class EnvelopeView(ScalingView):
         return {"curves": chosen.runs, "envelope": found.points, "resamples": found.drawn}
 
     def _steps(self, values: Values) -> Selection | None:
-        knobs = runs_knobs(values)
-        return selected_curves(self.shelf.table(knobs), knobs)
+        return selected_curves(self.table(values), runs_knobs(values))
 
 
 def way(values: Values) -> Way:
@@ -173,6 +164,13 @@ def way(values: Values) -> Way:
     knobs = values[WAY]
     assert isinstance(knobs, Way), "the form's group of this name"
     return knobs
+
+
+def basis(table: Table) -> Basis:
+    """Where the curves come from: a law, the sweep that ships, or runs of the user's."""
+    if not table.real:
+        return "predicted"
+    return "recorded" if table is shipped_sweep() else "measured"
 
 
 def lowest(steps: pd.DataFrame, knobs: Way) -> PowerOfCompute:
@@ -205,7 +203,7 @@ def curve_chart(found: PowerOfCompute | None, chosen: Selection, knobs: Way) -> 
             for _, row in thinned(found.points, MARKS).iterrows()
         ]  # fmt: skip
     return contours(
-        rows, compute_axis(chosen), replace(LOSS, scale="log"), SIZE, title=CURVES,
+        rows, compute_axis(chosen), LOSS, SIZE, title=CURVES,
         subtitle=f"Curves: the longest run of {len(drawn)} sizes · hollow: the lowest of all runs",
         height=250,
     )  # fmt: skip
@@ -248,12 +246,14 @@ def figures(found: PowerOfCompute, chosen: Selection, knobs: Way, table: Table) 
         Figure("Sizes inside", str(found.points["n_params"].nunique()), "",
                f"of {chosen.runs['n_params'].nunique()}"),
     ]  # fmt: skip
-    words = (
-        f"Curves on the way lie above what a run ending there reaches, for their rate has not come "
-        f"down. {share} of {RESAMPLES} draws of {100 * SHARE:.0f} % of the runs give a line."
+    source = (
+        "A curve on the way lies above what a run that ends there reaches: its rate has not come "
+        "down."
+        if table.real
+        else "Simulated runs: the law itself on the way, so that only the smoothing misses it."
     )
-    simulated = "" if table.real else "Simulated runs. "
-    return FiguresContent(items, "What the envelope says", simulated + words)
+    lines = f"{share} of {RESAMPLES} draws of {100 * SHARE:.0f} % of the runs give a line."
+    return FiguresContent(items, "What the envelope says", f"{source} {lines}")
 
 
 def spread(drawn: pd.DataFrame | None, name: str) -> str:

@@ -168,7 +168,7 @@ class FitView(FittedView):
         chosen = self.chosen(values)
         used = replace(chosen, runs=found.fit.runs.assign(flops=_compute(chosen, found.fit)))
         found = replace(found, fit=replace(found.fit, runs=used.runs))
-        more = self._by_other_ways(found, selected_curves(table, runs_knobs(values)))
+        more = self._by_other_ways(found, values)
         decision = _decision(found, used, knobs.ahead)
         contents: dict[str, Content] = {
             "test": EmptyContent(fit_charts.TEST, found.why)
@@ -199,10 +199,11 @@ class FitView(FittedView):
         card = claims.equal_growth(found, more, table)
         return Picture(ordered, claim=card, basis="measured", details=details)
 
-    def _by_other_ways(self, found: Fitted, curves: Selection | None) -> dict[str, float]:
+    def _by_other_ways(self, found: Fitted, values: Values) -> dict[str, float]:
         """Exponents by the envelope, parabolas and projection, where these runs allow them."""
         key = rows_key(found.fit.law, found.fit.runs)
         if key not in self._others:
+            curves = selected_curves(self.table(values), runs_knobs(values))
             self._others[key] = exponents(found.fit, None if curves is None else curves.runs)
         return self._others[key]
 

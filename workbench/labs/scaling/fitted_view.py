@@ -7,11 +7,11 @@ from typing import Any
 
 from workbench.labs.scaling.fit_form import Fitting, law_of, settings_of
 from workbench.labs.scaling.fits import Fits, Fitted, first_known
-from workbench.labs.scaling.lab_view import ScalingView, named, recorded_as
+from workbench.labs.scaling.lab_view import recorded_as
 from workbench.labs.scaling.recorded import Recorded
-from workbench.labs.scaling.runs_form import FILE, RUNS, Shelf, runs_knobs
+from workbench.labs.scaling.runs_form import runs_knobs
 from workbench.labs.scaling.selection import Selection, selected, told
-from workbench.labs.scaling.tables import Table
+from workbench.labs.scaling.table_view import TableView, unread
 from workbench.panels.panel import Panel
 from workbench.panels.picture import Picture
 from workbench.panels.view import Problem, Values
@@ -36,7 +36,7 @@ def opened(
     return panel
 
 
-class FittedView(ScalingView):
+class FittedView(TableView):
     """A view of a law on a table.
 
     Args:
@@ -47,8 +47,7 @@ class FittedView(ScalingView):
     """
 
     def __init__(self, table: Any = None) -> None:
-        self.shelf, self.given = Shelf(table), table
-        self.study_line = named(self.shelf.first)
+        super().__init__(table)
         self.fits = Fits()
 
     def law(self, values: Values) -> Law:
@@ -62,10 +61,6 @@ class FittedView(ScalingView):
     def held_out(self, values: Values) -> float:
         """The largest compute over this is where the test begins."""
         return Fitting().held_out
-
-    def table(self, values: Values) -> Table:
-        """The table that is chosen."""
-        return self.shelf.table(runs_knobs(values))
 
     def chosen(self, values: Values) -> Selection:
         """Its rows that are used."""
@@ -82,12 +77,6 @@ class FittedView(ScalingView):
         """What a fit shows."""
         raise NotImplementedError
 
-    def arguments(self) -> list[str]:
-        """The file, as code; a data frame has none."""
-        if self.given is None:
-            return []
-        return [repr(str(self.given)) if self.shelf.file else "table"]
-
     def check(self, values: Values) -> list[Problem]:
         """What keeps the law from being fitted, and the rows that would be left out."""
         from workbench.scaling.runs_table import problems
@@ -95,8 +84,7 @@ class FittedView(ScalingView):
         try:
             chosen, law = self.chosen(values), self.law(values)
         except (ValueError, OSError) as fault:
-            name = "file" if runs_knobs(values).source == FILE else "source"
-            return [Problem("error", name, str(fault), RUNS)]
+            return [unread(values, fault)]
         return told(problems(law, chosen.runs))
 
     def is_known(self, values: Values) -> bool:

@@ -80,8 +80,3 @@ def recorded_as(picture: Picture, shipped: Recorded, table: Table) -> Picture:
     details = (*picture.details, *(() if table.real else (f"fitted {shipped.date}",)))
     when = shipped.date if table.real else ""
     return replace(picture, basis="recorded", when=when, device=shipped.device, details=details)
-
-
-def named(table: Table) -> str:
-    """The study line of a table."""
-    return f"{table.title} · {table.note}" if table.real else table.note

@@ -6,13 +6,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from workbench import shipped
 from workbench.scaling.flops import FLOPS
@@ -129,17 +128,14 @@ def on_the_way(runs: pd.DataFrame) -> pd.DataFrame:
     """Rows by step of simulated runs: the law at the tokens so far, with the run's own noise."""
     import pandas as pd
 
-    from workbench.scaling.presets import BESIROGLU
-
-    def law(size: float, tokens: NDArray[np.float64], factors: Mapping[str, float]) -> Any:
-        a, b = (BESIROGLU[key] * factors.get(key, 1.0) for key in ("A", "B"))
-        return BESIROGLU["E"] + a / size ** BESIROGLU["alpha"] + b / tokens ** BESIROGLU["beta"]
+    from workbench.scaling.decisions import losses
+    from workbench.scaling.laws.chinchilla import Chinchilla
 
     parts = []
     for label, run in runs.iterrows():
-        factors = VARIANT if run["method"] == VARIANT_NAME else {}
         tokens = run["n_tokens"] * np.linspace(1 / STEPS, 1, STEPS)
-        loss = law(run["n_params"], tokens, factors)
+        sizes = np.full(STEPS, float(run["n_params"]))
+        loss = losses(Chinchilla(), truth(str(run["method"])), sizes, tokens)
         about = {"run": label, "method": run["method"], "n_params": run["n_params"]}
         parts.append(
             pd.DataFrame({**about, "n_tokens": tokens, "loss": loss * run["loss"] / loss[-1]})
@@ -148,18 +144,24 @@ def on_the_way(runs: pd.DataFrame) -> pd.DataFrame:
     return found.assign(flops_total=FLOPS * found["n_params"] * found["n_tokens"])
 
 
+def truth(method: str) -> dict[str, float]:
+    """Parameters of the law that a simulated method follows."""
+    from workbench.scaling.presets import BESIROGLU
+
+    factors = VARIANT if method == VARIANT_NAME else {}
+    return {key: value * factors.get(key, 1.0) for key, value in BESIROGLU.items()}
+
+
 def simulate() -> pd.DataFrame:
     """The rows of the simulated table."""
     import pandas as pd
 
     from workbench.scaling.bias import simulated as curves
-    from workbench.scaling.presets import BESIROGLU
 
     draw = np.random.default_rng(SEED)
     tables = []
-    for name, factors in ((REFERENCE_NAME, {}), (VARIANT_NAME, VARIANT)):
-        params = {key: value * factors.get(key, 1.0) for key, value in BESIROGLU.items()}
-        runs = curves(params, 6.0, 1.0, 1.0, BUDGETS, SIZES)
+    for name in (REFERENCE_NAME, VARIANT_NAME):
+        runs = curves(truth(name), 6.0, 1.0, 1.0, BUDGETS, SIZES)
         runs["loss"] *= np.exp(NOISE * draw.standard_normal(len(runs)))
         tables.append(runs.assign(method=name))
     found = pd.concat(tables, ignore_index=True)
