@@ -14,13 +14,13 @@ has no torch.
 from __future__ import annotations
 
 import functools
-import json
 import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
-from record import ROOT, THREADS, Benchmark, Figure, elsewhere
+from record import ROOT, THREADS, Benchmark, Figure, elsewhere, ratio
+from tuned import write
 
 NO_TORCH = "skipped: torch's side, for torch is not here (make test-parity)"
 TUNED = ROOT / "kernels_pallas" / "conv2d" / "tuned.json"
@@ -107,7 +107,7 @@ def main() -> int:
         seconds = measure(bench, case, 2 if bench.tiny else options.repeats, peer)
         points.append(point(case, seconds))
     if options.tune and not bench.tiny:
-        write(points)
+        write(TUNED, __file__, points)
     bench.finish()
     return 0
 
@@ -208,18 +208,17 @@ def add_figures(bench: Benchmark, case: Case, timed: dict[str, Any], peer: bool)
     bench.add(Figure(f"{case.figure}: {form}", 1e3 * timed[form].median, "ms", low, high))
     if peer:
         best = min(PEERS, key=lambda name: timed[name].median)
-        bench.add(ratio(f"{case.figure}: {form} over {best}", timed[form], timed[best]))
+        bench.add(
+            ratio(f"{case.figure}: {form} over {best}", timed[form].samples, timed[best].samples)
+        )
     if WEIGHTS in timed and peer:
-        bench.add(ratio(f"{case.figure}: {WEIGHTS}, over {best}", timed[WEIGHTS], timed[best]))
-
-
-def ratio(title: str, ours: Any, peer: Any) -> Figure:
-    """The median of the ratios of the repeats, with their quartiles."""
-    import numpy as np
-
-    each = [a / b for a, b in zip(ours.samples, peer.samples, strict=True)]
-    low, middle, high = (float(q) for q in np.quantile(each, (0.25, 0.5, 0.75)))
-    return Figure(title, middle, "×", low, high)
+        bench.add(
+            ratio(
+                f"{case.figure}: {WEIGHTS}, over {best}",
+                timed[WEIGHTS].samples,
+                timed[best].samples,
+            )
+        )
 
 
 def point(case: Case, seconds: dict[str, float]) -> dict[str, Any]:
@@ -235,25 +234,6 @@ def point(case: Case, seconds: dict[str, float]) -> dict[str, Any]:
         },
         "transformed": float(f"{seconds[WEIGHTS]:.3g}") if WEIGHTS in seconds else None,
     }
-
-
-def write(points: list[dict[str, Any]]) -> None:
-    """Puts the measurements under this processor's class."""
-    from record import command, machine
-
-    from kernels_pallas.conv2d.choice import processor
-
-    found = machine()
-    about = {"command": command(__file__), "processor": found["processor"]}
-    about["jaxlib"] = found["packages"]["jaxlib"]
-    table = json.loads(TUNED.read_text(encoding="utf-8"))
-    table[processor()] = {**about, "measured": points}
-    rows = []
-    for name, entry in sorted(table.items()):
-        head = {key: value for key, value in entry.items() if key != "measured"}
-        lines = ",\n   ".join(json.dumps(one) for one in entry["measured"])
-        rows.append(f' "{name}": {json.dumps(head)[:-1]}, "measured": [\n   {lines}\n ]}}')
-    TUNED.write_text("{\n" + ",\n".join(rows) + "\n}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -16,13 +16,13 @@ has no torch.
 from __future__ import annotations
 
 import functools
-import json
 import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
-from record import ROOT, THREADS, Benchmark, Figure, elsewhere
+from record import ROOT, THREADS, Benchmark, elsewhere, ratio
+from tuned import write
 
 NO_TORCH = "skipped: torch's side, for torch is not here (make test-parity)"
 TUNED = ROOT / "kernels_pallas" / "grouped_conv2d" / "tuned.json"
@@ -147,7 +147,7 @@ def main() -> int:
         if options.only in case.words:
             points.append(point(case, forward(bench, case, repeats, peer)))
     if options.tune and not bench.tiny:
-        write(points)
+        write(TUNED, __file__, points)
     for case in TINY if bench.tiny else GRADIENTS:
         if options.only in case.words:
             backward(bench, case, max(2, repeats - 2), peer)
@@ -297,19 +297,19 @@ def add_figures(
     """How many times XLA's own speed the chosen form has, and its time over torch's."""
     form = chosen(case)
     bound = 0.0 if bench.tiny else bound
-    bench.add(ratio(f"{title}: XLA's own over {form}", timed["xla"], timed[form], bound))
+    bench.add(
+        ratio(
+            f"{title}: XLA's own over {form}",
+            timed["xla"].cpu_samples,
+            timed[form].cpu_samples,
+            at_least=bound,
+        )
+    )
     if peer:
         best = min(PEERS, key=lambda name: timed[name].cpu_median)
-        bench.add(ratio(f"{title}: {form} over {best}", timed[form], timed[best]))
-
-
-def ratio(title: str, ours: Any, peer: Any, bound: float | None = None) -> Figure:
-    """The median of the ratios of the repeats, with their quartiles."""
-    import numpy as np
-
-    each = [a / b for a, b in zip(ours.cpu_samples, peer.cpu_samples, strict=True)]
-    low, middle, high = (float(q) for q in np.quantile(each, (0.25, 0.5, 0.75)))
-    return Figure(title, middle, "×", low, high, at_least=bound)
+        bench.add(
+            ratio(f"{title}: {form} over {best}", timed[form].cpu_samples, timed[best].cpu_samples)
+        )
 
 
 def point(case: Case, seconds: dict[str, float]) -> dict[str, Any]:
@@ -323,36 +323,6 @@ def point(case: Case, seconds: dict[str, float]) -> dict[str, Any]:
         "rows": case.batch * (-(-case.pixels // case.stride)) ** 2,
         "seconds": {name: float(f"{value:.3g}") for name, value in seconds.items()},
     }
-
-
-def write(points: list[dict[str, Any]]) -> None:
-    """Puts the measurements under this processor's class, in place of those at the same shapes."""
-    from record import command, machine
-
-    from kernels_pallas.conv2d.choice import processor
-
-    found = machine()
-    every = command(__file__, ["--threads", "one", "--tune"])  # cases left out keep what they had
-    about = {"command": every, "processor": found["processor"]}
-    about["jaxlib"] = found["packages"]["jaxlib"]
-    table = json.loads(TUNED.read_text(encoding="utf-8"))
-
-    def shape(one: dict[str, Any]) -> list[Any]:
-        return [value for name, value in one.items() if name != "seconds"]
-
-    fresh = [shape(one) for one in points]
-    kept = [
-        one
-        for one in table.get(processor(), {"measured": []})["measured"]
-        if shape(one) not in fresh
-    ]
-    table[processor()] = {**about, "measured": [*kept, *points]}
-    rows = []
-    for name, entry in sorted(table.items()):
-        head = {key: value for key, value in entry.items() if key != "measured"}
-        lines = ",\n   ".join(json.dumps(one) for one in entry["measured"])
-        rows.append(f' "{name}": {json.dumps(head)[:-1]}, "measured": [\n   {lines}\n ]}}')
-    TUNED.write_text("{\n" + ",\n".join(rows) + "\n}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,14 @@ from typing import Any, Literal
 FOLDER = Path(__file__).resolve().parent
 ROOT = FOLDER.parent
 RESULTS = FOLDER / "results"
-NOT_BENCHMARKS = ("record.py", "run.py", "readme_table.py", "device_time.py", "sides.py")
+NOT_BENCHMARKS = (
+    "record.py",
+    "run.py",
+    "readme_table.py",
+    "device_time.py",
+    "sides.py",
+    "tuned.py",
+)
 
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
@@ -181,6 +188,21 @@ THREADS = ("--threads", {"choices": ("all", "one"), "default": "all", "help": "o
 """An option of benchmarks beside a peer: every core for both, or one."""
 
 PARITY = ROOT / ".venv-parity" / "bin" / "python"
+
+
+def ratio(name: str, ours: Sequence[float], peer: Sequence[float], **target: Any) -> Figure:
+    """The median of the ratios of repeats that were taken by turns, with their quartiles.
+
+    Args:
+        name: of the figure.
+        ours, peer: of each repeat.
+        target: `at_most` or `at_least`.
+    """
+    import numpy as np
+
+    each = [a / b for a, b in zip(ours, peer, strict=True)]
+    low, middle, high = (float(q) for q in np.quantile(each, (0.25, 0.5, 0.75)))
+    return Figure(name, middle, "×", low, high, **target)
 
 
 def elsewhere(script: str) -> int | None:

@@ -19,7 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from record import THREADS, Benchmark, Figure, elsewhere
+from record import THREADS, Benchmark, Figure, elsewhere, ratio
 from sides import Clock, Memory, apart, worker
 
 SCRIPT = Path(__file__).stem
@@ -110,7 +110,14 @@ def report(bench: Benchmark, started: dict[str, Any], calls: dict[str, Any], pee
         if peer:
             beside = calls[f"{PEER} beside {name}"]
             bound = 1.0 if bench.threads == "one" else 1.1
-            bench.add(ratio(f"{name}: time over diffusers'", calls[name], beside, bound))
+            bench.add(
+                ratio(
+                    f"{name}: time over diffusers'",
+                    seconds,
+                    [one["seconds"] for one in beside],
+                    at_most=bound,
+                )
+            )
     if peer:
         both = calls[f"{PEER} beside {PLAIN}"] + calls[f"{PEER} beside {WEIGHTS}"]
         seconds = [one["seconds"] for one in both]
@@ -127,15 +134,6 @@ def report(bench: Benchmark, started: dict[str, Any], calls: dict[str, Any], pee
         if not error < LARGEST_ERROR:
             raise AssertionError(f"{name} is {error} away from diffusers")
         bench.add(Figure(f"{name}: largest difference", error, "", at_most=LARGEST_ERROR))
-
-
-def ratio(title: str, ours: Any, peer: Any, at_most: float) -> Figure:
-    """The median of the ratios of the rounds, with their quartiles."""
-    import numpy as np
-
-    each = [a["seconds"] / b["seconds"] for a, b in zip(ours, peer, strict=True)]
-    low, middle, high = (float(q) for q in np.quantile(each, (0.25, 0.5, 0.75)))
-    return Figure(title, middle, "×", low, high, at_most=at_most)
 
 
 def add_start(bench: Benchmark, started: dict[str, Any], peer: bool) -> None:

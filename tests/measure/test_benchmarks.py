@@ -10,8 +10,8 @@ import pytest
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="benchmarks are in a checkout only")
-NOT_BENCHMARKS = {"record.py", "run.py", "readme_table.py", "device_time.py", "sides.py"}
-SCRIPTS = sorted(file.stem for file in FOLDER.glob("*.py") if file.name not in NOT_BENCHMARKS)
+NOT_BENCHMARKS = {"record", "run", "readme_table", "device_time", "sides", "tuned"}
+SCRIPTS = sorted(file.stem for file in FOLDER.glob("*.py") if file.stem not in NOT_BENCHMARKS)
 
 
 def load(name, monkeypatch):
@@ -116,6 +116,32 @@ def test_committed_records_are_full_and_clean():
         assert not found["tiny"], file.name
         assert found["benchmark"] == file.stem.removesuffix("_one_thread")
         assert found["commit"]["hash"], file.name
+
+
+def test_a_ratio_is_of_repeats_taken_by_turns(record):
+    found = record.ratio("a over b", [1.0, 4.0, 9.0], [2.0, 2.0, 3.0], at_most=2.5)
+    assert (found.value, found.low, found.high) == (2.0, 1.25, 2.5)
+    assert found.met and found.unit == "×"
+    with pytest.raises(ValueError, match="shorter"):
+        record.ratio("a over b", [1.0, 2.0], [1.0])
+
+
+def test_shapes_left_out_keep_what_the_same_processor_measured(record, tmp_path, monkeypatch):
+    tuned, file = load("tuned", monkeypatch), tmp_path / "tuned.json"
+    file.write_text('{"other": {"processor": "x", "measured": []}}', encoding="utf-8")
+
+    def shapes():
+        (mine,) = (v for k, v in json.loads(file.read_text("utf-8")).items() if k != "other")
+        return {one["taps"]: one["seconds"] for one in mine["measured"]}
+
+    tuned.write(file, "toy.py", [{"taps": 1, "seconds": 1.0}, {"taps": 9, "seconds": 2.0}])
+    tuned.write(file, "toy.py", [{"taps": 9, "seconds": 3.0, "transformed": 1.0}])
+    assert shapes() == {1: 1.0, 9: 3.0}
+    older = file.read_text(encoding="utf-8").replace('"jaxlib": "', '"jaxlib": "0.')
+    file.write_text(older, encoding="utf-8")
+    tuned.write(file, "toy.py", [{"taps": 25, "seconds": 4.0}])
+    assert shapes() == {25: 4.0}
+    assert "other" in json.loads(file.read_text(encoding="utf-8"))
 
 
 def test_there_are_benchmarks():
