@@ -79,7 +79,7 @@ def command(name: str, place: Path, *more: str) -> subprocess.CompletedProcess[s
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_commands_at_a_few_updates(tmp_path: Path) -> None:
-    """A study is stopped and goes on; the pair that ships is then read from the same runs."""
+    """A study is stopped and goes on; the pair is then read from the same runs."""
     stopped = command("study", tmp_path, "--seeds", "1", "--minutes", "0")
     assert stopped.returncode == 3, stopped.stderr
     assert "goes on from here" in stopped.stderr

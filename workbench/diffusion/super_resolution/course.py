@@ -224,13 +224,11 @@ class Course:
         known = self._known.get((label, seed, steps))
         if known is not None:
             return known
-        first, _ = self._stage_tasks(form, start, reading, seed, steps)
+        first, second = self._stage_tasks(form, start, reading, seed, steps)
         result = self._trained(f"{label}, decoder, seed {seed}", first)
-        begun = start or fresh(form, jax.random.key(seed))
-        student = Network(form, begun.weights).with_side(result.weights)
+        student = Network(form, second.student.weights).with_side(result.weights)
         decoder = self._with_effort(first, result, student, "decoder")
-        recipe = self.plan.recipe(steps[1], self.plan.learning_rate, seed)
-        second = EncoderTask(student, self.pictures, recipe, keep=start is not None)
+        second = replace(second, student=student)
         result = self._trained(f"{label}, encoder, seed {seed}", second)
         whole = student.with_side(result.weights)
         found = self._with_effort(second, result, whole, "encoder").after(decoder)

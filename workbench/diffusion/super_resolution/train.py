@@ -1,4 +1,4 @@
-"""Train the small pair that ships, and the one-step restorer over it, and write their folder.
+"""Train the small pair of autoencoders, and the one-step restorer over it, and write their folder.
 
     python -m workbench.diffusion.super_resolution.train --out data/super-resolution
 
