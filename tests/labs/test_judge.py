@@ -11,6 +11,7 @@ import pytest
 from workbench import shipped
 from workbench.datasets import digits
 from workbench.diffusion.full_sampling import FullSampling
+from workbench.diffusion.population import frechet_distance
 from workbench.labs import diffusion
 from workbench.labs.diffusion.judge import judge_of
 from workbench.labs.diffusion.sampling_study import MODEL
@@ -78,6 +79,32 @@ def test_toy_kid_tells_real_pictures_from_others(judge, real):
         answer(side, "toy_kid", np.roll(images[~half], 4, axis=2), labels[~half]),
     ]
     assert abs(near) < 0.05 * min(others), (near, others)
+
+
+def test_toy_fid_is_the_frechet_distance_of_all_classes_pooled(judge, real):
+    images, labels = real
+    half = np.arange(len(images)) % 2 == 0
+    side = replace(judge, real={k: v[half[labels == k]] for k, v in judge.real.items()})
+    near = answer(side, "toy_fid", images[~half], labels[~half])
+    shown = np.asarray(judge.classifier.features(images))
+    known = frechet_distance(shown[~half], shown[half])
+    assert near == pytest.approx(known, rel=1e-6) and near > 0
+    noise = np.random.default_rng(0).uniform(size=images[~half].shape).astype(np.float32)
+    for others in (noise, np.roll(images[~half], 4, axis=2)):
+        assert answer(side, "toy_fid", others, labels[~half]) > 10 * near
+
+
+def test_toy_fid_needs_every_class(judge, real):
+    images, labels = real
+    first = np.array([np.flatnonzero(labels == label)[0] for label in range(CLASSES)])
+    assert np.isfinite(answer(judge, "toy_fid", images[first], labels[first]))
+    assert np.isnan(answer(judge, "toy_fid", images[first[:8]], labels[first[:8]]))
+
+
+def test_toy_fid_is_named_with_its_features_and_count():
+    probe = diffusion.study(seeds=24).probe("toy_fid")
+    assert probe.label == "toy-FID (features: 64 of the digits-16 classifier, n=24)"
+    assert probe.better == "lower" and probe.level == "population"
 
 
 def test_fewer_than_two_of_a_class_have_no_distance(judge, real):

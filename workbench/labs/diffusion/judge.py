@@ -1,15 +1,15 @@
 """Judge: a classifier that lies beside a model, and the qualities only it can tell.
 
-A model folder with `classifier/` in it gets class agreement and diversity, and toy-KID where the
-classifier names a data set that ships, whose test pictures are the real ones; a folder without is
-compared by fidelity to its own full run alone.
+A model folder with `classifier/` in it gets class agreement and diversity, and toy-KID and toy-FID
+where the classifier names a data set that ships, whose test pictures are the real ones; a folder
+without is compared by fidelity to its own full run alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from workbench.study.study import Outcome, Outputs, Probe
 
 if TYPE_CHECKING:
     from workbench.diffusion.classifier import Classifier
+    from workbench.diffusion.population import Statistics
 
 FEWEST = 2
 """Pictures of a class below which neither variety nor a distance within it can be told."""
@@ -26,10 +27,22 @@ FEWEST = 2
 
 @dataclass(frozen=True, eq=False)
 class Judge:
-    """A classifier, with the features of real test pictures by class; none where unknown."""
+    """A classifier, with the features of real test pictures by class; none where unknown.
+
+    Args:
+        pictures: how many a study holds against them, which the name of toy-FID says.
+    """
 
     classifier: Classifier
     real: Mapping[int, np.ndarray]
+    pictures: int = 0
+
+    @cached_property
+    def pooled(self) -> Statistics:
+        """Mean and covariance of the real pictures' features, all classes together."""
+        from workbench.diffusion.population import Statistics
+
+        return Statistics.of(np.concatenate(list(self.real.values())))
 
     def derived(self, outputs: Outputs) -> Outputs:
         """The classifier's features and its answer for each picture, computed once."""
@@ -55,6 +68,19 @@ class Judge:
         ]
         return float(np.mean(found))
 
+    def toy_fid(self, outcome: Outcome) -> float:
+        """Fréchet distance to the real test pictures, all classes pooled; not FID.
+
+        Biased upward for few pictures, so it is told beside others of as many only. NaN where a
+        class was never asked for: its real pictures would count as distance.
+        """
+        from workbench.diffusion.population import frechet_distance
+
+        asked = _asked(outcome)
+        if len(asked) < FEWEST or set(asked.tolist()) != set(self.real):
+            return float("nan")
+        return frechet_distance(outcome.outputs["features"], self.pooled)
+
     @property
     def probes(self) -> tuple[Probe, ...]:
         """What only a classifier can tell."""
@@ -63,10 +89,20 @@ class Judge:
             "agreement", _agrees, "%", "higher", 2.0, label="class agreement", share=True
         )
         toy_kid = Probe("toy_kid", self.toy_kid, "", "lower", level="population", label=name)
+        toy_fid = Probe(
+            "toy_fid", self.toy_fid, "", "lower", level="population", label=self._toy_fid_name
+        )
         diversity = Probe(
             "diversity", _diversity, "", "higher", level="population", label="class diversity"
         )
-        return (agreement, toy_kid, diversity) if self.real else (agreement, diversity)
+        return (agreement, toy_kid, toy_fid, diversity) if self.real else (agreement, diversity)
+
+    @property
+    def _toy_fid_name(self) -> str:
+        """With features and count, without which the number means nothing."""
+        config = self.classifier.config
+        features = f"{config.features} of the {config.data} classifier"
+        return f"toy-FID (features: {features}, n={self.pictures})"
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,14 +90,16 @@ def study(
     Args:
         subject: a pipeline; the shipped one when None.
         sampler, steps, guidance: the subject's own where left out; DDIM, 50 and 1.5 of the shipped.
-        seeds: how many, or which; toy-KID and diversity have an interval from three of a class.
+        seeds: how many, or which; distances and diversity have an interval from three of a class.
         memory: whether peak memory is measured too, a fresh process for each method.
         networks: networks of one's own, for FID and CLIPScore.
     """
     subject = subject or pipeline()
     subject = subject.with_sampling(sampler=sampler, steps=steps, guidance=guidance)
     chosen = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
-    judges = [judge for judge in (judge_of(subject.folder), networks) if judge is not None]
+    judge = judge_of(subject.folder)
+    counted = judge and replace(judge, pictures=len(chosen))
+    judges = [judge for judge in (counted, networks) if judge is not None]
     own = {"steps": subject.steps, "guidance": subject.guidance}
     settings = {"sampler": sampler, **own, "seeds": BATCH}
     weighed = None

@@ -20,6 +20,7 @@ COLUMNS = (
     Column("PSNR", number=True),
     Column("Fine detail", number=True, optional=True),
     Column("Toy-KID", number=True),
+    Column("Toy-FID", number=True),
     Column("Diversity", number=True, optional=True),
     Column("GMACs", number=True),
     Column("Kept", number=True, optional=True),
@@ -44,9 +45,10 @@ def scoreboard(scene: Scene, pictures: int) -> TableContent:
         title="What does each plan keep, and what does it cost?",
         subtitle=f"Means over {pictures} pictures with 95 % intervals. PSNR in dB. Fine "
         "detail: power at high frequencies against the full run. Toy-KID: kernel distance to real "
-        "test pictures of the class in a small classifier’s features, lower is better. Kept: "
-        "held between steps. Peak: memory above imports, in a process of its own."
-        + _sources(points),
+        "test pictures of the class in a small classifier’s features, lower is better. Toy-FID "
+        f"(features: the same classifier’s, n={pictures}): Fréchet distance, all classes pooled, "
+        "too high for few pictures. Kept: held between steps. Peak: memory above imports, in a "
+        "process of its own." + _sources(points),
         keys=[method.code() for method in scene.methods],
     )
 
@@ -95,6 +97,7 @@ def _row(scene: Scene, index: int) -> list[Cell | str]:
         _quality(point, "psnr") if index else Cell("–"),
         _quality(point, "detail") if index else Cell("–"),
         _quality(point, "toy_kid"),
+        _quality(point, "toy_fid"),
         _quality(point, "diversity"),
     ]
     kept = numbers.memory(point.kept_bytes) if point.kept_bytes else "–"
