@@ -24,6 +24,7 @@ STEP_0 = "Step 0 must run in full: there is nothing to reuse yet"
         (EncoderPropagation(), step_lists.FASTER_DIFFUSION_50["paper"]),
         (EncoderPropagation(key_steps="spread"), step_lists.FASTER_DIFFUSION_50["spread"]),
         (EncoderPropagation(key_steps="uniform", interval=10), (0, 10, 20, 30, 40)),
+        (EncoderPropagation(key_steps="s2"), step_lists.DEEPFLOYD["s2"]),
         (EncoderPropagation(key_steps="triangular"), (0, 2, 5, 9, 14, 20, 27, 35, 44)),
         (EncoderPropagation(key_steps="custom", custom_steps=(9, 0, 4)), (0, 4, 9)),
         (FeatureInheritance(interval=10), (0, 10, 20, 30, 40)),

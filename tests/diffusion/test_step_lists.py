@@ -28,6 +28,20 @@ def test_key_steps_of_faster_diffusion():
     assert step_lists.published("spread", 50) == (0, 9, 13, 14, 15, 28, 29, 32, 36, 45)
 
 
+def test_key_steps_of_faster_diffusion_for_deepfloyd():
+    tens = (*range(10), 10, 15, 20, 25, 30, 35, 40, 45, 50, 55, 60, 65)
+    assert step_lists.published("75ls", 75) == (*tens, *range(66, 75))
+    assert step_lists.published("100ls", 100) == (*tens, 70, 75, 80, 85, *range(86, 100))
+    evens = (20, 22, 24, 26, 28, 30, 32, 34, 36, 38, 40)
+    assert step_lists.published("s2", 50) == (*range(20), *evens, *range(41, 50))
+
+
+@pytest.mark.parametrize(("name", "steps"), step_lists.DEEPFLOYD_STEPS.items())
+def test_lists_for_deepfloyd_belong_to_their_number_of_steps(name, steps):
+    with pytest.raises(ValueError, match=f"{name} is for runs of {steps} steps. This run has 60"):
+        step_lists.published(name, 60)
+
+
 def test_groups_of_the_paper_list_have_the_published_lengths():
     keys = (*step_lists.published("paper", 50), 50)
     lengths = [b - a for a, b in pairwise(keys)]

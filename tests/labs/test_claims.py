@@ -5,11 +5,15 @@ from dataclasses import replace
 import pytest
 
 from tests.labs.test_view import settings
+from workbench.diffusion.encoder_propagation import THE_PAPERS
 from workbench.labs.diffusion.claims import NOT_TIMED, claim
 from workbench.labs.diffusion.view import DiffusionView
+from workbench.panels.settings import accepted, start
 
 PROPAGATION, INHERITANCE = "Encoder propagation", "Feature inheritance"
 SHIPPED = "digits."
+NOISE = {"injection": THE_PAPERS["injection"]}
+PAPERS = {"encoder_propagation": dict(THE_PAPERS)}
 DEVICES = {"measured": "this machine", "recorded": "that machine"}
 
 
@@ -20,7 +24,7 @@ def view():
 
 def scene(view, look, **groups):
     sampling = {"look": look} | groups.pop("sampling", {})
-    return view._scene(settings(view, sampling=sampling, **groups))
+    return view._scene(settings(view, sampling=sampling, **PAPERS | groups))
 
 
 def card(view, look, **groups):
@@ -79,7 +83,9 @@ def test_a_point_is_not_held_against_a_baseline_of_another_run(view):
     [
         (PROPAGATION, {"sampling": {"sampler": "dpm++"}}),
         (PROPAGATION, {"sampling": {"steps": 60}}),
-        (PROPAGATION, {"encoder_propagation": {"key_steps": "triangular"}}),
+        (PROPAGATION, {"encoder_propagation": {"key_steps": "triangular"} | NOISE}),
+        (PROPAGATION, {"encoder_propagation": {"key_steps": "paper", "injection": 0}}),
+        (PROPAGATION, {"encoder_propagation": {"key_steps": "paper", "injection": 0.004}}),
         (INHERITANCE, {"sampling": {"sampler": "dpm++"}}),
         (INHERITANCE, {"sampling": {"sampler": "ddpm"}}),
         (INHERITANCE, {"sampling": {"steps": 60}}),
@@ -109,7 +115,14 @@ def test_operations_on_the_papers_model_are_those_of_the_plan_on_the_screen(
     assert row(card(view, look, **groups), "MACs, SD 1.5").here == here
 
 
+def test_the_first_preset_has_the_papers_settings_and_is_decided(view):
+    first = accepted(view, start(view, view.presets[0].values))
+    assert first["encoder_propagation"].injection == 0.003
+    found = view.predict(first).claim
+    assert found.verdict != "open" and row(found, "Time").basis == "recorded"
+
+
 def test_the_panel_names_the_device_of_the_record(view):
-    found = view.predict(settings(view)).claim
+    found = view.predict(settings(view, **PAPERS)).claim
     assert f"Here: {view.recorded.device}. " in found.setting
     assert found.verdict != "open" and "@" in found.bibtex

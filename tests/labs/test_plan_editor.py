@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.labs import tiny
-from workbench.diffusion.encoder_propagation import EncoderPropagation
+from workbench.diffusion.encoder_propagation import THE_PAPERS, EncoderPropagation
 from workbench.diffusion.plan import Plan, PlanError
 from workbench.diffusion.unet.program import program
 from workbench.labs import diffusion
@@ -85,6 +85,19 @@ def test_every_start_comes_back_as_itself(name, steps):
     again = OwnPlan.of(plan).plan(steps)
     assert (again.actions, again.branch) == (plan.actions, plan.branch)
     assert "decode" not in plan.actions or again == plan
+
+
+def test_a_list_that_belongs_to_so_many_steps_is_offered_there_alone(view):
+    def offered(steps):
+        values = settings(view, "full", steps)
+        return {name for name, _ in view.hints(values).grids["paint"].fills} - set(FILLS)
+
+    assert [offered(steps) for steps in (50, 75, 100)] == [
+        {"list s2"}, {"list 75ls"}, {"list 100ls"}]  # fmt: skip
+    values = paint(view, settings(view, "full", 75), "list 75ls", [])
+    assert actions(values).count("full") == 31
+    with pytest.raises(ValueError, match="no brush 'list 75ls'"):
+        paint(view, settings(view, "full", 50), "list 75ls", [])
 
 
 # -- cells ----------------------------------------------------------------------------------
@@ -201,7 +214,7 @@ def test_cost_follows_every_stroke_and_undo_takes_it_back(editor):
         100 * costs.run(editor.plan).macs / 50 / costs.full.macs, 0.01
     )
     say(editor, "undo")
-    assert operations() == before and editor.plan == EncoderPropagation().plan(50)
+    assert operations() == before and editor.plan == EncoderPropagation(**THE_PAPERS).plan(50)
 
 
 def test_each_stroke_is_undone_alone(editor):
@@ -211,7 +224,7 @@ def test_each_stroke_is_undone_alone(editor):
     say(editor, "undo")
     assert editor.plan.actions[1:6] == ("decode", "decode", "full", "decode", "full")
     say(editor, "undo")
-    assert editor.plan == EncoderPropagation().plan(50)
+    assert editor.plan == EncoderPropagation(**THE_PAPERS).plan(50)
 
 
 def test_a_plan_that_cannot_run_is_told_in_one_line_and_stays_on_the_grid(editor):

@@ -177,6 +177,10 @@ def test_bad_settings_are_one_clear_line(given, words):
             {"encoder_propagation": {"key_steps": "custom", "custom_steps": (0, 70)}},
             *("error", "key_steps", "Step 70 is outside this run of 50 steps"),
         ),
+        (
+            {"encoder_propagation": {"key_steps": "100ls"}},
+            *("error", "key_steps", "100ls is for runs of 100 steps. This run has 50"),
+        ),
         ({"feature_inheritance": {"branch": 11}}, "error", "branch", "Branch must be between 0"),
         ({"feature_inheritance": {"interval": 1}}, "warn", "mode", "no time is saved"),
         ({"fewer_steps": {"steps": 100}}, "warn", "steps", "100 % more than the baseline"),
@@ -188,6 +192,15 @@ def test_plans_are_checked_before_they_run(view, given, level, field, words):
     assert found and {p.level for p in found} == {level}
     assert field in ("", found[0].field)
     assert found[0].group in {group.id for group in view.groups}
+
+
+def test_lists_are_offered_where_the_number_of_steps_fits(view):
+    def withheld(steps):
+        hints = view.hints(settings(view, sampling={"steps": steps}))
+        return list(hints.withheld["encoder_propagation.key_steps"])
+
+    assert withheld(50) == ["100ls", "75ls"] and withheld(100) == ["75ls", "s2"]
+    assert withheld(60) == ["100ls", "75ls", "s2"]
 
 
 def test_a_plan_that_cannot_run_starts_no_run(view, monkeypatch):

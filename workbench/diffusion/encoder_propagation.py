@@ -7,7 +7,8 @@ the current latent, so the decoder passes of a whole group run at once, exactly.
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from workbench.diffusion import step_lists
 from workbench.diffusion.plan import Plan
@@ -28,6 +29,10 @@ FASTER_DIFFUSION = Paper(
 )
 
 
+THE_PAPERS: Mapping[str, Any] = {"key_steps": "paper", "injection": 0.003}
+"""Knobs of the paper's main results (§3.3, §3.4, table 1), at 50 DDIM steps."""
+
+
 class EncoderPropagation(PlannedSampling):
     """Encoder features of the last key step serve the steps after it."""
 
@@ -39,11 +44,21 @@ class EncoderPropagation(PlannedSampling):
 
     class Knobs(BaseKnobs):
         key_steps: Literal[
-            "paper", "second", "late", "spread", "triangular", "uniform", "custom"
+            "paper",
+            "second",
+            "late",
+            "spread",
+            "100ls",
+            "75ls",
+            "s2",
+            "triangular",
+            "uniform",
+            "custom",
         ] = knob(
             "paper",
             label="Key steps",
-            help="The steps that run the encoder; the others decode with its kept features.",
+            help="The steps that run the encoder; the others decode with its kept features. IF: "
+            "published for that stage of DeepFloyd IF, offered in runs as long.",
             paper="paper",
             source="Faster Diffusion §3.3",
             choices={
@@ -51,6 +66,9 @@ class EncoderPropagation(PlannedSampling):
                 "second": "50ls2",
                 "late": "50ls3",
                 "spread": "50ls4",
+                "100ls": "100ls (IF 1)",
+                "75ls": "75ls (IF 1)",
+                "s2": "s2 (IF 2)",
                 "triangular": "Triangular",
                 "uniform": "Uniform",
                 "custom": "My own",
@@ -88,9 +106,14 @@ class EncoderPropagation(PlannedSampling):
             step=0.001,
             label="Noise injection",
             help="Adds this share of the first noise before each step of the last half.",
-            paper=0.003,
+            paper=THE_PAPERS["injection"],
             source="Faster Diffusion §3.4",
         )
+
+    @classmethod
+    def unfit(cls, steps: int) -> Mapping[str, Sequence[Any]]:
+        lengths = step_lists.DEEPFLOYD_STEPS.items()
+        return {"key_steps": [name for name, length in lengths if length != steps]}
 
     def plan(self, steps: int) -> Plan:
         return Plan.from_full_steps(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from copy import copy
 from typing import TYPE_CHECKING, Any, Self
 
@@ -32,6 +33,11 @@ class PlannedSampling(Method):
     def plan(self, steps: int) -> Plan:
         """What each of `steps` steps computes."""
         raise TypeError(f"{type(self).__name__} needs plan(steps)")
+
+    @classmethod
+    def unfit(cls, steps: int) -> Mapping[str, Sequence[Any]]:
+        """Choices that make no plan in a run of `steps` steps, by knob: a form withholds them."""
+        return {}
 
     def run_steps(self, steps: int) -> int:
         """How long this method's run is where `steps` are asked for; so long, for most."""

@@ -11,12 +11,21 @@ from itertools import pairwise
 
 import numpy as np
 
-# Key steps for 50 steps, Faster Diffusion; "paper" is the list of §3.3.
+# Key steps for 50 steps of Stable Diffusion, Faster Diffusion; "paper" is the list of §3.3.
 FASTER_DIFFUSION_50: dict[str, tuple[int, ...]] = {
     "paper": (0, 1, 2, 3, 5, 10, 15, 25, 35),
     "second": (0, 10, 11, 12, 15, 20, 25, 30, 35, 45),
     "late": (0, 20, 25, 30, 35, 45, 46, 47, 48, 49),
     "spread": (0, 9, 13, 14, 15, 28, 29, 32, 36, 45),
+}
+
+# Key steps of Faster Diffusion's public settings for DeepFloyd IF: its first stage in 100 or in 75
+# steps, and its second stage, which enlarges, in 50. The third stage has `triangular`, in 75.
+DEEPFLOYD_STEPS: dict[str, int] = {"100ls": 100, "75ls": 75, "s2": 50}
+DEEPFLOYD: dict[str, tuple[int, ...]] = {
+    "100ls": tuple(i for i in range(100) if i < 10 or i > 85 or i % 5 == 0),
+    "75ls": tuple(i for i in range(75) if i < 10 or i > 65 or i % 5 == 0),
+    "s2": tuple(i for i in range(50) if i < 20 or i > 40 or i % 2 == 0),
 }
 
 
@@ -26,10 +35,22 @@ def uniform(steps: int, interval: int) -> tuple[int, ...]:
 
 
 def published(name: str, steps: int) -> tuple[int, ...]:
-    """A list of Faster Diffusion, stretched where the run is not 50 steps long.
+    """A list of Faster Diffusion for Stable Diffusion or for DeepFloyd IF.
 
-    A stretched list is ours: the paper gives lists for 50 steps only.
+    Those for Stable Diffusion's 50 steps are stretched where the run is not 50 steps long, and a
+    stretched list is ours. Those for DeepFloyd IF (`DEEPFLOYD`) are dense at both ends, which no
+    stretching keeps: each belongs to its own number of steps.
+
+    Raises:
+        ValueError: for a list of DeepFloyd IF in a run of another length.
     """
+    if name in DEEPFLOYD:
+        if steps != DEEPFLOYD_STEPS[name]:
+            raise ValueError(
+                f"The list {name} is for runs of {DEEPFLOYD_STEPS[name]} steps. This run has "
+                f"{steps}"
+            )
+        return DEEPFLOYD[name]
     keys = FASTER_DIFFUSION_50[name]
     if steps == 50:
         return keys
@@ -37,7 +58,10 @@ def published(name: str, steps: int) -> tuple[int, ...]:
 
 
 def triangular(steps: int) -> tuple[int, ...]:
-    """Steps i for which 9 + 8i is a square: 0, 2, 5, 9, 14, … (the "pro" list)."""
+    """Steps i for which 9 + 8i is a square: 0, 2, 5, 9, 14, … (the "pro" list).
+
+    Faster Diffusion's public settings give it to DeepFloyd IF's third stage, in 75 steps.
+    """
     return tuple(i for i in range(steps) if math.isqrt(9 + 8 * i) ** 2 == 9 + 8 * i)
 
 

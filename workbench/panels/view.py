@@ -107,6 +107,7 @@ class Hints:
         counts: text at the right of a method row.
         prices: seconds a change of a static knob compiles for.
         grids: what can be painted, by slot.
+        withheld: choices not offered at these settings, by name.
     """
 
     active: Sequence[str] = ()
@@ -114,6 +115,7 @@ class Hints:
     counts: Mapping[str, str] = field(default_factory=dict)
     prices: Mapping[str, float] = field(default_factory=dict)
     grids: Mapping[str, PaintGrid] = field(default_factory=dict)
+    withheld: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from workbench.diffusion.encoder_propagation import FASTER_DIFFUSION, EncoderPropagation
+from workbench.diffusion.encoder_propagation import (
+    FASTER_DIFFUSION,
+    THE_PAPERS,
+    EncoderPropagation,
+)
 from workbench.diffusion.feature_inheritance import DEEPCACHE, FeatureInheritance
 from workbench.diffusion.plan import Plan, PlanError
 from workbench.diffusion.stable_diffusion import STABLE_DIFFUSION_15
@@ -49,7 +53,8 @@ def _encoder_propagation(scene: Scene, setting: str, devices: Mapping[str, str])
     elsewhere = 100 * (_share_elsewhere(scene) - 1)
     ratio, basis = _time_ratio(point, scene.base)
     change = None if ratio is None else 100 * (ratio - 1)
-    as_paper = _paper_sampler(scene) and scene.look.knobs.key_steps == "paper"
+    knobs = scene.look.knobs
+    as_paper = _paper_sampler(scene) and all(getattr(knobs, k) == v for k, v in THE_PAPERS.items())
     timed = as_paper and basis != "predicted"
     verdict = _saves(change, -41.0) if timed else "open"
     counted = _saves(elsewhere, -27.0) if as_paper else "open"
@@ -60,7 +65,7 @@ def _encoder_propagation(scene: Scene, setting: str, devices: Mapping[str, str])
         ClaimRow("FID change", "−0.67", "not run", "open"),
     ]
     if not as_paper:
-        reason = NOT_THE_PAPERS.format("50 DDIM steps with the list 50ls")
+        reason = NOT_THE_PAPERS.format("50 DDIM steps, the list 50ls and noise injection of 0.003")
     else:
         reason = _reason(change, operations, -41.0) if timed else NOT_TIMED
     return ClaimCard(

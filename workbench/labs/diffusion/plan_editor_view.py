@@ -8,6 +8,7 @@ from functools import cached_property
 from pprint import pformat
 from typing import TYPE_CHECKING, Any
 
+from workbench.diffusion.encoder_propagation import THE_PAPERS
 from workbench.diffusion.plan import Plan
 from workbench.figures import palette
 from workbench.labs.diffusion import export
@@ -275,7 +276,7 @@ def _text(values: Values, name: str) -> str:
 
 
 _STARTS: Sequence[tuple[str, Method]] = (
-    ("The paper’s nine key steps", DEFAULT[0]()),
+    ("The paper’s nine key steps", DEFAULT[0](**THE_PAPERS)),
     ("Every second step keeps the encoder", DEFAULT[0](key_steps="uniform", interval=2)),
     ("Every fifth step in full", DEFAULT[1](interval=5)),
 )

@@ -35,16 +35,21 @@ def _spread(steps: int, keys: Sequence[int], otherwise: Any, **more: Any) -> Pla
     return Plan.from_full_steps(keys, steps, otherwise, **more)
 
 
+def _listed(name: str) -> Callable[[int], Plan]:
+    """Plans of a published list of Faster Diffusion."""
+
+    def plan(steps: int) -> Plan:
+        return _spread(steps, step_lists.published(name, steps), "decode", largest_group=8)
+
+    return plan
+
+
 def _fills() -> dict[str, Fill]:
     """Every published list, and every N-th step."""
     names = {"paper": "50ls, the paper’s", "second": "50ls2", "late": "50ls3", "spread": "50ls4"}
     found: dict[str, Fill] = {"all": ("All steps in full", Plan.full)}
     for name, label in names.items():
-
-        def listed_plan(steps: int, name: str = name) -> Plan:
-            return _spread(steps, step_lists.published(name, steps), "decode", largest_group=8)
-
-        found[f"list {name}"] = (f"Faster Diffusion {label}", listed_plan)
+        found[f"list {name}"] = (f"Faster Diffusion {label}", _listed(name))
     found["triangular"] = (
         "Faster Diffusion triangular",
         lambda steps: _spread(steps, step_lists.triangular(steps), "decode", largest_group=8),
@@ -68,6 +73,15 @@ def _fills() -> dict[str, Fill]:
 
 FILLS = _fills()
 """Plans to start from, by id: a label, and the plan for a number of steps."""
+
+
+def fills_of(steps: int) -> dict[str, Fill]:
+    """Those for every run, and the published lists that belong to runs just so long."""
+    found = dict(FILLS)
+    for name, length in step_lists.DEEPFLOYD_STEPS.items():
+        if length == steps:
+            found[f"list {name}"] = (f"Faster Diffusion {name}, DeepFloyd IF’s", _listed(name))
+    return found
 
 
 def plan_grid(
@@ -111,7 +125,7 @@ def plan_grid(
         heights=_heights(plan, facts.costs),
         height="operations",
         wrong=_wrong(does, inherited),
-        fills=[(name, label) for name, (label, _) in FILLS.items()],
+        fills=[(name, label) for name, (label, _) in fills_of(steps).items()],
         actions=actions,
         note=_note(does, plan, facts.costs),
         mark=slot,
@@ -124,8 +138,9 @@ def painted(stroke: Stroke, knobs: Any, steps: int, facts: ModelFacts) -> dict[s
     Raises:
         ValueError: for a brush there is not, or a list that a run so short does not have.
     """
-    if stroke.brush in FILLS:
-        return settings_of(FILLS[stroke.brush][1](steps))
+    fills = fills_of(steps)
+    if stroke.brush in fills:
+        return settings_of(fills[stroke.brush][1](steps))
     if stroke.brush not in [brush.id for brush in BRUSHES]:
         raise ValueError(f"There is no brush {stroke.brush!r}")
     does, held = list(expanded(knobs.pattern, steps)), list(listed(knobs.inherited))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from workbench.diffusion.encoder_propagation import THE_PAPERS
 from workbench.labs.diffusion.facts import ModelFacts
 from workbench.labs.diffusion.methods import (
     DEFAULT,
@@ -56,7 +57,7 @@ def presets(methods: Sequence[MethodClass]) -> tuple[Preset, Preset, Preset]:
     propagation, inheritance = group_id(DEFAULT[0]), group_id(DEFAULT[1])
     present = {group_id(method) for method in methods}
     wanted = (
-        ("The paper’s nine key steps", DEFAULT[0].name, {propagation: {"key_steps": "paper"}}),
+        ("The paper’s nine key steps", DEFAULT[0].name, {propagation: THE_PAPERS}),
         (
             "Every second step keeps the encoder",
             DEFAULT[0].name,

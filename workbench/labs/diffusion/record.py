@@ -20,14 +20,16 @@ import numpy as np
 
 from workbench.checkpoints import write_tensors
 from workbench.diffusion.drift import drift
-from workbench.diffusion.encoder_propagation import EncoderPropagation
+from workbench.diffusion.encoder_propagation import THE_PAPERS, EncoderPropagation
 from workbench.diffusion.feature_inheritance import FeatureInheritance
 from workbench.diffusion.full_sampling import FewerSteps, FullSampling
 from workbench.diffusion.pipeline import Pipeline
 from workbench.labs.diffusion.facts import ModelFacts
-from workbench.labs.diffusion.methods import BASELINE, DEFAULT, MethodClass, group_id
+from workbench.labs.diffusion.methods import DEFAULT, chosen, group_id, groups
+from workbench.labs.diffusion.presets import presets
 from workbench.labs.diffusion.sampling_study import pipeline, study
 from workbench.measure import device
+from workbench.panels.settings import defaults, merged, parse
 from workbench.study.compare import compare, distinct
 from workbench.study.comparison import Comparison
 from workbench.study.method import Method
@@ -41,7 +43,7 @@ def methods() -> list[Method]:
         [
             FullSampling(),
             EncoderPropagation(),
-            EncoderPropagation(injection=0.003),
+            EncoderPropagation(**THE_PAPERS),
             EncoderPropagation(key_steps="triangular"),
             *(EncoderPropagation(key_steps="uniform", interval=n) for n in (2, 3, 5, 10)),
             *(FeatureInheritance(interval=n) for n in (2, 3, 5, 10)),
@@ -50,6 +52,17 @@ def methods() -> list[Method]:
             *(FewerSteps(steps=n) for n in (8, 12, 20, 25, 35)),
         ]
     )
+
+
+def preset_codes() -> set[str]:
+    """Every method that a preset shows, with its settings."""
+    form = groups(DEFAULT)
+    found: set[str] = set()
+    for preset in presets(DEFAULT):
+        values, problems = parse(form, merged(defaults(form), preset.values))
+        assert values is not None, problems
+        found |= {method.code() for method in chosen(DEFAULT, values)}
+    return found
 
 
 def record(out: Path, comparison: Comparison, asked: Sequence[Method], subject: Pipeline) -> None:
@@ -93,9 +106,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         asked = methods()
         about = study(pipeline(), **SETTING, memory=True)
         subject: Any = about.subject
-        # Twenty methods in processes of their own would take long; the form's own four are enough.
-        kinds: list[MethodClass] = [BASELINE, *DEFAULT]
-        shown = {kind().code() for kind in kinds}
+        # Twenty methods in processes of their own would take long; those of the presets are enough.
+        shown = preset_codes()
         told: Any = about.peak
         about = replace(about, peak=lambda m: told(m) if m.code() in shown else None)
         comparison = compare(asked, about, repeats=options.rounds, report=report)

@@ -11,6 +11,7 @@ from workbench.diffusion.encoder_propagation import EncoderPropagation
 from workbench.diffusion.feature_inheritance import FeatureInheritance
 from workbench.diffusion.full_sampling import FewerSteps, FullSampling
 from workbench.diffusion.plan import Plan
+from workbench.diffusion.step_lists import DEEPFLOYD
 from workbench.labs.diffusion.own_plan import expanded
 from workbench.labs.diffusion.points import Point
 from workbench.study.method import Method
@@ -93,6 +94,7 @@ KEY_LISTS = {
     "second": "50ls2",
     "late": "50ls3",
     "spread": "50ls4",
+    **{name: name for name in DEEPFLOYD},
     "triangular": "triangular",
     "custom": "my steps",
 }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.diffusion.plan import PlanError
+from workbench.diffusion.planned import PlannedSampling
 from workbench.figures import palette
 from workbench.labs.diffusion import export
 from workbench.labs.diffusion.arithmetic_time import arithmetic_time
@@ -144,15 +145,21 @@ class DiffusionView(View):
         return [problem for each in found for problem in each]
 
     def hints(self, values: Values) -> Hints:
-        """Which method is looked at, and its steps as they will run."""
-        look = self._look(values)
+        """Which method is looked at, its steps as they will run, and what does not fit them."""
+        look, steps = self._look(values), sampling(values).steps
+        withheld = {
+            f"{group_id(method)}.{name}": choices
+            for method in self.methods
+            if issubclass(method, PlannedSampling)
+            for name, choices in method.unfit(steps).items()
+        }
         strips: dict[str, StepStrip] = {}
         for method in chosen(self.methods, values)[1:]:
             fields, mode = type(method).Knobs.model_fields, getattr(method, "plan_field", "")
             if "custom_steps" not in fields or mode not in fields:
                 continue
             try:
-                plan = plan_of(method, sampling(values).steps)
+                plan = plan_of(method, steps)
             except (PlanError, ValueError):
                 continue
             count = f"{len(plan.full_steps)} of {plan.steps} steps run in full."
@@ -160,7 +167,7 @@ class DiffusionView(View):
             strips[f"{group_id(type(method))}.custom_steps"] = StepStrip(
                 plan.steps, plan.full_steps, note, {mode: "custom"}, (0,)
             )
-        return Hints(active=(group_id(type(look)),), strips=strips)
+        return Hints(active=(group_id(type(look)),), strips=strips, withheld=withheld)
 
     def _look(self, values: Values) -> Method:
         wanted = sampling(values).look

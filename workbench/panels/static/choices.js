@@ -22,8 +22,13 @@ function selectRow(ctx, group, field) {
   });
   return {
     ...row,
-    update(value) {
+    update(value, hints) {
       const index = field.choices.findIndex(([choice]) => sameJson(choice, value));
+      const withheld = (hints.withheld || {})[`${group.id}.${field.name}`] || [];
+      field.choices.forEach(([choice], place) => {
+        const option = select.options[place];
+        option.hidden = option.disabled = place !== index && withheld.some((one) => sameJson(one, choice));
+      });
       select.value = String(index);
       reset.hidden = sameJson(value, field.default);
     },
