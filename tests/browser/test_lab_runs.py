@@ -167,14 +167,14 @@ def _copied_code(lab):
         "() => document.querySelector('.wb-state').textContent === 'Code copied'"
     )
     text = lab.page.evaluate("() => navigator.clipboard.readText()")
-    assert "compare(methods, study)" in text and "Feature" in text
+    assert "compare(methods, study, repeats=5)" in text and "Feature" in text
     last = lab.page.locator(".jp-Notebook .jp-CodeCell").last.locator(".cm-content")
     last.click()
     lab.page.keyboard.press("Control+A")
     lab.page.keyboard.press("Control+V")
     lab.page.wait_for_function(
         "() => window.jupyterapp.shell.currentWidget.content.widgets.at(-1)"
-        ".model.sharedModel.source.includes('compare(methods, study)')"
+        ".model.sharedModel.source.includes('compare(methods, study, repeats=5)')"
     )
     lab.page.keyboard.press("Shift+Enter")
     lab.page.wait_for_timeout(200)

@@ -15,8 +15,10 @@ from workbench.labs import diffusion
 from workbench.labs.command import compare as command
 from workbench.labs.diffusion import blind_pairs, record
 from workbench.labs.diffusion.details import details
+from workbench.labs.diffusion.own_networks import OwnNetworks
 from workbench.labs.diffusion.recorded import recorded
 from workbench.labs.diffusion.view import DiffusionView
+from workbench.measure.roofline import H100
 from workbench.panels.settings import accepted, start
 from workbench.progress import silent
 from workbench.study import Cancelled, compare
@@ -84,13 +86,41 @@ def test_copied_code_gives_the_same_table(home, finished, tiny_ships):
     view, values, *_ = finished
     text = diffusion.open(settings=SMALL).view.code(values)
     scope: dict = {}
-    exec(compile(text.replace("compare(methods, study)", "compare(methods, study, repeats=0)"),
-                 "copied", "exec"), scope)  # fmt: skip
-    copied = scope["comparison"].tables.trials
-    shown = view.comparison(values).tables.trials
+    exec(compile(text, "copied", "exec"), scope)
+    ran, known = scope["comparison"], view.comparison(values)
+    copied, shown = ran.tables.trials, known.tables.trials
+    # Pictures the panel recalls were compiled by an earlier run, so their first call is not timed.
+    assert set(shown) <= set(copied) <= {*shown, "cost.compile"}
+    counted = [name for name, about in known.tables.columns.items() if about.basis == "modelled"]
+    assert {"cost.macs", "cost.macs_no_bmm", "cost.cache_bytes"} <= set(counted)
+    pd.testing.assert_frame_equal(copied[counted], shown[counted], rtol=0)
+    assert ran.rounds == known.rounds == 5 and list(copied["peaks"]) == list(shown["peaks"])
     columns = ["trial_id", "method", "seed", *[c for c in shown if c.startswith("quality.")]]
     pd.testing.assert_frame_equal(copied[columns], shown[columns], rtol=1e-5)
     assert text.splitlines()[-1] == "comparison"
+
+
+def test_copied_code_has_the_peaks_and_networks_that_were_given(home):
+    peaks = H100.replace(flops_per_s={"float32": 1e12}, source="for this test")
+    networks = OwnNetworks(clip=object(), files={"clip": "my-clip"})
+    view = DiffusionView(peaks=peaks, networks=networks)
+    text = view.code(accepted(view, start(view, SMALL)))
+    (line,) = [line for line in text.splitlines() if line.startswith("networks = ")]
+    assert line == "networks = diffusion.OwnNetworks.load(clip='my-clip')"
+    scope: dict = {}
+    given = text.partition("peaks = ")[2].partition("study = ")[0]
+    exec("from workbench.measure.roofline import Peaks\npeaks = " + given, scope)
+    assert scope["peaks"] == peaks and "from workbench.measure.roofline import Peaks" in text
+    assert ", networks=networks)" in text and "repeats=5, peaks=peaks)" in text
+    view.networks = OwnNetworks(clip=object())
+    assert "bind `networks` to what networks= was" in view.code(
+        accepted(view, start(view, SMALL)))  # fmt: skip
+
+
+def test_copied_code_of_a_recorded_answer_has_its_rounds_and_its_memory():
+    view = DiffusionView()
+    text = view.code(accepted(view, start(view, None)))
+    assert ", memory=True)" in text and "repeats=7)" in text
 
 
 def test_copied_code_names_ones_own_model(home, tmp_path):

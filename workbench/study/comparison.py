@@ -170,6 +170,11 @@ class Comparison:
     def _series(self) -> dict[str, pd.DataFrame]:
         return {str(name): rows for name, rows in self.tables.series.groupby("name")}
 
+    @property
+    def rounds(self) -> int:
+        """Timed rounds; 0 where nothing was timed."""
+        return len(self._rounds(self.baseline))
+
     @cached_property
     def noise(self) -> float | None:
         """Relative time difference that the baseline shows against itself (A/A), or None."""

@@ -9,12 +9,13 @@ from pathlib import Path
 from pprint import pformat
 from typing import TYPE_CHECKING, Any
 
-from workbench.labs.diffusion.methods import DEFAULT, MethodClass, chosen, sampling
+from workbench.labs.diffusion.methods import DEFAULT, ROUNDS, MethodClass, chosen, sampling
 from workbench.panels.picture import Picture
 from workbench.panels.view import Export, Values
 
 if TYPE_CHECKING:
     from workbench.diffusion.pipeline import Pipeline
+    from workbench.labs.diffusion.own_networks import OwnNetworks
     from workbench.labs.diffusion.view import DiffusionView
     from workbench.study.comparison import Comparison
 
@@ -31,34 +32,49 @@ MENU = (
 NAME = "diffusion-acceleration"
 
 
-def code(methods: Sequence[MethodClass], values: Values, pipeline: Pipeline | None = None) -> str:
-    """Python that makes the panel's table without the panel.
+def code(view: DiffusionView, values: Values) -> str:
+    """Python that makes the panel's table without the panel: its qualities and its costs.
 
-    Args:
-        pipeline: the model, where it is not the shipped one.
+    Rounds and memory are those of the table on the screen, else those of a run with these settings.
     """
-    knobs = sampling(values)
-    listed = chosen(methods, values)
-    calls = [f"    {method.code()}," for method in listed]
-    note, model = model_code(pipeline)
+    knobs, shown = sampling(values), view.comparison(values)
+    listed = chosen(view.methods, values)
+    rounds = (shown.rounds if shown else 0) or ROUNDS
+    weighed = knobs.memory or (shown is not None and "cost.peak_memory" in shown.tables.columns)
+    note, model = model_code(view.pipeline)
     given = f"{model}, " if model else ""
+    more = ", memory=True" * weighed + ", networks=networks" * (view.networks is not None)
+    peaks = ", peaks=peaks" * (view.peaks is not None)
     return "\n".join(
         [
             "from workbench import compare",
             *_imports([type(method) for method in listed]),
             "from workbench.labs import diffusion",
+            *([] if view.peaks is None else ["from workbench.measure.roofline import Peaks"]),
             "",
             *note,
+            *_networks_code(view.networks),
+            *([] if view.peaks is None else [f"peaks = {pformat(view.peaks, width=96)}"]),
             f"study = diffusion.study({given}sampler={knobs.sampler!r}, steps={knobs.steps}, "
-            f"guidance={knobs.guidance!r}, seeds={knobs.seeds}{', memory=True' * knobs.memory})",
+            f"guidance={knobs.guidance!r}, seeds={knobs.seeds}{more})",
             "methods = [",
-            *calls,
+            *(f"    {method.code()}," for method in listed),
             "]",
-            "comparison = compare(methods, study)",
+            f"comparison = compare(methods, study, repeats={rounds}{peaks})",
             "comparison",
             "",
         ]
     )
+
+
+def _networks_code(networks: OwnNetworks | None) -> list[str]:
+    """The line that loads networks of one's own, or what to bind where no file holds them."""
+    if networks is None:
+        return []
+    if not networks.files:
+        return ["# No file holds this panel's networks: bind `networks` to what networks= was."]
+    given = ", ".join(f"{name}={file!r}" for name, file in networks.files.items())
+    return [f"networks = diffusion.OwnNetworks.load({given})"]
 
 
 def blind_code(

@@ -21,6 +21,9 @@ BASELINE = FullSampling
 
 SAMPLING = "sampling"
 
+ROUNDS = 5
+"""Timed rounds of a run of the panel."""
+
 NEVER: dict[str, tuple[str, ...]] = {"sampler": ()}
 """Under which a knob is not drawn: no sampler is one of none."""
 

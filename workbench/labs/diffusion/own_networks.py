@@ -10,7 +10,8 @@ Without them a study has the qualities that need no network trained elsewhere.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,11 +35,13 @@ class OwnNetworks:
         inception: for FID.
         reference: features [N, 2048] of real pictures, or their statistics.
         clip: for CLIPScore, of a model that reads prompts.
+        files: what `load` read them from, by its argument; empty for what was made in memory.
     """
 
     inception: Inception | None = None
     reference: Float[np.ndarray, "N D"] | Statistics | None = None
     clip: CLIP | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _require_both(self.inception, self.reference)
@@ -69,11 +72,13 @@ class OwnNetworks:
         from workbench.diffusion.quality.inception import Inception
 
         _require_both(inception, reference)
+        given = {"inception": inception, "reference": reference, "clip": clip}
+        files = {name: str(file) for name, file in given.items() if file is not None}
         scorer = None if clip is None else CLIP.load(clip)
         if inception is None or reference is None:
-            return cls(clip=scorer)
+            return cls(clip=scorer, files=files)
         network = Inception.load(inception)
-        return cls(network, _features(network, Path(reference), report), scorer)
+        return cls(network, _features(network, Path(reference), report), scorer, files)
 
     def derived(self, outputs: Outputs) -> Outputs:
         """Features of each picture, computed once for all probes."""

@@ -23,6 +23,7 @@ from workbench.labs.diffusion.foresight import Foresight, device_label, plan_of
 from workbench.labs.diffusion.methods import (
     BASELINE,
     DEFAULT,
+    ROUNDS,
     SAMPLING,
     MethodClass,
     chosen,
@@ -61,8 +62,6 @@ if TYPE_CHECKING:
     from workbench.diffusion.pipeline import Pipeline
     from workbench.labs.diffusion.own_networks import OwnNetworks
     from workbench.measure.roofline import Peaks
-
-ROUNDS = 5
 
 
 def open(
@@ -376,7 +375,7 @@ class DiffusionView(View):
 
     def code(self, values: Values) -> str:
         """Five lines that make the same table."""
-        return export.code(self.methods, values, self.pipeline)
+        return export.code(self, values)
 
     def export(self, kind: str, values: Values, picture: Picture) -> tuple[str, bytes]:
         """A file of the figure menu."""
