@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -9,27 +10,43 @@ from pathlib import Path
 from pprint import pformat
 from typing import TYPE_CHECKING, Any
 
+from workbench.figures.export import csv_text, export_figure
+from workbench.figures.export import write as write_chart
+from workbench.figures.record import versions
 from workbench.labs.diffusion.methods import DEFAULT, ROUNDS, MethodClass, chosen, sampling
-from workbench.panels.picture import Picture
-from workbench.panels.view import Export, Values
+from workbench.panels.charted import EXPORTS, chart_in, others
+from workbench.panels.picture import Cell, ImagesContent, Picture, TableContent
+from workbench.panels.view import Export, Slot, Values
 
 if TYPE_CHECKING:
     from workbench.diffusion.pipeline import Pipeline
+    from workbench.figures.chart import Chart
     from workbench.labs.diffusion.own_networks import OwnNetworks
     from workbench.labs.diffusion.view import DiffusionView
     from workbench.study.comparison import Comparison
 
-MENU = (
-    Export("zip", "Figure and data", ".zip"),
-    Export("svg", "Picture", ".svg"),
-    Export("png", "Picture", ".png"),
-    Export("pdf", "Picture", ".pdf"),
-    Export("html", "Web page, works offline", ".html"),
-    Export("csv", "Table", ".csv", behind=True),
-    Export("json", "Settings and versions", ".json", behind=True),
-)
+JSON = Export("json", "Settings and versions", ".json", behind=True)
+CHARTS = {
+    "drift": "Drift map",
+    "arithmetic": "Arithmetic and time",
+    "error": "Error by step",
+    "spectrum": "Spectrum",
+}
+"""Charts beside the first one, by slot."""
+
+OTHERS = {
+    **{entry.kind.partition(" ")[2]: entry for entry in others(**CHARTS)},
+    "scoreboard": Export("csv scoreboard", "Scoreboard", ".csv", behind=True),
+    "grid": Export("png grid", "Image grid", ".png", behind=True),
+}
 
 NAME = "diffusion-acceleration"
+
+
+def menu(layout: Sequence[Sequence[Slot]]) -> tuple[Export, ...]:
+    """The files of a panel's picture: the first chart, settings, and each further slot it has."""
+    slots = {slot.id for row in layout for slot in row}
+    return (*EXPORTS, JSON, *(entry for slot, entry in OTHERS.items() if slot in slots))
 
 
 def code(view: DiffusionView, values: Values) -> str:
@@ -127,32 +144,70 @@ def write(kind: str, view: DiffusionView, values: Values, picture: Picture) -> t
     """One file of the picture with these settings: its name and content.
 
     Raises:
-        ValueError: for a kind that is not on the menu, or tables of what is not measured.
+        ValueError: for a kind that is not on the menu, or what is not measured or not drawn yet.
     """
-    from workbench.figures import export
-    from workbench.figures.record import versions
-
-    chart = picture.first_chart
-    assert chart is not None, "the lab's picture has charts"
-    if kind == "csv":
-        comparison = _measured(picture)
-        return f"{NAME}.csv", comparison.tables.trials.to_csv(index=False).encode()
-    if kind == "json":
-        import json
-
-        drawn_and_run = {**versions(), "jax": version("jax"), "flax": version("flax")}
-        about = {**settings(view, values), "versions": drawn_and_run}
-        return f"{NAME}.json", json.dumps(about, indent=1, ensure_ascii=False).encode()
-    if kind not in [entry.kind for entry in MENU]:
+    if kind not in [entry.kind for entry in view.exports]:
         raise ValueError(f"There is no export of kind {kind!r}")
+    ending, _, slot = kind.partition(" ")
+    name = f"{NAME}-{slot}.{ending}" if slot else f"{NAME}.{ending}"
+    about = settings(view, values)
+    if kind == "csv":
+        return name, _measured(picture).tables.trials.to_csv(index=False).encode()
+    if kind == "json":
+        return name, _json(about)
+    if slot == "scoreboard":
+        return name, csv_text(_shown_rows(picture)).encode()
+    if slot == "grid":
+        return name, _sheet(picture, about)
+    return name, _chart(name, _drawn(picture, slot), picture, about)
+
+
+def _chart(name: str, chart: Chart, picture: Picture, about: Mapping[str, Any]) -> bytes:
+    """A chart as a file of that name; as .zip with its rows and the tables behind it."""
     with tempfile.TemporaryDirectory() as place:
-        file = Path(place) / f"{NAME}.{kind}"
-        if kind == "zip":
-            comparison = _measured(picture)
-            export.export_figure(chart, comparison.tables, settings(view, values), file)
+        file = Path(place) / name
+        if file.suffix == ".zip":
+            tables = _measured(picture).tables
+            named: dict[str, Any] = {t: getattr(tables, t) for t in ("trials", "series", "arrays")}
+            shown = _shown_rows(picture)
+            export_figure(chart, named | ({"scoreboard": shown} if shown else {}), about, file)
         else:
-            export.write(chart, file)
-        return file.name, file.read_bytes()
+            write_chart(chart, file)
+        return file.read_bytes()
+
+
+def _drawn(picture: Picture, slot: str) -> Chart:
+    chart = chart_in(picture, slot) if slot else picture.first_chart
+    if chart is None or not chart.source:
+        raise ValueError("Nothing is drawn there yet. Run first")
+    return chart
+
+
+def _json(about: Mapping[str, Any]) -> bytes:
+    drawn_and_run = {**versions(), "jax": version("jax"), "flax": version("flax")}
+    return json.dumps({**about, "versions": drawn_and_run}, indent=1, ensure_ascii=False).encode()
+
+
+def _shown_rows(picture: Picture) -> list[dict[str, str]]:
+    """The scoreboard as it is shown, intervals behind their values; none on a panel without."""
+    table = picture.contents.get("scoreboard")
+    if not isinstance(table, TableContent):
+        return []
+    labels = [column.label for column in table.columns]
+    return [dict(zip(labels, map(_words, row), strict=True)) for row in table.rows]
+
+
+def _words(cell: Cell | str) -> str:
+    return cell if isinstance(cell, str) else f"{cell.text} {cell.note}".strip()
+
+
+def _sheet(picture: Picture, about: Mapping[str, Any]) -> bytes:
+    from workbench.labs.diffusion.picture_sheet import sheet
+
+    grid = picture.contents.get("grid")
+    if not isinstance(grid, ImagesContent):
+        raise ValueError("There are no pictures of these settings yet. Run them first")
+    return sheet(grid, about)
 
 
 def _measured(picture: Picture) -> Comparison:

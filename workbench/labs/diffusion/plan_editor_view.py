@@ -114,7 +114,7 @@ class PlanEditorView(DiffusionView):
             (Slot("verdicts", "table"),),
             (Slot("away", "table"),),
         )
-        self.exports = (*PLAN_MENU, *export.MENU)
+        self.exports = (*PLAN_MENU, *export.menu(self.layout))
 
     # -- the grid ---------------------------------------------------------------------------
 

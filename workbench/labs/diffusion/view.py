@@ -125,7 +125,7 @@ class DiffusionView(View):
             (Slot("error", "chart", 1.45), Slot("spectrum", "chart", 1.0)),
             (Slot("scoreboard", "table"),),
         )
-        self.exports: Sequence[Export] = export.MENU
+        self.exports: Sequence[Export] = export.menu(self.layout)
         self.measured: dict[str, dict[str, Point]] = {}
         self.live_pictures: dict[str, dict[str, np.ndarray]] = {}
         self.live_knobs: dict[str, dict[str, dict[str, Any]]] = {}
