@@ -93,7 +93,9 @@ def test_the_scoreboard_leaves_as_it_is_shown(finished):
     assert name.endswith("-scoreboard.csv")
     assert [line["Method"] for line in lines] == [row[0].text for row in table.rows]
     ssim = [column.label for column in table.columns].index("SSIM")
-    assert all(line["SSIM"].startswith(row[ssim].text) for line, row in zip(lines, table.rows))
+    assert all(
+        line["SSIM"].startswith(row[ssim].text) for line, row in zip(lines, table.rows, strict=True)
+    )
     assert any("±" in line["SSIM"] for line in lines[1:])
 
 
