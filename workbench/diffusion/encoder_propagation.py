@@ -57,8 +57,8 @@ class EncoderPropagation(PlannedSampling):
         ] = knob(
             "paper",
             label="Key steps",
-            help="The steps that run the encoder; the others decode with its kept features. IF: "
-            "published for that stage of DeepFloyd IF, offered in runs as long.",
+            help="The steps that run the encoder; the others decode with its kept features. IF 1, "
+            "IF 2: for stages of DeepFloyd IF.",
             paper="paper",
             source="Faster Diffusion §3.3",
             choices={

@@ -71,8 +71,9 @@ class Judge:
     def toy_fid(self, outcome: Outcome) -> float:
         """Fréchet distance to the real test pictures, all classes pooled; not FID.
 
-        Biased upward for few pictures, so it is told beside others of as many only. NaN where a
-        class was never asked for: its real pictures would count as distance.
+        Biased upward for few pictures, so it is told beside others of as many only; with fewer
+        pictures than features toy-KID is the one to go by. NaN where a class was never asked for:
+        its real pictures would count as distance.
         """
         from workbench.diffusion.population import frechet_distance
 
