@@ -5,7 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
+from tests.peers import peer
+
+torch = peer("torch")
 
 import kernels_pallas  # noqa: E402
 

@@ -3,7 +3,9 @@
 import jax
 import pytest
 
-torch = pytest.importorskip("torch")
+from tests.peers import peer
+
+torch = peer("torch")
 
 from transformers.models.qwen3_next.modeling_qwen3_next import (  # noqa: E402
     torch_chunk_gated_delta_rule,

@@ -8,7 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
+from tests.peers import peer
+
+torch = peer("torch")
 
 from kernels_pallas import gated_linear_attention  # noqa: E402
 from tests.kernels_pallas.gla_oracle import NAMES, STRENGTHS, draw, error, here  # noqa: E402

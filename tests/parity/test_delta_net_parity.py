@@ -5,17 +5,18 @@ import numpy as np
 import pytest
 from flax import nnx
 
-pytest.importorskip("torch")
+from tests.peers import peer
 
-import torch
-from transformers import OlmoHybridConfig
-from transformers.models.olmo_hybrid.modeling_olmo_hybrid import (
+torch = peer("torch")
+
+from transformers import OlmoHybridConfig  # noqa: E402
+from transformers.models.olmo_hybrid.modeling_olmo_hybrid import (  # noqa: E402
     OlmoHybridGatedDeltaNet,
 )
 
-from workbench.language.linear import Linear
-from workbench.language.mixers.gated_delta_net import GatedDeltaNetConfig
-from workbench.model_files import keys
+from workbench.language.linear import Linear  # noqa: E402
+from workbench.language.mixers.gated_delta_net import GatedDeltaNetConfig  # noqa: E402
+from workbench.model_files import keys  # noqa: E402
 
 pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("default")]
 

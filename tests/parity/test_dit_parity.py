@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from flax import nnx
 
-torch = pytest.importorskip("torch")
-diffusers = pytest.importorskip("diffusers")
+from tests.peers import peer
+
+torch = peer("torch")
+diffusers = peer("diffusers")
 
 from diffusers.hooks import (  # noqa: E402
     FirstBlockCacheConfig,

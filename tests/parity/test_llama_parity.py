@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from flax import nnx
 
-torch = pytest.importorskip("torch")
-transformers = pytest.importorskip("transformers")
+from tests.peers import peer
+
+torch = peer("torch")
+transformers = peer("transformers")
 
 from workbench.language.generation import generate  # noqa: E402
 from workbench.language.loading import load, save  # noqa: E402

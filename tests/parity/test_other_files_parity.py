@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from flax import nnx
 
-torch = pytest.importorskip("torch")
-diffusers = pytest.importorskip("diffusers")
+from tests.peers import peer
+
+torch = peer("torch")
+diffusers = peer("diffusers")
 
 from diffusers.loaders import single_file_utils  # noqa: E402
 from diffusers.loaders.lora_conversion_utils import (  # noqa: E402

@@ -7,8 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
-diffusers = pytest.importorskip("diffusers")
+from tests.peers import peer
+
+torch = peer("torch")
+diffusers = peer("diffusers")
 
 from tests.parity import small_pipelines  # noqa: E402
 from workbench.diffusion import load_pipeline, sample, save_pipeline  # noqa: E402

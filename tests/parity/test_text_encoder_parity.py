@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from flax import nnx
 
-torch = pytest.importorskip("torch")
-transformers = pytest.importorskip("transformers")
+from tests.peers import peer
+
+torch = peer("torch")
+transformers = peer("transformers")
 
 from workbench.checkpoints import read_tensors, write_tensors  # noqa: E402
 from workbench.diffusion.checkpoint import load_text_encoder, save_text_encoder  # noqa: E402

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from flax import nnx
 
-torch = pytest.importorskip("torch")
-diffusers = pytest.importorskip("diffusers")
+from tests.peers import peer
+
+torch = peer("torch")
+diffusers = peer("diffusers")
 
 from workbench.diffusion.checkpoint import load_unet, save_unet  # noqa: E402
 from workbench.diffusion.unet import AddedConditions, Residuals  # noqa: E402

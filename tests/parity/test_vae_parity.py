@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from flax import nnx
 
-torch = pytest.importorskip("torch")
-diffusers = pytest.importorskip("diffusers")
+from tests.peers import peer
+
+torch = peer("torch")
+diffusers = peer("diffusers")
 
 from workbench.checkpoints import read_tensors, write_tensors  # noqa: E402
 from workbench.diffusion.checkpoint import WEIGHTS, load_vae, save_vae  # noqa: E402

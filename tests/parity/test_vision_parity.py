@@ -12,10 +12,11 @@ from flax import nnx
 from PIL import Image
 
 from tests.parity.without_torchvision import randomised, stand_in
+from tests.peers import peer
 from workbench import vision
 from workbench.vision.architectures import tables
 
-torch = pytest.importorskip("torch")
+torch = peer("torch")
 
 pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("default")]
 

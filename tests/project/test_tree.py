@@ -77,6 +77,11 @@ def test_nothing_is_unpickled(package):
                 assert node.attr not in {"read_pickle", "to_pickle"}, file
 
 
+def test_peers_are_asked_for_in_one_place():
+    """So that pytest says in one line what runs in `make test-parity` alone."""
+    assert lines_with(re.compile(r"importorskip\(.(?:torch|diffusers|transformers)\b"), ".py") == []
+
+
 OPENS_NO_TEXT = {"os", "Image", "diffusion", "lab"}
 
 
