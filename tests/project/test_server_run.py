@@ -79,6 +79,18 @@ def test_each_test_that_is_not_for_a_browser_a_peer_or_a_benchmark_runs_in_one_o
     assert slow == ["slow and not browser and not parity and not bench"]
 
 
+@pytest.mark.parametrize(
+    ("took", "fails", "said"), [(600, False, False), (840, False, True), (841, True, True)]
+)
+def test_more_time_than_promised_is_said_and_much_more_fails(took, fails, said):
+    (rule,) = re.findall(r"^within\(\) \{.*?^\}", "\n".join(run_lines()), re.M | re.S)
+    script = f'set -u; summary=()\n{rule}\nwithin it {took} 600; echo $? "${{summary[@]}}"'
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True)
+    assert done.stderr == ""
+    sentence = f" it took {took} s; 600 s are promised on 2 idle cores" if said else ""
+    assert done.stdout == f"{int(fails)}{sentence}\n"
+
+
 def test_skip_without_leave_fails_in_whichever_report(tmp_path):
     skip = '<skipped message="no Chromium"/>'
     for marks in ([skip], [skip, ""], ["", skip]):
