@@ -13,8 +13,12 @@ GIB = 2**30
 
 
 def working(function, network: Network, *arguments: jax.ShapeDtypeStruct) -> int:
-    """Bytes beside the weights, as XLA plans them for this device."""
-    plan = jax.jit(function).lower(network.weights, *arguments).compile().memory_analysis()
+    """Bytes beside the weights, as XLA plans them for this device.
+
+    The plan is made before the code, which is never run and so may be slow.
+    """
+    lowered = jax.jit(function).lower(network.weights, *arguments)
+    plan = lowered.compile({"xla_backend_optimization_level": 0}).memory_analysis()
     return int(plan.temp_size_in_bytes + plan.output_size_in_bytes)
 
 
