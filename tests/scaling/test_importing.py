@@ -11,14 +11,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.scaling.studies import ladder, study_of
 from tests.scaling.surfaces import TRUTH, runs
+from workbench.runs import Store
 from workbench.scaling import Chinchilla, fit
+from workbench.scaling.flops import Shape, training
 from workbench.scaling.importing import (
     Choice,
     LogError,
     applied,
     bring,
+    completions,
     propose,
+    put_by_hand,
     put_right,
     read,
     recall,
@@ -163,6 +168,99 @@ def test_rows_of_steps_become_runs(tmp_path: Path) -> None:
     assert whole["mid_schedule"].sum() > 3
     with pytest.raises(ValueError, match="points is 'first'"):
         bring(file, points="first")
+
+
+def steps_alone() -> pd.DataFrame:
+    """A log that knows neither sizes nor tokens."""
+    return by_step()[["run", "step", "loss"]].rename(columns={"loss": "val/loss"})
+
+
+def test_a_log_gets_sizes_and_tokens_by_hand(tmp_path: Path) -> None:
+    table = steps_alone()
+    choices = put_by_hand(propose(table), table, "tokens_per_step", "4k")
+    choices = put_by_hand(choices, table, "n_params", "run0 = 1M; run1 = 2M\nrun2 = 4,000,000")
+    assert completions(choices) == ["D = steps × tokens a step"]
+    found = applied(table, choices)
+    assert found["n_tokens"].tolist() == [4000.0 * step for step in table["step"]]
+    assert found.groupby("run")["n_params"].first().tolist() == [1e6, 2e6, 4e6]
+    file = tmp_path / "steps.csv"
+    table.to_csv(file, index=False)
+    remember(table, choices, tmp_path)
+    last, _ = bring(file, recall(table, tmp_path))
+    assert last["n_tokens"].tolist() == [20e3] * 3 and "cluster" not in last
+    one = applied(table, put_by_hand(choices, table, "n_params", "70M"))
+    assert set(one["n_params"]) == {7e7}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("run0 = 1M; run1 = 2M", "no number for run 'run2'"),
+        ("run0 = 1M; run9 = 2M", "no run 'run9'; there are run0, run1, run2"),
+        ("run0 = many", "'run0 = many' is not 'run = number'"),
+        ("sizes", "no column 'sizes'; there are run, step, val/loss"),
+    ],
+)
+def test_numbers_by_hand_that_do_not_fit(words: str, message: str) -> None:
+    table = steps_alone()
+    with pytest.raises(ValueError, match=message):
+        applied(table, put_by_hand(propose(table), table, "n_params", words))
+
+
+def test_numbers_by_run_need_runs() -> None:
+    table = steps_alone().drop(columns="run")
+    with pytest.raises(ValueError, match="no column says which run"):
+        applied(table, put_by_hand(propose(table), table, "n_params", "a = 1M"))
+
+
+def test_parameters_without_the_embedding_are_made_whole_where_it_is_known() -> None:
+    body = pd.DataFrame({"non_embedding_params": [1e6, 2e6], "tokens": [1e8, 2e8]})
+    alone = applied(body, propose(body))
+    assert "n_params" not in alone and alone["n_non_embedding"].tolist() == [1e6, 2e6]
+    wide = body.assign(d_model=[64, 128], vocab_size=50_000)
+    found = applied(wide, propose(wide))
+    assert found["n_params"].tolist() == [1e6 + 64 * 50_000, 2e6 + 128 * 50_000]
+    given = wide.assign(embedding_params=[1e5, 2e5])
+    assert applied(given, propose(given))["n_params"].tolist() == [1.1e6, 2.2e6]
+    both = given.assign(params=[7e6, 8e6])
+    found = applied(both, propose(both))
+    assert found["n_params"].tolist() == [7e6, 8e6]
+    assert found["n_non_embedding"].tolist() == [1e6, 2e6]
+
+
+def test_an_architecture_gives_flops_by_every_convention() -> None:
+    table = pd.DataFrame(
+        {"d_model": [512, 640], "n_layers": [8, 10], "n_heads": [8, 10], "d_ff": [2048, 2560],
+         "vocab_size": 32_000, "seq_len": 2048, "tokens": [1e9, 2e9], "flops_total": [1.0, 2.0]}
+    )  # fmt: skip
+    found = applied(table, propose(table))
+    shape = Shape(512, 8, 8, 2048, 32_000)
+    for name, value in training(shape, 1e9, 2048).items():
+        if name != "total":
+            assert found[f"flops_{name}"].iloc[0] == pytest.approx(value)
+    assert found["flops_total"].tolist() == [1.0, 2.0], "its own figure stays"
+    assert found["n_params"].iloc[0] == shape.total and "flops" not in found
+    gated = applied(table.assign(gated=[True, False]), propose(table.assign(gated=[True, False])))
+    more = 6 * 512 * 2048 * 8 * 1e9
+    assert (gated["flops_kaplan"] - found["flops_kaplan"]).tolist() == pytest.approx([more, 0])
+
+
+def test_a_sweep_is_a_table_of_runs(tmp_path: Path) -> None:
+    study = ladder(Store(tmp_path))
+    found, choices = bring(study)
+    assert len(found) == 6 and found["n_params"].nunique() == 3
+    assert {one.target: one.column for one in choices} == {
+        "n_params": "num_params", "n_tokens": "tokens", "loss": "val_loss", "method": "arch",
+        "run": "run", "step": "steps", "learning_rate": "lr",
+    }  # fmt: skip
+    whole, _ = bring(study, points="all")
+    assert len(whole) == 12 and whole["cluster"].nunique() == 6
+    half = whole.groupby("run")["n_tokens"].agg(["min", "max"])
+    assert (half["min"] * 2 == half["max"]).all()
+    assert whole["loss"].max() > found["loss"].max() + 0.5 and "mid_schedule" not in whole
+    empty = study_of(Store(tmp_path), "empty", [], waiting=2)
+    with pytest.raises(LogError, match="study 'empty' has no finished run"):
+        bring(empty)
 
 
 def test_an_exported_chart(tmp_path: Path) -> None:

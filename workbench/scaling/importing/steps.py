@@ -28,7 +28,7 @@ def one_each(table: pd.DataFrame) -> pd.DataFrame:
     """
     points = every_point(table)
     last = points.groupby("run", sort=False).tail(1)
-    return last.reset_index(drop=True)
+    return last.drop(columns="cluster").reset_index(drop=True)
 
 
 def every_point(table: pd.DataFrame) -> pd.DataFrame:
