@@ -10,6 +10,7 @@ from scipy.special import logsumexp
 from tests.scaling.surfaces import TRUTH, runs
 from workbench.progress import Cancelled
 from workbench.scaling import Chinchilla, Fit, fit, problem
+from workbench.scaling.resampling import together
 from workbench.scaling.solver import solve
 
 
@@ -82,6 +83,15 @@ def test_a_filter_compiles_nothing_anew() -> None:
 def test_the_global_precision_is_left_alone() -> None:
     fit(Chinchilla(), runs())
     assert not jax.config.jax_enable_x64
+
+
+def test_what_is_drawn_together() -> None:
+    table = runs().assign(cluster=range(45))
+    assert together(table, "cluster").nunique() == 45
+    assert together(table, "size").nunique() == table["n_params"].nunique() == 9
+    assert together(table.drop(columns="cluster"), "cluster").nunique() == 9
+    with pytest.raises(ValueError, match="no n_params to draw runs by"):
+        together(table[["loss"]], "size")
 
 
 @pytest.mark.parametrize("resampling", ["case", "cluster", "parametric"])

@@ -42,8 +42,8 @@ def fit(
         delta: where Huber's function turns from the square to the absolute value.
         starts: how many, spread over the law's box.
         bootstrap: resamples; 0 for no intervals.
-        resampling: what is drawn again: `case` a run, `cluster` all runs of one `cluster` (of one
-            size where there is no such column), `parametric` the residuals.
+        resampling: what is drawn again: `case` a row, `size` all rows of one size, `cluster` all of
+            one `cluster` (of one size where there is no such column), `parametric` the residuals.
         seed: of starts and resamples.
         drop: leave faulty rows out and say so in `Fit.dropped`, rather than raise.
         least_loss: a smaller loss is taken for another unit.

@@ -35,8 +35,8 @@ def resamples(
         picked = residual[draw.integers(rows, size=(count, rows))]
         shifts[:, :rows] = picked * draw.choice((-1.0, 1.0), (count, rows)) - residual
         many[:, :rows] = 1.0
-    elif settings.resampling == "cluster":
-        codes, labels = pd.factorize(clusters(runs))
+    elif settings.resampling in ("cluster", "size"):
+        codes, labels = pd.factorize(together(runs, settings.resampling))
         times = draw.multinomial(len(labels), np.full(len(labels), 1 / len(labels)), size=count)
         many[:, :rows] = times[:, codes]
     else:
@@ -44,6 +44,14 @@ def resamples(
     return many * weights, shifts
 
 
-def clusters(runs: pd.DataFrame) -> pd.Series:
-    """What is drawn together: the column `cluster`, else the size of the model."""
-    return runs["cluster"] if "cluster" in runs.columns else runs["n_params"]
+def together(runs: pd.DataFrame, way: str) -> pd.Series:
+    """What is drawn together: rows of one size, or of one `cluster` where there is such a column.
+
+    Raises:
+        ValueError: a table without sizes.
+    """
+    if way == "cluster" and "cluster" in runs.columns:
+        return runs["cluster"]
+    if "n_params" not in runs.columns:
+        raise ValueError(f"resampling is {way!r}, and the table has no n_params to draw runs by")
+    return runs["n_params"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 Objective = Literal["huber", "squared", "absolute"]
-Resampling = Literal["case", "cluster", "parametric"]
+Resampling = Literal["case", "size", "cluster", "parametric"]
 
 NEARLY_NOTHING = 1e-8
 """With Huber's delta so small, the function over delta is the absolute value."""
