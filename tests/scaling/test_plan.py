@@ -12,6 +12,7 @@ from workbench.scaling.decisions import (
     gain,
     loss_of,
     penalty,
+    product,
     serving_optimum,
 )
 from workbench.scaling.linearised import linearised
@@ -35,6 +36,31 @@ def test_a_grid_beside_the_optimum_is_said() -> None:
     assert plan.brackets["bracketed"].all() and len(plan.misses) == 0
     large = isoflop_plan([1e19], SIZES[-3:], batch_tokens=10_000, fit=known)
     assert len(large.misses) == 1
+
+
+def test_a_plan_follows_the_count_of_flops() -> None:
+    known = fit(Chinchilla(), runs(noise=0.003))
+
+    def plain(size: float) -> float:
+        return 6 * size
+
+    def costly(size: float) -> float:
+        return 6 * size + 3e9
+
+    best = product(known.law, known.params, 1e20, costly)
+    size, tokens = known.law.optimum(known.params, best)
+    assert costly(float(size)) * float(tokens) == pytest.approx(1e20, rel=1e-3)
+    for cost, row in ((costly, float(size)), (plain, float(known.allocation(1e20)["n_params"][0]))):
+        plan = isoflop_plan([1e20], SIZES, batch_tokens=10_000, fit=known, flops=cost)
+        assert plan.brackets["n_params"].iloc[0] == pytest.approx(row, rel=1e-6)
+    candidates = pd.DataFrame({"n_params": np.geomspace(1e8, 1e11, 6), "n_tokens": 1e11})
+    usual, same, other = (
+        next_runs(known, candidates, 1e22, flops=flops).sort_index()
+        for flops in (6.0, plain, costly)
+    )
+    assert same["per_flop"].to_numpy() == pytest.approx(usual["per_flop"].to_numpy(), rel=1e-6)
+    assert other["flops"].iloc[0] == pytest.approx(costly(1e8) * 1e11)
+    assert other["variance_removed"].iloc[0] != pytest.approx(usual["variance_removed"].iloc[0])
 
 
 def test_brackets_of_what_was_run() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
-from workbench.scaling.flops import FLOPS
+from workbench.scaling.flops import FLOPS, ROUNDS
 from workbench.scaling.laws.chinchilla import Chinchilla
 from workbench.scaling.laws.data_constrained import DataConstrained
 from workbench.scaling.laws.law import Law
@@ -25,6 +25,9 @@ POINTS, REFINED, WIDE = 121, 8, 8.0
 """Points of a grid, how often it is refined, and its half width in ln N."""
 
 Params = Mapping[str, float]
+
+Flops = float | Callable[[float], float]
+"""Of a parameter and a token in training; or of a token, as a function of the size."""
 
 
 def best_loss(law: Law, params: Params, compute: float, flops: float = FLOPS) -> float:
@@ -199,3 +202,26 @@ def divided(law: Law, params: Params, compute: float, flops: float = FLOPS) -> t
     values = {name: jnp.asarray(value) for name, value in params.items()}
     size, tokens = law.optimum(values, jnp.asarray(compute / flops))
     return float(size), float(tokens)
+
+
+def product(law: Law, params: Params, compute: float, flops: Flops = FLOPS) -> float:
+    """N D of the best division of a budget, where a token's cost may follow from the size.
+
+    The law divides N D, so that the cost is that of the size it gives: a fixed point.
+
+    Args:
+        law: that divides compute.
+        params: its parameters.
+        compute: FLOPs.
+        flops: what training costs.
+
+    Raises:
+        TypeError: a law that divides nothing.
+    """
+    if not callable(flops):
+        return compute / flops
+    found = compute / FLOPS
+    for _ in range(ROUNDS):
+        size, _ = divided(law, params, found, 1.0)
+        found = compute * size / flops(size)
+    return found

@@ -74,13 +74,16 @@ def leave_one_size_out(fit: Fit, *, report: Report = silent) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def back_test(fit: Fit, *, below: float = BACK, flops: float = FLOPS) -> pd.DataFrame:
+def back_test(
+    fit: Fit, *, below: float = BACK, flops: float = FLOPS, compute: pd.Series | None = None
+) -> pd.DataFrame:
     """Predicts the largest runs from the others: what the fit is for, tried on what is known.
 
     Args:
         fit: its law and settings.
         below: runs are fitted up to the largest compute over this.
         flops: of one parameter and one token.
+        compute: FLOPs of each run instead, where a convention counts them in another way.
 
     Returns:
         The rows left out, with `value`, `low`, `high` (where the fit has intervals) and `error`,
@@ -89,7 +92,8 @@ def back_test(fit: Fit, *, below: float = BACK, flops: float = FLOPS) -> pd.Data
     Raises:
         RunsError: too few runs below.
     """
-    compute = flops * fit.runs["n_params"].astype(float) * fit.runs["n_tokens"].astype(float)
+    if compute is None:
+        compute = flops * fit.runs["n_params"].astype(float) * fit.runs["n_tokens"].astype(float)
     edge = compute.max() / below
     small, large = fit.runs[compute <= edge], fit.runs[compute > edge]
     earlier = fit_law(

@@ -16,6 +16,9 @@ Mixer = Literal["attention", "gla", "state"]
 FLOPS = 6.0
 """Of one parameter and one token in training, as the `standard` and `total` conventions count."""
 
+ROUNDS = 6
+"""Of a division's fixed point: a token's cost changes by a few per cent where a size doubles."""
+
 ABOUT: Mapping[str, str] = {
     "kaplan": "6 N without embedding and head (Kaplan et al. 2020)",
     "standard": "6 N with the head, without the embedding",

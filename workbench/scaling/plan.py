@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from workbench.scaling.decisions import Flops, product
 from workbench.scaling.flops import FLOPS
 from workbench.scaling.linearised import decision_gradient, linearised, row_jacobian
 from workbench.scaling.result import Fit
@@ -44,7 +45,7 @@ def isoflop_plan(
     *,
     batch_tokens: int,
     fit: Fit | None = None,
-    flops: float | Callable[[float], float] = FLOPS,
+    flops: Flops = FLOPS,
     speed: float | None = None,
     fewest_steps: int = 10,
 ) -> IsoFLOP:
@@ -65,7 +66,7 @@ def isoflop_plan(
     rows = []
     for budget in sorted(budgets):
         for size in sorted(sizes):
-            a_token = flops(size) if callable(flops) else flops * size
+            a_token = _a_token(flops, size)
             steps = round(budget / a_token / batch_tokens)
             if steps < fewest_steps:
                 continue
@@ -79,7 +80,7 @@ def isoflop_plan(
     runs = pd.DataFrame(rows, columns=["budget", "n_params", "n_tokens", "steps", "flops"])
     if speed is not None:
         runs["hours"] = runs["flops"] / speed / 3600
-    return IsoFLOP(runs, _brackets(runs, fit, FLOPS if callable(flops) else flops))
+    return IsoFLOP(runs, _brackets(runs, fit, flops))
 
 
 def bracketed(table: pd.DataFrame) -> pd.DataFrame:
@@ -101,7 +102,7 @@ def bracketed(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def next_runs(
-    fit: Fit, candidates: pd.DataFrame, compute: float, *, flops: float = FLOPS
+    fit: Fit, candidates: pd.DataFrame, compute: float, *, flops: Flops = FLOPS
 ) -> pd.DataFrame:
     """Candidates by what they take from the variance of ln D* at a budget, for each FLOP.
 
@@ -113,18 +114,20 @@ def next_runs(
         fit: of a law that divides compute.
         candidates: the law's columns, a row each.
         compute: of the decision, FLOPs.
-        flops: of one parameter and one token.
+        flops: of one parameter and one token; or of a token, as a function of the size.
 
     Returns:
         The candidates, best first, with `variance_removed`, `flops`, `per_flop`.
     """
-    near, gradient = linearised(fit), decision_gradient(fit, compute, flops)
+    near = linearised(fit)
+    gradient = decision_gradient(fit, product(fit.law, fit.fitted, compute, flops), 1.0)
     inverse = np.linalg.pinv(near.information, rcond=1e-13, hermitian=True)
     rows = row_jacobian(fit, candidates)
     toward = rows @ (inverse @ gradient)
     spread = np.einsum("rp,pq,rq->r", rows, inverse, rows)
     removed = toward**2 / (near.noise**2 + spread)
-    cost = flops * candidates["n_params"].to_numpy(float) * candidates["n_tokens"].to_numpy(float)
+    each = [_a_token(flops, float(size)) for size in candidates["n_params"]]
+    cost = np.asarray(each) * candidates["n_tokens"].to_numpy(float)
     found = candidates.assign(variance_removed=removed, flops=cost, per_flop=removed / cost)
     return found.sort_values("per_flop", ascending=False)
 
@@ -136,7 +139,11 @@ def decision_variance(fit: Fit, compute: float, *, flops: float = FLOPS) -> floa
     return float(gradient @ inverse @ gradient)
 
 
-def _brackets(runs: pd.DataFrame, fit: Fit | None, flops: float) -> pd.DataFrame:
+def _a_token(flops: Flops, size: float) -> float:
+    return flops(size) if callable(flops) else flops * size
+
+
+def _brackets(runs: pd.DataFrame, fit: Fit | None, flops: Flops) -> pd.DataFrame:
     rows = []
     for budget, group in runs.groupby("budget", sort=True):
         smallest, largest = float(group["n_params"].min()), float(group["n_params"].max())
@@ -144,7 +151,8 @@ def _brackets(runs: pd.DataFrame, fit: Fit | None, flops: float) -> pd.DataFrame
         if fit is None:
             rows.append(row | {"n_params": np.nan, "bracketed": len(group) >= 3})
             continue
-        best = fit.allocation(float(budget), flops=flops).iloc[0]
+        divided = product(fit.law, fit.fitted, float(budget), flops)
+        best = fit.allocation(divided, flops=1.0).iloc[0]
         low = float(best.get("n_params_low", best["n_params"]))
         high = float(best.get("n_params_high", best["n_params"]))
         inside = smallest < low and high < largest
