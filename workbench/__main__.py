@@ -86,13 +86,15 @@ def compare(
 
 @app.command()
 def fit(
-    file: Annotated[Path, typer.Argument(help="A table of runs, a log, or a folder of logs.")],
+    file: Annotated[
+        Path, typer.Argument(help="A table of runs, a log, a folder of logs, or a sweep's name.")
+    ],
     law: Annotated[str, typer.Option(help="Which law, by its key.")] = "chinchilla",
     out: Annotated[Path, typer.Option(help="Folder for the record and its tables.")] = Path("fit"),
     bootstrap: Annotated[int, typer.Option(min=0, help="Resamples; 0 for no intervals.")] = 0,
     objective: Annotated[str, typer.Option(help="huber, squared or absolute.")] = "huber",
     delta: Annotated[float, typer.Option(help="Where Huber's function turns.")] = 1e-3,
-    resampling: Annotated[str, typer.Option(help="case, cluster or parametric.")] = "case",
+    resampling: Annotated[str, typer.Option(help="case, size, cluster or parametric.")] = "case",
     starts: Annotated[int, typer.Option(min=1, help="Starts of the search.")] = 64,
     seed: Annotated[int, typer.Option(help="Of starts and resamples.")] = 0,
     shared: Annotated[
@@ -101,13 +103,39 @@ def fit(
     drop: Annotated[
         bool, typer.Option("--drop", help="Leave faulty rows out, and say which.")
     ] = False,
+    method: Annotated[
+        str, typer.Option(help="Whose runs; the table's first where left out, or all.")
+    ] = "",
+    epochs: Annotated[
+        float, typer.Option(min=1, help="Most epochs; a law of repeated data takes all.")
+    ] = 4.0,
+    ratio: Annotated[float, typer.Option(min=0, help="Least tokens a parameter.")] = 0.0,
+    highest: Annotated[int, typer.Option(min=0, help="Runs of the highest losses to drop.")] = 0,
+    unfinished: Annotated[
+        bool, typer.Option("--unfinished", help="Points read while the rate was high as well.")
+    ] = False,
+    left_out: Annotated[
+        list[str] | None, typer.Option(help="Label of a row to leave out; may be repeated.")
+    ] = None,
+    points: Annotated[str, typer.Option(help="Of a log by step: last of each run, or all.")] = (
+        "last"
+    ),
+    size: Annotated[
+        str, typer.Option(help="N where no column has it: 70M, or small = 70M; large = 1.3B.")
+    ] = "",
+    step_tokens: Annotated[
+        str, typer.Option(help="Tokens of an update where a log has steps alone; as --size.")
+    ] = "",
 ) -> None:
     """Fit a scaling law to a table of runs."""
-    from workbench.scaling.command import run
+    from workbench.scaling.command import Chosen, run
+    from workbench.scaling.selecting import Filter
 
+    filters = Filter(ratio, epochs, highest, not unfinished, frozenset(left_out or ()))
+    rows = Chosen(method, filters, points, size, step_tokens)
     settings = {"objective": objective, "delta": delta, "resampling": resampling}
     settings |= {"bootstrap": bootstrap, "starts": starts, "seed": seed}
-    raise SystemExit(run(file, law, out, shared=shared, drop=drop, **settings))
+    raise SystemExit(run(file, law, out, shared=shared, drop=drop, rows=rows, **settings))
 
 
 @app.command()

@@ -6,9 +6,13 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from tests.scaling.studies import study_of
 from tests.scaling.surfaces import TRUTH, runs
 from workbench.__main__ import app
+from workbench.runs import Store
 from workbench.scaling import Fit
+from workbench.scaling.command import Chosen, brought, selected
+from workbench.scaling.selecting import Filter
 
 
 def run(*words: str):
@@ -49,3 +53,65 @@ def test_what_is_wrong_is_said_and_nothing_written(tmp_path: Path) -> None:
     assert run(str(file), "--law", "linear", "--out", str(out)).exit_code == 1
     assert run(str(tmp_path / "gone.csv"), "--out", str(out)).exit_code == 1
     assert run(str(file), "--drop", "--out", str(out)).exit_code == 0
+
+
+def test_rows_are_chosen_as_in_the_lab_and_the_choice_is_told() -> None:
+    table = runs().assign(method=["a"] * 30 + ["b"] * 15, unique_tokens=1e30)
+    table["mid_schedule"] = [True, *[False] * 44]
+    table.loc[1:3, "unique_tokens"] = 1.0
+    found, words = selected(table, Chosen())
+    assert set(found["method"]) == {"a"} and len(found) == 26
+    assert words == [
+        "method: a, of a, b; --method names another, --shared takes all",
+        "26 of 30 rows; filters: at most 4 epochs, ended schedules only",
+        "left out: 1 mid-schedule",
+        "left out: 3 above 4 epochs",
+    ]
+    assert len(selected(table, Chosen(method="b"))[0]) == 15
+    assert len(selected(table, Chosen(method="all"))[0]) == 41
+    assert len(selected(table, Chosen(), together=True)[0]) == 41
+    assert len(selected(table, Chosen(), repeated=True)[0]) == 29
+    more = Filter(epochs=1e40, finished=False, highest=2, left_out=frozenset({"7"}))
+    assert len(selected(table, Chosen(filters=more))[0]) == 27
+    with pytest.raises(ValueError, match="Method 'c' is none of a, b"):
+        selected(table, Chosen(method="c"))
+    with pytest.raises(ValueError, match="no run is left: 1 mid-schedule, 29 below"):
+        selected(table, Chosen(filters=Filter(ratio=1e9)))
+
+
+def test_a_table_without_the_embedding_is_read_as_it_is_and_says_so(tmp_path: Path) -> None:
+    file = tmp_path / "body.csv"
+    runs().rename(columns={"n_params": "non_embedding_params"}).to_csv(file, index=False)
+    table, _ = brought(file, Chosen())
+    found, words = selected(table, Chosen())
+    assert (found["n_params"] == table["n_non_embedding"]).all()
+    assert "6 N D is Kaplan's count" in words[0]
+
+
+@pytest.mark.slow
+def test_the_command_takes_one_method_and_fills_in_what_a_log_lacks(tmp_path: Path) -> None:
+    file, out = tmp_path / "steps.csv", tmp_path / "out"
+    table = runs()
+    rows = {"run": table.index, "step": table["n_tokens"] / 1000, "loss": table["loss"]}
+    steps = pd.DataFrame(rows).assign(arch=["a"] * 40 + ["b"] * 5)
+    steps.to_csv(file, index=False)
+    sizes = "; ".join(f"{run} = {size!r}" for run, size in enumerate(table["n_params"]))
+    done = run(
+        str(file), "--size", sizes, "--step-tokens", "1000", "--method", "a", "--out", str(out)
+    )
+    assert done.exit_code == 0, done.output
+    assert "method: a, of a, b" in done.output and "D = steps × tokens a step" in done.output
+    found = Fit.load(out / "fit.json")
+    assert len(found.runs) == 40
+    assert found.params["alpha"] == pytest.approx(TRUTH["alpha"], rel=1e-3)
+
+
+def test_a_sweep_is_fitted_by_its_name(tmp_path: Path, workbench_home: Path) -> None:
+    rows = [
+        ({"n_params": row["n_params"], "n_tokens": row["n_tokens"]}, {"loss": row["loss"]}, [])
+        for row in runs().iloc[::3].to_dict("records")
+    ]
+    study_of(Store(), "mine", rows, waiting=1)
+    found, _ = brought(Path("mine"), Chosen())
+    assert len(found) == 15 and {"run", "n_params", "n_tokens", "loss"} <= set(found.columns)
+    assert run("yours", "--out", str(tmp_path / "out")).exit_code == 1
