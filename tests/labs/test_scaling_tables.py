@@ -50,13 +50,14 @@ def test_a_column_put_right_by_hand_is_used_and_remembered(table):
     file, runs = table
     shelf = Shelf(str(file))
     knobs = in_form(shelf, file=str(file), loss_column="other", loss_unit="nats")
-    assert [(one.target, one.column, one.why) for one in corrected(knobs)] == [
+    raw = tables.opened(str(file)).raw
+    assert [(one.target, one.column, one.why) for one in corrected(knobs, raw)] == [
         ("loss", "other", "by hand")
     ]
     found = shelf.table(knobs)
     assert found.runs["loss"].to_numpy() == pytest.approx(runs["loss"].to_numpy() + 1)
     view = FitView(str(file))
-    view._remember(values(view, {"runs": knobs.model_dump()}))
+    view.remember(values(view, {"runs": knobs.model_dump()}))
     again = tables.opened(str(file))
     assert again.runs["loss"].to_numpy() == pytest.approx(runs["loss"].to_numpy() + 1)
 

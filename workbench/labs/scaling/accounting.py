@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from workbench.scaling.flops import FLOPS
+from workbench.scaling.flops import FLOPS, ROUNDS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from workbench.scaling.result import Fit
 
 CONVENTIONS = ("kaplan", "standard", "attention", "total", "detailed")
-PLAIN = "plain"
+PLAIN, GIVEN = "plain", "given"
 
 SHORT: Mapping[str, str] = {
     PLAIN: "6 N D", "kaplan": "Kaplan", "standard": "Standard", "attention": "Attention",
-    "total": "Total", "detailed": "Detailed",
+    "total": "Total", "detailed": "Detailed", GIVEN: "As given",
 }  # fmt: skip
 """Names of the conventions in a form."""
 
@@ -37,10 +37,8 @@ TITLES: Mapping[str, str] = {
     "attention": "6 N D with the head, and causal attention",
     "total": "6 N D with everything",
     "detailed": "all its products",
+    GIVEN: "given in the table",
 }
-
-ROUNDS = 6
-"""Of the division's fixed point: a cost changes by a few per cent where a size doubles."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +66,10 @@ class Accounting:
         at = np.interp(np.log(np.asarray(size, float)), np.log(self.sizes), np.log(self.costs))
         return np.exp(at)
 
+    def a_token(self, size: float) -> float:
+        """FLOPs of training a model of this size on one token."""
+        return float(self.cost(size) * size)
+
     def compute(self, size: ArrayLike, tokens: ArrayLike) -> NDArray[np.float64]:
         """FLOPs of runs."""
         return self.cost(size) * np.asarray(size, float) * np.asarray(tokens, float)
@@ -88,19 +90,21 @@ class Accounting:
         return fit.allocation(FLOPS * product).assign(compute=budgets)
 
 
-def accounting(runs: pd.DataFrame, key: str = PLAIN) -> Accounting:
+def accounting(runs: pd.DataFrame, key: str = PLAIN, *, body: bool = False) -> Accounting:
     """Of a table in a convention.
 
     Args:
-        runs: with `n_params`, `n_tokens`, and `flops_<key>` where the key is no `plain`.
+        runs: with `n_params`, `n_tokens`, and `flops_<key>` where the key is no `plain`; `flops`
+            where it is `given`.
         key: of `TITLES`.
+        body: whether `n_params` leaves the embedding out, so that 6 N D is Kaplan's count.
 
     Raises:
         ValueError: a convention that the table has no column for.
     """
     if key == PLAIN:
-        return Accounting(key, np.empty(0), np.empty(0))
-    column = f"flops_{key}"
+        return Accounting("kaplan" if body else key, np.empty(0), np.empty(0))
+    column = _column(key)
     if column not in runs.columns:
         there = ", ".join(known(runs)) or "none"
         raise ValueError(f"FLOP count {key!r} needs column {column}; the table has {there}")
@@ -112,7 +116,11 @@ def accounting(runs: pd.DataFrame, key: str = PLAIN) -> Accounting:
 
 def known(runs: pd.DataFrame) -> list[str]:
     """Conventions that a table has columns for."""
-    return [name for name in CONVENTIONS if f"flops_{name}" in runs.columns]
+    return [name for name in (*CONVENTIONS, GIVEN) if _column(name) in runs.columns]
+
+
+def _column(key: str) -> str:
+    return "flops" if key == GIVEN else f"flops_{key}"
 
 
 def _numbers(runs: pd.DataFrame, column: str) -> Any:

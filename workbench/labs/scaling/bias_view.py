@@ -169,7 +169,8 @@ def curves(knobs: Design) -> Chart:
     return contours(
         rows, Axis("n_tokens", "Tokens", scale="log", words="count"), LOSS, BUDGET,
         title="Does the parabola find the least?",
-        subtitle="Points: runs · curves: parabolas · hollow: their vertices · rings: the truth",
+        subtitle="Points: runs · curves: parabolas · hollow: their vertices · rings: the truth · "
+        "compute counted as 6 N D",
         height=250,
     )  # fmt: skip
 
@@ -198,7 +199,8 @@ def by_reach(knobs: Design) -> Chart:
     return lines(
         rows, Axis("width", "Reach of a budget’s runs (×)", scale="log"),
         Axis("error", "Miss of D*", unit="%"), title="How far off is the extrapolation?",
-        subtitle=f"Best tokens at {numbers.number(TARGET)} FLOP, over the truth · dotted: now",
+        subtitle=f"Best tokens at {numbers.number(TARGET)} FLOP, counted as 6 N D, over the truth"
+        " · dotted: now",
         slots={"no noise": 0, "this noise": 2}, level=0.0, upright={"now": knobs.width}, height=250,
     )  # fmt: skip
 

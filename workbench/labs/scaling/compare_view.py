@@ -46,7 +46,7 @@ def compare(
     """The panel that holds methods against each other.
 
     Args:
-        table: a path, or a data frame with a column `method`; what ships without one.
+        table: a path, a study, or a data frame with a column `method`; what ships without one.
         settings: what "Copy settings" gave.
 
     Raises:
@@ -106,7 +106,7 @@ class CompareView(FittedView):
         slots = {name: place for place, name in enumerate(methods)}
         at = knobs.ahead * chosen.largest
         contents: dict[str, Content] = {
-            "gains": ChartContent.of(gain_ranges(found.fit, methods, at, slots)),
+            "gains": ChartContent.of(gain_ranges(found.fit, methods, at, chosen, slots)),
             "losses": ChartContent.of(least_losses(found.fit, methods, chosen, slots)),
             "figures": figures(found.fit, methods, at, chosen, table),
             "gain": ChartContent.of(gain_curves(found.fit, methods, chosen, slots)),
@@ -120,7 +120,7 @@ class CompareView(FittedView):
 
 
 def gain_ranges(
-    fit: Fit, methods: Sequence[str], compute: float, slots: Mapping[str, int]
+    fit: Fit, methods: Sequence[str], compute: float, chosen: Selection, slots: Mapping[str, int]
 ) -> Chart:
     """Each method's gain over the baseline at one budget."""
     rows = []
@@ -133,8 +133,9 @@ def gain_ranges(
     return ranges(
         rows, Axis("gain", "Compute-equivalent gain", unit="×"),
         title="How much compute does a method save?",
-        subtitle=f"At {numbers.number(compute)} FLOP, {methods[0]} = 1{band}", level=1.0,
-        slots=slots,
+        subtitle=f"At {numbers.number(compute)} FLOP, {chosen.counted.title} · {methods[0]} = 1"
+        f"{band}",
+        level=1.0, slots=slots,
     )  # fmt: skip
 
 

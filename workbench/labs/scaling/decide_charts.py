@@ -12,11 +12,12 @@ from workbench.figures.axes import Axis
 from workbench.figures.charts import Chart, lines
 from workbench.labs.scaling import spending
 from workbench.labs.scaling.decide_form import Machine
-from workbench.labs.scaling.fit_charts import LOSS, SIZE, compute_axis
+from workbench.labs.scaling.fit_charts import LOSS, compute_axis, size_axis
 from workbench.labs.scaling.selection import COMPUTE, Selection
 from workbench.labs.scaling.spending import Way
 from workbench.measure.roofline import PEAKS
 from workbench.panels.picture import Cell, Column, TableContent
+from workbench.scaling import decisions
 from workbench.scaling.result import Fit
 from workbench.scaling.training_cost import Cluster, Cost, of_flops
 
@@ -56,7 +57,7 @@ def frontier(
     where = {numbers.number(compute): compute}
     band = " · band: 95 %" if f"{what}_low" in table.columns else ""
     return lines(
-        rows, compute_axis(chosen), SIZE if what == "n_params" else LOSS,
+        rows, compute_axis(chosen), size_axis(chosen) if what == "n_params" else LOSS,
         title=SIZES if what == "n_params" else LOSSES,
         subtitle=f"By the law{band} · dotted: this budget",
         slots=SLOTS, extrapolated=chosen.largest, upright=where, height=230,
@@ -75,7 +76,9 @@ def penalty(fit: Fit, chosen: Selection, compute: float, factor: float) -> Chart
     return lines(
         rows, Axis("factor", "Tokens a parameter over the best", scale="log"),
         Axis("penalty", "Compute over the least", unit="×", scale="log"),
-        title=PENALTY, subtitle="For the loss that this shape reaches, by the law",
+        title=PENALTY,
+        subtitle="For the loss that this shape reaches, by the law · compute "
+        f"{chosen.counted.title}",
         slots=SLOTS, names={BEST: "compute"}, level=1.0,
         upright={f"{factor:g} ×": factor} if factor > 1 else {},
     )  # fmt: skip
@@ -93,9 +96,9 @@ def serving(fit: Fit, chosen: Selection, ways: Sequence[Way], served: float) -> 
         for n, value in zip(sizes[shown][::6], values[shown][::6], strict=True)
     ]
     return lines(
-        rows, SIZE, Axis("total", "FLOP", scale="log", words="power"), title=SERVING,
+        rows, size_axis(chosen), Axis("total", "FLOP", scale="log", words="power"), title=SERVING,
         subtitle=f"Every size here reaches loss {start.loss:.3f} · {numbers.count(served)} tokens "
-        "served",
+        f"served at {decisions.SERVED:g} N each · training {chosen.counted.title}",
         slots={"together": 3, "training": 0},
         upright={f"cheapest: {numbers.count(cheapest.size)}": cheapest.size},
     )  # fmt: skip

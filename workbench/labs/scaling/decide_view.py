@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from workbench.figures import numbers
 from workbench.labs.scaling import decide_charts, spending
 from workbench.labs.scaling.decide_charts import cost_of, days, money
@@ -26,6 +28,9 @@ from workbench.progress import Report
 from workbench.scaling.result import Fit
 from workbench.scaling.training_cost import state_bytes
 
+BUDGETS = 61
+"""Rows of the allocation that is exported."""
+
 
 def decide(
     table: Any = None,
@@ -37,7 +42,7 @@ def decide(
     """The panel that divides a budget.
 
     Args:
-        table: a path, or a data frame; the shipped sweep without one.
+        table: a path, a data frame, or a study; the shipped sweep without one.
         fit: a fit, or the file of its record, instead of one made here.
         to: FLOPs at which the slider ends; two decades above the largest run otherwise.
         settings: what "Copy settings" gave.
@@ -105,13 +110,11 @@ class DecideView(FittedView):
 
     def tables(self, values: Values, picture: Picture) -> Mapping[str, Any]:
         """The runs, and the division of every budget up to two decades beyond them."""
-        from workbench.scaling.command import budgets
-
-        fit = self.fit_of(values)
+        fit, chosen = self.fit_of(values), self.chosen(values)
         if fit is None:
             return {}
-        divided = budgets(fit)
-        return {"runs": fit.runs} if divided is None else {"runs": fit.runs, "allocation": divided}
+        grid = np.geomspace(chosen.smallest, 100 * chosen.largest, BUDGETS)
+        return {"runs": fit.runs, "allocation": chosen.counted.allocation(fit, grid)}
 
     def known(self, values: Values) -> tuple[Fitted, Recorded | None] | None:
         """The fit that was given, or what is known of the table's."""

@@ -32,6 +32,7 @@ class Decision:
         beyond: the budget over the largest run's.
         limit: what limits it, in words.
         next_run: `n_params` and `n_tokens` of the run that would tell most for its FLOPs.
+        sizes: what N counts, in words.
     """
 
     compute: float
@@ -39,6 +40,7 @@ class Decision:
     beyond: float
     limit: str
     next_run: Mapping[str, float] | None
+    sizes: str = "parameters"
 
     @property
     def words(self) -> str:
@@ -46,13 +48,13 @@ class Decision:
         times = f", {numbers.number(self.beyond, 2)} times the largest run" if self.known else ""
         parts = [
             f"With {numbers.number(self.compute)} FLOP{times}: "
-            f"{self.written('n_params')} parameters on {self.written('n_tokens')} tokens, "
+            f"{self.written('n_params')} {self.sizes} on {self.written('n_tokens')} tokens, "
             f"loss {self.loss}",
             f"what limits this: {self.limit}",
         ]
         if self.next_run is not None:
             size, tokens = (numbers.count(self.next_run[k]) for k in ("n_params", "n_tokens"))
-            parts.append(f"next run: {size} parameters on {tokens} tokens")
+            parts.append(f"next run: {size} {self.sizes} on {tokens} tokens")
         return "; ".join(parts) + "."
 
     @property
@@ -125,7 +127,8 @@ def decide(found: Fitted, chosen: Selection, compute: float) -> Decision:
     row = chosen.counted.allocation(found.fit, compute).iloc[0].to_dict()
     beyond = compute / chosen.largest
     limit = limits(found, chosen, row, beyond)
-    return Decision(compute, row, beyond, limit, next_run(found, chosen, compute))
+    after = next_run(found, chosen, compute)
+    return Decision(compute, row, beyond, limit, after, chosen.sizes)
 
 
 def limits(
@@ -204,6 +207,6 @@ def candidates(found: Fitted, chosen: Selection, compute: float) -> pd.DataFrame
     if "unique_tokens" in found.fit.law.columns:
         table["unique_tokens"] = table["n_tokens"]
     try:
-        return next_runs(found.fit, table, compute)
+        return next_runs(found.fit, table, compute, flops=chosen.counted.a_token)
     except TypeError:
         return None

@@ -9,7 +9,7 @@ import numpy as np
 
 from workbench.figures import numbers
 from workbench.figures.charts import Chart, contours, lines
-from workbench.labs.scaling.fit_charts import AHEAD, LOSS, SIZE, compute_axis
+from workbench.labs.scaling.fit_charts import AHEAD, LOSS, compute_axis, size_axis
 from workbench.labs.scaling.runs_form import runs_knobs
 from workbench.labs.scaling.selection import COMPUTE, Selection, selected_curves
 from workbench.labs.scaling.table_view import TableView, unread
@@ -75,7 +75,7 @@ def curves(
     """The panel of approach 1.
 
     Args:
-        table: a log by step, a path; the curves of the shipped sweep without one.
+        table: a log by step, a path, or a study; the curves of the shipped sweep without one.
         settings: what "Copy settings" gave.
 
     Raises:
@@ -105,7 +105,7 @@ class EnvelopeView(TableView):
 
     def __init__(self, table: Any = None) -> None:
         super().__init__(table)
-        self.groups = (self.shelf.group(), KnobGroup(WAY, "Curves", Way))
+        self.groups = (self.shelf.group(columns=True), KnobGroup(WAY, "Curves", Way))
 
     def check(self, values: Values) -> list[Problem]:
         """A table that cannot be read, or has no such columns."""
@@ -142,6 +142,7 @@ class EnvelopeView(TableView):
     def run(self, values: Values, report: Report) -> Iterator[Picture]:
         """The same picture: nothing here is trained."""
         report(0, 1, "Computing")
+        self.remember(values)
         yield self.predict(values)
 
     def tables(self, values: Values, picture: Picture) -> Mapping[str, Any]:
@@ -203,7 +204,7 @@ def curve_chart(found: PowerOfCompute | None, chosen: Selection, knobs: Way) -> 
             for _, row in thinned(found.points, MARKS).iterrows()
         ]  # fmt: skip
     return contours(
-        rows, compute_axis(chosen), LOSS, SIZE, title=CURVES,
+        rows, compute_axis(chosen), LOSS, size_axis(chosen), title=CURVES,
         subtitle=f"Curves: the longest run of {len(drawn)} sizes · hollow: the lowest of all runs",
         height=250,
     )  # fmt: skip
@@ -223,7 +224,7 @@ def growth(found: PowerOfCompute, chosen: Selection) -> Chart:
         for _, row in found.allocation(line).iterrows()
     ]  # fmt: skip
     return lines(
-        rows, compute_axis(chosen), SIZE, title=GROWTH,
+        rows, compute_axis(chosen), size_axis(chosen), title=GROWTH,
         subtitle="Steps: size of the best run · cased: the line through them",
         slots={"line": 1, "best run": 0}, extrapolated=chosen.largest, height=250,
     )  # fmt: skip

@@ -53,6 +53,11 @@ def compute_axis(chosen: Selection, column: str = COMPUTE) -> Axis:
     return Axis(column, f"FLOP, {chosen.counted.title}", scale="log", words="power")
 
 
+def size_axis(chosen: Selection) -> Axis:
+    """Size of the model, with what it counts."""
+    return replace(SIZE, title=chosen.sizes.capitalize())
+
+
 def foreseen(tested: pd.DataFrame, held_out: float) -> Chart:
     """The largest held-out runs: what was foreseen with its interval, over what came out."""
     rows: list[dict[str, Any]] = []
@@ -108,7 +113,7 @@ def isoflop(found: Fitted, chosen: Selection) -> Chart:
         for budget, (_, row) in zip(at, best.iterrows(), strict=True)
     ]  # fmt: skip
     return contours(
-        rows, SIZE, LOSS, BUDGET, title=CURVES,
+        rows, size_axis(chosen), LOSS, BUDGET, title=CURVES,
         subtitle=f"Points: runs · curves: the law · hollow: its least · {counted.title}",
     )  # fmt: skip
 
@@ -156,7 +161,7 @@ def frontier(found: Fitted, chosen: Selection) -> Chart:
         for near, (label, run) in zip(nearest, runs.iterrows(), strict=True)
     ]  # fmt: skip
     return contours(
-        rows, axis, SIZE, LEVEL, title=CONTOURS,
+        rows, axis, size_axis(chosen), LEVEL, title=CONTOURS,
         subtitle="Lines of equal loss · dotted: the efficient frontier · points: runs",
         extrapolated=chosen.largest,
     )  # fmt: skip
@@ -207,10 +212,11 @@ def residuals(found: Fitted, chosen: Selection) -> Chart:
     ]
     names = ", ".join(map(str, flagged[:4])) + (" …" if len(flagged) > 4 else "")
     ringed = f" · ringed, beyond {OUTLYING:g} MAD: row {names}" if len(flagged) else ""
-    axis = SIZE if across == "n_params" else compute_axis(chosen)
+    axis = size_axis(chosen) if across == "n_params" else compute_axis(chosen)
     return contours(
         rows, axis, Axis("miss", "Miss", unit="%"), BUDGET, title=RESIDUALS,
-        subtitle=f"Loss over the law’s · a click leaves a run out{ringed}",
+        subtitle="Loss over the law’s · a click leaves a run out · darker: more compute, "
+        f"{chosen.counted.title}{ringed}",
     )  # fmt: skip
 
 

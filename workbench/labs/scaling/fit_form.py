@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from workbench.panels.view import Values
+from workbench.panels.view import Problem, Values
 from workbench.study.knobs import Knobs, knob
 
 if TYPE_CHECKING:
+    from workbench.labs.scaling.selection import Selection
     from workbench.scaling.laws.law import Law
     from workbench.scaling.settings import Settings
 
@@ -58,10 +59,12 @@ class Fitting(Knobs):
         400, ge=0, le=4000, step=100, label="Resamples",
         help="Tables drawn anew from this one, with replacement, for 95 % intervals; 0 for none.",
     )  # fmt: skip
-    resampling: Literal["case", "cluster", "parametric"] = knob(
+    resampling: Literal["case", "size", "cluster", "parametric"] = knob(
         "case", label="Drawn anew",
-        choices={"case": "Runs", "cluster": "Sizes", "parametric": "Misses"},
-        help="Each run alone, all runs of one size together, or the residuals.",
+        choices={"case": "Rows", "size": "Sizes", "cluster": "Clusters", "parametric": "Misses"},
+        help="Each row alone, all rows of one size together, all of one cluster (the column of "
+        "that name; the run, where all points of a log are taken; else the size), or the "
+        "residuals.",
     )  # fmt: skip
     held_out: float = knob(
         HELD_OUT, ge=1.5, le=1000, scale="log", label="Held out", unit="×",
@@ -78,6 +81,17 @@ def fitting(values: Values) -> Fitting:
     knobs = values.get(FIT, Fitting())
     assert isinstance(knobs, Fitting), "the form's group of this name"
     return knobs
+
+
+def drawn_apart(chosen: Selection, knobs: Fitting) -> list[Problem]:
+    """Says that points of one run are drawn as if they were independent."""
+    runs = chosen.runs
+    if knobs.resampling != "case" or not knobs.resamples or "cluster" not in runs.columns:
+        return []
+    if not runs["cluster"].duplicated().any():
+        return []
+    words = "Rows of a cluster are not independent: draw Clusters anew, or intervals are too narrow"
+    return [Problem("warn", "resampling", words, FIT)]
 
 
 def law_of(knobs: Fitting) -> Law:

@@ -103,13 +103,14 @@ def read(table: Table, chosen: Selection, dropped: Sequence[str]) -> TableConten
         dropped: which rows were no runs, and why.
     """
     gone = [f"{words} left out" for words in chosen.left_out]
-    about = "; ".join([table.note, *gone, *dropped])
+    body = ["N leaves the embedding out"] if chosen.body else []
+    about = "; ".join([table.note, *body, *gone, *dropped])
     counts = ", ".join(known(table.runs)) or "none"
     about += f" · FLOP counts in the table: {counts}; in use: {chosen.counted.title}"
     if table.choices:
         heads = (Column("What"), Column("Column"), Column("In"), Column("Why", wrap=True))
         rows: list[Sequence[Cell | str]] = [
-            [Cell(NAMED.get(one.target, one.target), strong=True), one.column, _unit(one), one.why]
+            [Cell(NAMED.get(one.target, one.target), strong=True), one.source, _unit(one), one.why]
             for one in table.choices
         ]
         return TableContent(heads, rows, READ, about)
@@ -127,9 +128,13 @@ SCALED = {1.0: "as it stands", 1e3: "thousands", 1e6: "millions", 1e9: "billions
           1e12: "trillions"}  # fmt: skip
 
 NAMED = {
-    "n_params": "Parameters, N", "n_tokens": "Tokens, D", "loss": "Loss", "flops": "FLOP",
-    "unique_tokens": "Unique tokens", "weight": "Weight", "seed": "Seed", "method": "Method",
-    "run": "Run", "step": "Step", "learning_rate": "Learning rate",
+    "n_params": "Parameters, N", "n_non_embedding": "N without embedding",
+    "embedding": "Embedding", "n_tokens": "Tokens, D", "tokens_per_step": "Tokens a step",
+    "loss": "Loss", "flops": "FLOP", "unique_tokens": "Unique tokens", "weight": "Weight",
+    "seed": "Seed", "method": "Method", "run": "Run", "step": "Step",
+    "learning_rate": "Learning rate", "cluster": "Cluster",
+    **{name: name.capitalize() for name in ("width", "depth", "heads", "inner", "vocabulary",
+                                            "length", "gated")},
 }  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from workbench.labs.scaling.fit_form import (
     OF_COMPUTE,
     REPEATED,
     Fitting,
+    drawn_apart,
     fitting,
     law_of,
     settings_of,
@@ -23,7 +24,7 @@ from workbench.labs.scaling.fitted_view import FittedView, opened
 from workbench.labs.scaling.lab_view import RECORD
 from workbench.labs.scaling.other_ways import exponents
 from workbench.labs.scaling.recorded import rows_key
-from workbench.labs.scaling.runs_form import FILE, corrected, runs_knobs
+from workbench.labs.scaling.runs_form import runs_knobs
 from workbench.labs.scaling.selection import (
     FILTERS,
     Filters,
@@ -55,12 +56,12 @@ def fit(
     """The panel that fits a law.
 
     Args:
-        table: a path, or a data frame; the shipped sweep without one.
+        table: a path, a data frame, or a study; the shipped sweep without one.
         settings: what "Copy settings" gave.
 
     Raises:
-        LogError: a file that cannot be read.
-        TypeError: no path and no data frame.
+        LogError: a file that cannot be read, or a study without a finished run.
+        TypeError: none of these.
     """
     view = FitView(table)
     return opened(view, settings)
@@ -92,7 +93,7 @@ class FitView(FittedView):
     def __init__(self, table: Any = None) -> None:
         super().__init__(table)
         self.groups = (
-            self.shelf.group(columns=True),
+            self.shelf.group(columns=True, points=True),
             KnobGroup(FILTERS, "Filters", Filters),
             KnobGroup(FIT, "Law", Fitting),
         )
@@ -103,16 +104,17 @@ class FitView(FittedView):
         """What keeps the law from being fitted, and the rows that would be left out."""
         self._left_out = filters(values).left_out
         found = super().check(values)
-        if not any(problem.level == "error" for problem in found):
-            self._labels = frozenset(map(str, self.table(values).runs.index))
-        return found
+        if any(problem.level == "error" for problem in found):
+            return found
+        self._labels = frozenset(map(str, self.table(values).runs.index))
+        return [*found, *drawn_apart(self.chosen(values), fitting(values))]
 
     def run(self, values: Values, report: Report) -> Iterator[Picture]:
         """The law at once, then its test, then intervals."""
         from workbench.measure import device
 
         report(0, 3, "Reading the table")
-        self._remember(values)
+        self.remember(values)
         for picture in super().run(values, report):
             yield replace(picture, device=device.label("float64"))
 
@@ -154,14 +156,6 @@ class FitView(FittedView):
         if fitting(values).law in OF_COMPUTE and whole:
             return replace(chosen, runs=best_of_budgets(chosen.runs))
         return chosen
-
-    def _remember(self, values: Values) -> None:
-        """Columns that were put right are kept for the next table with this header."""
-        from workbench.scaling.importing import remember
-
-        table, knobs = self.table(values), runs_knobs(values)
-        if knobs.source == FILE and table.raw is not None and corrected(knobs):
-            remember(table.raw, list(table.choices))
 
     def picture(self, values: Values, found: Fitted) -> Picture:
         table, knobs = self.table(values), fitting(values)

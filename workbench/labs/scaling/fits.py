@@ -87,14 +87,18 @@ class Fits:
 
 
 def foreseen(fit: Fit, held_out: float) -> tuple[pd.DataFrame | None, str]:
-    """The runs above the largest compute over `held_out`, foreseen from the others; or why not."""
+    """The runs above the largest compute over `held_out`, foreseen from the others; or why not.
+
+    Compute is the column of the selection, in the convention in use.
+    """
     from workbench.scaling.diagnostics import back_test
     from workbench.scaling.runs_table import RunsError
 
     if not {"n_params", "n_tokens"} <= set(fit.runs.columns):
         return None, "The table has no sizes and tokens to tell large runs by."
     try:
-        found = back_test(fit, below=held_out)
+        compute = fit.runs[COMPUTE] if COMPUTE in fit.runs.columns else None
+        found = back_test(fit, below=held_out, compute=compute)
     except RunsError as fault:
         return None, f"Without the largest runs too little is left: {fault.problems[0]}"
     return largest_first(found), ""
@@ -132,10 +136,23 @@ def first_known(
     if here is not None:
         return here, None
     shipped = recorded.known(law, settings, runs, held_out)
-    if shipped is None:
+    if shipped is None or not _of_these(shipped, held(runs, held_out)):
         return None
     return Fitted(shipped.fit, shipped.tested, shipped.why), shipped
 
 
+def held(runs: pd.DataFrame, held_out: float) -> frozenset[str]:
+    """Labels of the runs that are held out, by compute in the convention in use."""
+    if COMPUTE not in runs.columns:
+        return frozenset()
+    compute = runs[COMPUTE]
+    return frozenset(map(str, runs.index[compute > compute.max() / held_out]))
+
+
+def _of_these(shipped: recorded.Recorded, labels: frozenset[str]) -> bool:
+    """Whether a recorded test is of the runs that are held out now."""
+    return shipped.tested is None or frozenset(map(str, shipped.tested.index)) == labels
+
+
 def _key(law: Law, settings: Settings, runs: pd.DataFrame, held_out: float) -> tuple[Any, ...]:
-    return law, settings, recorded.rows_key(law, runs), held_out
+    return law, settings, recorded.rows_key(law, runs), held_out, held(runs, held_out)

@@ -40,7 +40,7 @@ class FittedView(TableView):
     """A view of a law on a table.
 
     Args:
-        table: a path, or a data frame; what ships without one.
+        table: a path, a data frame, or a study; what ships without one.
 
     Raises:
         LogError, TypeError: a table that cannot be read.

@@ -12,7 +12,7 @@ from workbench.figures.axes import Axis
 from workbench.figures.charts import Chart, contours
 from workbench.labs.scaling.decide_charts import days
 from workbench.labs.scaling.decision import candidates
-from workbench.labs.scaling.fit_charts import AHEAD, SIZE, compute_axis
+from workbench.labs.scaling.fit_charts import AHEAD, compute_axis, size_axis
 from workbench.labs.scaling.fits import Fitted
 from workbench.labs.scaling.fitted_view import FittedView, opened
 from workbench.labs.scaling.lab_view import RECORD
@@ -45,7 +45,7 @@ def plan(
     """The panel that plans runs.
 
     Args:
-        table: earlier runs, a path or a data frame; the shipped sweep without one.
+        table: earlier runs, a path, a data frame or a study; the shipped sweep without one.
         settings: what "Copy settings" gave.
 
     Raises:
@@ -119,15 +119,10 @@ class PlanView(FittedView):
 
 def planned(fit: Fit, chosen: Selection, knobs: Planning) -> IsoFLOP:
     """The grid of a form, in the convention of the runs."""
-    counted = chosen.counted
-
-    def a_token(size: float) -> float:
-        return float(counted.cost(size) * size)
-
     return isoflop_plan(
         list(np.geomspace(knobs.first, knobs.last, knobs.budgets)),
         list(np.geomspace(knobs.smallest, knobs.largest, knobs.sizes)),
-        batch_tokens=knobs.batch, fit=fit, flops=a_token, speed=knobs.speed,
+        batch_tokens=knobs.batch, fit=fit, flops=chosen.counted.a_token, speed=knobs.speed,
     )  # fmt: skip
 
 
@@ -158,7 +153,7 @@ def grid(fit: Fit, chosen: Selection, made: IsoFLOP) -> Chart:
         if run["budget"] in missed:
             rows.append({"part": "flag", **point})
     return contours(
-        rows, compute_axis(chosen), SIZE, Axis("level", "Which", words="none"),
+        rows, compute_axis(chosen), size_axis(chosen), Axis("level", "Which", words="none"),
         title="Do the planned runs bracket the best size?",
         subtitle="Pale: runs there are · dark: planned, ringed where the budget misses · dotted: "
         "the frontier, lines: 95 %",

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from workbench.labs.scaling.accounting import Accounting, accounting
 from workbench.labs.scaling.runs_form import RUNS, Runs, chosen_methods, count_of, size_column
 from workbench.labs.scaling.tables import Table
 from workbench.panels.view import Problem, Values
+from workbench.scaling.selecting import (
+    BODY,
+    EPOCHS,
+    Filter,
+    body_as_size,
+    counts_body,
+    kept,
+    of_methods,
+)
 from workbench.study.knobs import Knobs, knob
 
 if TYPE_CHECKING:
@@ -30,7 +39,7 @@ class Filters(Knobs):
         help="Runs with fewer tokens for each parameter are left out.",
     )  # fmt: skip
     epochs: float = knob(
-        4.0, ge=1, le=1000, scale="log", label="Most epochs", paper=4.0,
+        EPOCHS, ge=1, le=1000, scale="log", label="Most epochs", paper=EPOCHS,
         help="Runs that saw their data more often are left out, where the table has unique_tokens: "
         "up to four epochs a repeated token is worth nearly a new one. A law of repeated data "
         "takes them all.",
@@ -62,51 +71,62 @@ class Selection:
         counted: how their compute is counted.
         methods: whose runs they are.
         left_out: in words.
+        body: whether N leaves the embedding out.
     """
 
     runs: pd.DataFrame
     counted: Accounting
     methods: Sequence[str]
     left_out: Sequence[str] = ()
+    body: bool = False
+
+    @property
+    def sizes(self) -> str:
+        """What N counts, for the screen."""
+        return "parameters without embedding" if self.body else "parameters"
 
     @property
     def largest(self) -> float:
         """Compute of the largest run, FLOPs."""
-        return float(self.runs[COMPUTE].max())
+        return float(self._compute().max())
 
     @property
     def smallest(self) -> float:
         """Compute of the smallest run, FLOPs."""
-        return float(self.runs[COMPUTE].min())
+        return float(self._compute().min())
+
+    def _compute(self) -> pd.Series:
+        """FLOPs of each run.
+
+        Raises:
+            ValueError: a table without sizes or tokens.
+        """
+        if COMPUTE in self.runs.columns:
+            return self.runs[COMPUTE]
+        there = ", ".join(map(str, self.runs.columns))
+        raise ValueError(f"Compute needs n_params and n_tokens; the table has {there}")
 
 
 def selected(table: Table, knobs: Runs, filters: Filters | None = None) -> Selection:
     """The rows of a table that settings ask for.
 
+    A table whose only N leaves the embedding out is read with that N.
+
     Raises:
         ValueError: a method or a FLOP count that the table does not have, or no row left.
     """
-    filters = filters or Filters()
-    methods, runs, words = chosen_methods(knobs, table), table.runs, []
-    if table.methods:
-        runs = runs[runs["method"].astype(str).isin(methods)]
-    for rows, why in _filtered(runs, filters):
-        if len(rows):
-            runs = runs.drop(index=rows)
-            words.append(f"{len(rows)} {why}")
-    if (column := size_column(knobs)) != "n_params":
-        if column not in runs.columns:
-            there = ", ".join(map(str, runs.columns))
-            raise ValueError(f"N without the embedding needs column {column}; there are {there}")
-        runs = runs.assign(n_params=runs[column])
-    counted = accounting(runs, count_of(knobs))
+    methods = chosen_methods(knobs, table)
+    body = size_column(knobs) == BODY or counts_body(table.runs)
+    runs = of_methods(body_as_size(table.runs) if body else table.runs, methods)
+    runs, words = kept(runs, filter_of(filters or Filters()))
+    counted = accounting(runs, count_of(knobs), body=body)
     if {"n_params", "n_tokens"} <= set(runs.columns):
         size, tokens = (_number(runs[name]) for name in ("n_params", "n_tokens"))
         each = counted.compute(size.where(size > 0), tokens.where(tokens > 0))
         runs = runs.assign(**{COMPUTE: each})
     if runs.empty:
         raise ValueError(f"No run is left: {', '.join(words) or 'the table has none'}")
-    return Selection(runs, counted, methods, words)
+    return Selection(runs, counted, methods, words, body)
 
 
 def selected_curves(table: Table, knobs: Runs) -> Selection | None:
@@ -123,30 +143,10 @@ def selected_curves(table: Table, knobs: Runs) -> Selection | None:
     return replace(chosen, runs=chosen.runs.assign(compute=chosen.runs[COMPUTE]))
 
 
-def _filtered(runs: pd.DataFrame, filters: Filters) -> list[tuple[Any, str]]:
-    """Labels of rows to leave out, and why; each filter sees what all rows are."""
-    found: list[tuple[Any, str]] = []
-    gone: set[Any] = set()
-
-    def leave(labels: Any, why: str) -> None:
-        new = [label for label in labels if label not in gone]
-        gone.update(new)
-        found.append((new, why))
-
-    if filters.finished and "mid_schedule" in runs.columns:
-        leave(runs.index[runs["mid_schedule"].fillna(False).astype(bool)], "mid-schedule")
-    if filters.ratio > 0 and {"n_params", "n_tokens"} <= set(runs.columns):
-        each = _number(runs["n_tokens"]) / _number(runs["n_params"])
-        leave(runs.index[each < filters.ratio], f"below {filters.ratio:g} tokens a parameter")
-    if {"n_tokens", "unique_tokens"} <= set(runs.columns):
-        seen = _number(runs["n_tokens"]) / _number(runs["unique_tokens"])
-        leave(runs.index[seen > filters.epochs * (1 + 1e-9)], f"above {filters.epochs:g} epochs")
-    by_hand = {part.strip() for part in filters.left_out.split(",") if part.strip()}
-    leave([label for label in runs.index if str(label) in by_hand], "left out by hand")
-    if filters.highest and "loss" in runs.columns:
-        losses = _number(runs["loss"]).drop(index=list(gone))
-        leave(losses.nlargest(filters.highest).index, "of the highest losses")
-    return found
+def filter_of(knobs: Filters) -> Filter:
+    """Which rows a form leaves out."""
+    by_hand = frozenset(part.strip() for part in knobs.left_out.split(",") if part.strip())
+    return Filter(knobs.ratio, knobs.epochs, knobs.highest, knobs.finished, by_hand)
 
 
 def told(found: Sequence[Fault]) -> list[Problem]:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.labs.scaling.accounting import ROUNDS, Accounting
+from workbench.labs.scaling.accounting import Accounting
 from workbench.scaling.decisions import SERVED
+from workbench.scaling.flops import ROUNDS
 
 if TYPE_CHECKING:
     from workbench.scaling.result import Fit

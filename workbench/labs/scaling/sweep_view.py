@@ -311,7 +311,7 @@ def _of_table(table: Table) -> Picture:
     ]  # fmt: skip
     chart = contours(
         rows, SIZE, LOSS, BUDGET, title="Which losses came out?",
-        subtitle=f"{table.title}, all methods · darker: more compute", height=250,
+        subtitle=f"{table.title}, all methods · darker: more compute, counted as 6 N D", height=250,
     )  # fmt: skip
     heads = [name for name in HEADS if name in runs.columns]
     shown = [[_plain(run[name]) for name in heads] for _, run in runs.head(12).iterrows()]

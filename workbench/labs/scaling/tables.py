@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from workbench.scaling.importing import Choice
+    from workbench.sweeps import Study
 
 FOLDER = "data/scaling-lab"
 SWEEP, CURVES = f"{FOLDER}/runs.csv", f"{FOLDER}/curves.csv"
@@ -66,25 +67,22 @@ class Table:
     @property
     def methods(self) -> tuple[str, ...]:
         """In the order of their rows."""
-        if "method" not in self.runs.columns:
-            return ()
-        return tuple(str(name) for name in self.runs["method"].dropna().unique())
+        from workbench.scaling.selecting import methods_of
+
+        return methods_of(self.runs)
 
 
-def opened(source: str | Path | pd.DataFrame | None = None) -> Table:
-    """The table of a file or a data frame; without one the shipped sweep, else a simulated one.
+def opened(source: str | Path | pd.DataFrame | Study | None = None) -> Table:
+    """The table of a file, a data frame or a study; without one the shipped sweep, else a
+    simulated one.
 
     Raises:
-        LogError: a file that cannot be read.
+        LogError: a file that cannot be read, or a study without a finished run.
         TypeError: something else.
     """
-    if source is None:
-        return shipped_sweep() or simulated()
-    if isinstance(source, str | Path):
-        return brought(str(source))
-    if hasattr(source, "columns"):
-        return of_frame(source)
-    raise TypeError(f"table is {type(source).__name__}, not a path or a data frame")
+    from workbench.labs.scaling.brought import mapped, source_of
+
+    return shipped_sweep() or simulated() if source is None else mapped(source_of(source))
 
 
 @functools.cache
@@ -168,63 +166,6 @@ def simulate() -> pd.DataFrame:
     found[["n_params", "n_tokens"]] = found[["n_params", "n_tokens"]].round()
     found["loss"] = found["loss"].round(6)
     return found.assign(flops_total=FLOPS * found["n_params"] * found["n_tokens"])
-
-
-def of_frame(frame: pd.DataFrame) -> Table:
-    """A table whose columns already have this library's names, or are found by theirs."""
-    from workbench.scaling.importing import applied, propose
-
-    if {"n_params", "n_tokens", "loss"} <= set(frame.columns):
-        return Table("Your table", f"{len(frame)} rows of a data frame", frame)
-    choices = propose(frame)
-    note = f"{len(frame)} rows of a data frame"
-    return Table("Your table", note, applied(frame, choices), frame, choices)
-
-
-def brought(path: str, corrections: Sequence[Choice] = ()) -> Table:
-    """A file of the user's, its columns as remembered or proposed, and as put right.
-
-    Args:
-        path: of a table, a log, or a folder of logs.
-        corrections: choices that replace the proposed ones of their target.
-
-    Raises:
-        LogError: nothing that can be read.
-        ValueError: a column that is not there.
-    """
-    from workbench.scaling.importing import every_point, is_by_step, one_each, read, recall
-
-    raw = read(path)
-    choices = recall(raw) or _proposed(raw)
-    if corrections:
-        own = {one.target for one in corrections}
-        choices = [*(one for one in choices if one.target not in own), *corrections]
-    runs = _extended(raw, choices)
-    note = f"{len(raw)} rows"
-    if not is_by_step(runs):
-        return Table(Path(path).name, note, runs, raw, choices)
-    last = one_each(runs)
-    note += f", the last of {len(last)} runs"
-    return Table(Path(path).name, note, last, raw, choices, curves=every_point(runs))
-
-
-def _proposed(raw: pd.DataFrame) -> list[Choice]:
-    from workbench.scaling.importing import propose
-
-    return propose(raw)
-
-
-def _extended(raw: pd.DataFrame, choices: Sequence[Choice]) -> pd.DataFrame:
-    """The chosen columns, and those that already bear a name of this library."""
-    from workbench.labs.scaling.accounting import CONVENTIONS
-    from workbench.scaling.importing import applied
-
-    runs = applied(raw, list(choices))
-    known = [f"flops_{name}" for name in CONVENTIONS] + ["n_non_embedding", "budget"]
-    for name in known:
-        if name in raw.columns and name not in runs.columns:
-            runs[name] = raw[name]
-    return runs
 
 
 def _read(name: str) -> pd.DataFrame | None:
