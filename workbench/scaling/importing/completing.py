@@ -90,9 +90,9 @@ def _valued(value: Callable[[Shape, int], float], row: tuple[object, ...]) -> fl
     sizes = [count(size) for size in row[:-1]]
     if not all(size >= 1 for size in sizes):  # NaN is not
         return float("nan")
-    *shape, length = (int(size) for size in sizes)
+    width, depth, heads, inner, vocabulary, length = (int(size) for size in sizes)
     gated = str(row[-1]).strip().lower() in TRUE
-    return value(Shape(*shape, gated=gated), length)
+    return value(Shape(width, depth, heads, inner, vocabulary, gated=gated), length)
 
 
 def _trained(name: str) -> Rule:
