@@ -1,12 +1,12 @@
 """One notebook open in JupyterLab in Chromium: what a person would do with it, as methods."""
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from tests.browser.server import ROOT, LabServer
+from tests.artifacts import artifacts
+from tests.browser.server import LabServer
 
 CHROMIUM_ARGUMENTS = [
     "--no-sandbox",
@@ -35,13 +35,6 @@ ERRORS_IN_OUTPUTS = """() => window.jupyterapp.shell.currentWidget.content.widge
   .flatMap((cell) => cell.model.outputs.toJSON())
   .filter((output) => output.output_type === "error")
   .map((output) => `${output.ename}: ${output.evalue}`)"""
-
-
-def artifacts() -> Path:
-    """Where screenshots go: ``$WORKBENCH_ARTIFACTS``, else ``artifacts/`` of the checkout."""
-    folder = Path(os.environ.get("WORKBENCH_ARTIFACTS") or ROOT / "artifacts")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def at_home(url: str) -> bool:

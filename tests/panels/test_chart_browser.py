@@ -1,12 +1,11 @@
 """Charts in a real Chromium: drawn, moved, travelled, themed and laid out again, offline."""
 
 import http.server
-import os
 import threading
-from pathlib import Path
 
 import pytest
 
+from tests.artifacts import artifacts
 from tests.panels.chart_page import (
     DRAWN,
     as_json,
@@ -107,11 +106,6 @@ def boxes(page, name, selector):
     )
 
 
-def pictures():
-    place = os.environ.get("WORKBENCH_ARTEFACTS")
-    return Path(place) if place else None
-
-
 @pytest.mark.parametrize("width", [560, 380, 277])
 @pytest.mark.parametrize("form", DRAWN)
 def test_texts_are_whole_and_apart(open_page, form, width):
@@ -129,7 +123,7 @@ def test_texts_are_whole_and_apart(open_page, form, width):
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_pictures_to_look_at(open_page, theme, tmp_path):
+def test_pictures_to_look_at(open_page, theme):
     page = open_page(width=920)
     for form, draw in DRAWN.items():
         for width in (560, 277):
@@ -137,8 +131,7 @@ def test_pictures_to_look_at(open_page, theme, tmp_path):
     page.evaluate(
         "(light) => document.body.dataset.jpThemeLight = light", str(theme == "light").lower()
     )
-    file = (pictures() or tmp_path) / f"charts-{theme}.png"
-    file.parent.mkdir(parents=True, exist_ok=True)
+    file = artifacts() / f"charts-{theme}.png"
     page.screenshot(path=str(file), full_page=True)
     assert file.stat().st_size > 20_000
     assert page.locator("svg.marks").count() == 8

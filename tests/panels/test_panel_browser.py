@@ -1,7 +1,5 @@
 """The panel in Chromium, without JupyterLab: keys, pointer, states, names, widths and themes."""
 
-import os
-import time
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.artifacts import artifacts
 from tests.panels.panel_demo import DemoView
 from tests.panels.panel_host import Host
 from workbench.panels.panel import Panel
@@ -21,8 +20,8 @@ pytestmark = [
 
 @pytest.fixture
 def show(host_of: Callable[..., Host]) -> Callable[..., Host]:
-    def open_panel(view: Any = None, **more: Any) -> Host:
-        host = host_of(Panel(view or DemoView(), quiet=0.1), **more)
+    def open_panel(view: Any = None, quiet: float = 0.1, **more: Any) -> Host:
+        host = host_of(Panel(view or DemoView(), quiet=quiet), **more)
         host.until(lambda: host.page.locator(".wb-thumb img").count() > 0)
         host.pump(0.2)
         return host
@@ -69,24 +68,19 @@ def test_keys_move_a_slider_and_the_picture_follows(show: Callable[..., Host]) -
     host.until(lambda: state(host) in ("done", "cached", "idle"))
 
 
-def test_a_predicted_picture_comes_fast(show: Callable[..., Host]) -> None:
-    host = show()
+def test_each_press_draws_a_predicted_picture_before_anything_runs(
+    show: Callable[..., Host],
+) -> None:
+    """How long that takes is measured by `benchmarks/panel_latency.py`."""
+    host = show(quiet=3600)
     host.until(lambda: len(points(host)) > 5, 60)
     knob = slider(host, "Largest group")
     knob.focus()
-    taken = []
     for _ in range(5):
         before = points(host)
-        begin = time.monotonic()
         knob.press("ArrowLeft")
-        while points(host) == before:
-            host.pump(0.01)
-            assert time.monotonic() - begin < 5
-        taken.append(time.monotonic() - begin)
-    # The aim is 150 ms on an idle machine. Other processes share this one, and the page's host
-    # here polls, so the bound only catches a panel that has become slow by itself.
-    print("seconds to the predicted picture:", [round(t, 3) for t in taken])
-    assert min(taken) < 1.0, taken
+        host.until(lambda before=before: points(host) != before)
+    assert host.panel.view.runs == [] and state(host) == "predicted"
 
 
 def test_the_number_box_takes_and_refuses(show: Callable[..., Host]) -> None:
@@ -334,9 +328,7 @@ def test_two_views_stay_in_step_and_let_go(show: Callable[..., Host]) -> None:
 
 @pytest.mark.parametrize("light", [True, False])
 @pytest.mark.parametrize("width", [1096, 844, 620])
-def test_nothing_overflows(
-    show: Callable[..., Host], width: int, light: bool, tmp_path: Path
-) -> None:
+def test_nothing_overflows(show: Callable[..., Host], width: int, light: bool) -> None:
     host = show(width=width, light=light)
     host.until(lambda: len(points(host)) > 5, 60)
     host.pump(0.5)
@@ -355,8 +347,6 @@ def test_nothing_overflows(
         " && !e.matches('.wb-fold')).map((e) => e.textContent)"
     )
     assert labels == []
-    folder = Path(os.environ.get("WORKBENCH_SCREENSHOTS", tmp_path))
-    folder.mkdir(parents=True, exist_ok=True)
-    name = f"panel-{width}-{'light' if light else 'dark'}.png"
-    host.page.screenshot(path=folder / name, full_page=True)
-    assert (folder / name).stat().st_size > 50_000
+    file = artifacts() / f"panel-{width}-{'light' if light else 'dark'}.png"
+    host.page.screenshot(path=file, full_page=True)
+    assert file.stat().st_size > 50_000
