@@ -133,6 +133,10 @@ def test_more_columns_are_put_right_by_hand(tmp_path):
     chosen = values(view, {"runs": given})
     found = view.table(chosen)
     assert found.methods == ("0", "1") and set(found.runs["seed"]) == {7}
+    other = {"runs": {**given, "by_name": "1"}, "filters": {"epochs": 1000}}
+    assert view.chosen(values(view, other)).methods == ("1",)
+    (problem,) = messages(view, {"runs": {**given, "by_name": "2"}})
+    assert problem == "Method '2' is none of 0, 1"
     assert set(found.runs["unique_tokens"]) == {3e9}
     used = view.chosen(values(view, {"runs": given, "filters": {"epochs": 1000}}))
     assert used.runs["flops"].to_numpy() == pytest.approx(1e9 * (used.runs.index + 1.0))

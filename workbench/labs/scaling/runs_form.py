@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -123,9 +123,9 @@ class Shelf:
                 "folder of TensorBoard or Trainer logs.",
             )),
         }  # fmt: skip
-        if not together:
-            kinds |= _one_method(methods)
         seen = {"source": tuple(key for key in sources if key not in (SHIPPED, MADE_UP))}
+        if not together:
+            kinds |= _one_method(methods, seen)
         if points:
             kinds |= {"points": (Literal["last", "all"], knob(
                 brought.LAST, label="Points of a log", choices={"last": "Last", "all": "All"},
@@ -138,12 +138,16 @@ class Shelf:
         return KnobGroup(RUNS, "Runs", create_model("Runs", __base__=Runs, **kinds))
 
 
-def _one_method(methods: Sequence[str]) -> dict[str, Any]:
+def _one_method(methods: Sequence[str], seen: Mapping[str, Any]) -> dict[str, Any]:
     counts = [accounting.PLAIN, *accounting.CONVENTIONS, accounting.GIVEN]
     return {
         "method": (Literal[(FIRST, ALL, *methods)], knob(
             FIRST, label="Method", choices={FIRST: "The first", ALL: "All together"},
             help="Runs of one method; a law of several at once is on the page that compares.",
+        )),
+        "by_name": (str, knob(
+            "", label="Method by name", visible_when=dict(seen),
+            help="A method of a table that was brought; empty for the choice above.",
         )),
         "size": (Literal["all", "body"], knob(
             "all", label="N counts", choices={"all": "All", "body": "No embedding"},
@@ -173,7 +177,7 @@ def chosen_methods(knobs: Runs, table: Table) -> Sequence[str]:
     Raises:
         ValueError: a method that the table does not have.
     """
-    method = str(getattr(knobs, "method", ALL))
+    method = str(getattr(knobs, "by_name", "")).strip() or str(getattr(knobs, "method", ALL))
     if not table.methods or method == ALL:
         return table.methods
     if method == FIRST:
