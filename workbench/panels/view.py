@@ -48,7 +48,9 @@ class Slot:
 
     Args:
         weight: its share of the row's width.
+        height: pixels of a chart; of a picture in a grid the most.
         folds: whether its row starts folded in one-column cells; the first row never does.
+        folded: whether its row starts folded in cells of every width. Such rows stand last.
     """
 
     id: str
@@ -67,6 +69,7 @@ class Slot:
     weight: float = 1.0
     height: int | None = None
     folds: bool = True
+    folded: bool = False
 
 
 @dataclass(frozen=True)

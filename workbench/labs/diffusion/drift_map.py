@@ -32,8 +32,8 @@ def drift_map(
     whose = f" (measured at {borrowed})" if borrowed else ""
     return heat(
         rows,
-        subtitle=f"Relative change since the step before{whose} · thin: reused from a full step · "
-        "bars: where the operations of a pass go",
+        title="Where do features move, what is skipped?",
+        subtitle=f"Relative change since the step before{whose} · thin: reused",
         steps=plan.steps,
         blocks=[_word(block) for block in facts.blocks],
         plan=plan.full_steps,

@@ -42,7 +42,7 @@ def scoreboard(scene: Scene, pictures: int) -> TableContent:
             [*_row(scene, index), *(one.cell(scene.point(method)) for one in use)]
             for index, method in enumerate(scene.methods)
         ],
-        title="What does each plan keep, and what does it cost?",
+        title="What does each plan keep and cost?",
         subtitle=f"Means over {pictures} pictures with 95 % intervals. PSNR in dB. Fine "
         "detail: power at high frequencies against the full run. Toy-KID: kernel distance to real "
         "test pictures of the class in a small classifier’s features, lower is better. Toy-FID "

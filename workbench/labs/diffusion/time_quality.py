@@ -12,7 +12,7 @@ from workbench.figures.charts import Chart, pareto
 from workbench.labs.diffusion.points import Point
 from workbench.labs.diffusion.scene import Scene, series_name, setting_words
 
-TITLE = "How much time does each plan save, and at what loss?"
+TITLE = "How much time is saved, and at what loss?"
 
 FINEST = 1e-4
 """SSIM under which what is lost is drawn on a linear scale, so that the full run has a place."""

@@ -118,12 +118,15 @@ class DiffusionView(View):
         self.presets: Sequence[Preset] = presets(self.methods)
         self.study_line = study_line(self.facts, pipeline)
         self.layout: Sequence[Sequence[Slot]] = (
-            (Slot("time_quality", "chart", 1.45), Slot("split", "split", 1.0)),
+            (Slot("time_quality", "chart", 1.6), Slot("split", "split", 1.0)),
             (Slot("verdicts", "table", folds=False),),
-            (Slot("grid", "images"),),
-            (Slot("drift", "chart", 1.45), Slot("arithmetic", "chart", 1.0)),
-            (Slot("error", "chart", 1.45), Slot("spectrum", "chart", 1.0)),
-            (Slot("scoreboard", "table"),),
+            (Slot("grid", "images", height=56),),
+            (Slot("drift", "chart", 1.6), Slot("arithmetic", "chart", 1.0)),
+            (
+                Slot("error", "chart", 1.6, folded=True),
+                Slot("spectrum", "chart", 1.0, folded=True),
+            ),
+            (Slot("scoreboard", "table", folded=True),),
         )
         self.exports: Sequence[Export] = export.menu(self.layout)
         self.measured: dict[str, dict[str, Point]] = {}
@@ -161,8 +164,7 @@ class DiffusionView(View):
                 plan = plan_of(method, steps)
             except (PlanError, ValueError):
                 continue
-            count = f"{len(plan.full_steps)} of {plan.steps} steps run in full."
-            note = f"{count} Click a step to change it."
+            note = f"{len(plan.full_steps)} of {plan.steps} in full. Click to change."
             strips[f"{group_id(type(method))}.custom_steps"] = StepStrip(
                 plan.steps, plan.full_steps, note, {mode: "custom"}, (0,)
             )

@@ -89,7 +89,7 @@ function imagesSlot(ctx, slot, host) {
     if (!image || !grid.clientWidth) return;
     const count = Math.min(before.columns.length, narrow > 1000 || narrow <= 640 ? 8 : 6);
     const names = narrow > 1000 ? 196 : narrow > 640 ? 144 : 0;
-    const room = Math.floor((grid.clientWidth - names) / count - 4);
+    const room = Math.min(Math.floor((grid.clientWidth - names) / count - 4), slot.height || 128);
     const whole = Math.floor(room / image.naturalWidth) * image.naturalWidth;
     const size = image.naturalWidth < 64 && whole >= 0.75 * room ? whole : room;
     grid.style.setProperty("--thumb", `${clamp(size, 24, 128)}px`);

@@ -45,7 +45,8 @@ function pictureGrid(ctx) {
   };
 }
 
-// In one-column cells, later rows start folded; everywhere else the button is not displayed.
+// In one-column cells, later rows start folded; in wider ones those that say so, and the others
+// have no button.
 function foldable(node, row, slots) {
   const button = h("button", { class: "wb-button wb-fold", "aria-expanded": "false", onclick: () => {
     const open = button.getAttribute("aria-expanded") !== "true";
@@ -60,7 +61,8 @@ function foldable(node, row, slots) {
   }
   label();
   row.forEach((slot) => { slots.get(slot.id).onTitle = label; });
-  return h("div", { class: "wb-foldable" }, button, node);
+  const always = row.some((slot) => slot.folded);
+  return h("div", { class: `wb-foldable${always ? " wb-folded" : ""}` }, button, node);
 }
 
 function slotPlace(ctx, slot, rowIndex) {
