@@ -35,6 +35,6 @@ def arithmetic_time(scene: Scene) -> Chart:
     return bars(
         rows,
         Axis("measured", unit="%", domain=(0.0, reach)),
-        subtitle="% of full sampling · hollow: operations · filled: time, median and range",
+        subtitle="% of full sampling · hollow: operations · filled: time",
         slots=scene.slots,
     )

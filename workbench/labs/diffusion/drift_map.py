@@ -32,7 +32,7 @@ def drift_map(
     whose = f" (measured at {borrowed})" if borrowed else ""
     return heat(
         rows,
-        title="Where do features move, what is skipped?",
+        title="Where do features move, and what is skipped?",
         subtitle=f"Relative change since the step before{whose} · thin: reused",
         steps=plan.steps,
         blocks=[_word(block) for block in facts.blocks],

@@ -31,7 +31,7 @@ def study_line(facts: ModelFacts, pipeline: Pipeline | None) -> str:
 
 def setting_line(knobs: Sampling, pipeline: Pipeline | None) -> str:
     """Model and sampler of a claim held against a paper's."""
-    model = "Digits UNet, 16 × 16" if pipeline is None else pipeline.name
+    model = "Digits UNet" if pipeline is None else pipeline.name
     return f"{model}, {knobs.sampler.upper()} {knobs.steps}, guidance {knobs.guidance:g}."
 
 

@@ -39,7 +39,7 @@ def time_quality(
         pins=dict(pins),
         names={scene.baseline.name: "Full, fewer steps"},
         slots={series_name(name): slot for name, slot in scene.slots.items()},
-        height=250,
+        height=240,
     )
 
 
