@@ -6,6 +6,7 @@ import pytest
 
 from tests.scaling.studies import ladder, study_of
 from workbench.labs.scaling import fit_charts, tables
+from workbench.labs.scaling.accounting import accounting
 from workbench.labs.scaling.decide_view import DecideView
 from workbench.labs.scaling.envelope_view import EnvelopeView
 from workbench.labs.scaling.fit_view import FitView
@@ -176,6 +177,11 @@ def test_the_largest_runs_are_those_of_the_count_in_use():
     assert apart != held(plain_.runs, 8.0)
     tested, _ = foreseen(fit_of(detailed.runs), 8.0)
     assert {str(label) for label in tested.index} == apart
+
+
+def test_a_count_without_numbers_is_no_count():
+    with pytest.raises(ValueError, match="column flops holds no number above 0"):
+        accounting(simulated().assign(flops="many"), "given")
 
 
 def test_every_chart_of_compute_says_how_it_is_counted():

@@ -100,7 +100,7 @@ def accounting(runs: pd.DataFrame, key: str = PLAIN, *, body: bool = False) -> A
         body: whether `n_params` leaves the embedding out, so that 6 N D is Kaplan's count.
 
     Raises:
-        ValueError: a convention that the table has no column for.
+        ValueError: a convention that the table has no column for, or one without numbers.
     """
     if key == PLAIN:
         return Accounting("kaplan" if body else key, np.empty(0), np.empty(0))
@@ -111,6 +111,8 @@ def accounting(runs: pd.DataFrame, key: str = PLAIN, *, body: bool = False) -> A
     each = _numbers(runs, column) / (_numbers(runs, "n_params") * _numbers(runs, "n_tokens"))
     means = each.groupby(_numbers(runs, "n_params")).median().dropna()
     means = means[(means > 0) & np.isfinite(means)]
+    if means.empty and len(runs):
+        raise ValueError(f"FLOP count {key!r}: column {column} holds no number above 0")
     return Accounting(key, means.index.to_numpy(float), means.to_numpy(float))
 
 
