@@ -15,9 +15,9 @@ from workbench.labs.scaling.ladder_sweep import FAMILIES, LENGTH, SIZES
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_grid_has_every_family_size_and_budget() -> None:
+def test_the_grid_has_every_family_and_six_sizes_a_budget() -> None:
     rates = {(family, size): 3e-3 for family in FAMILIES for size in SIZES}
-    found = pd.DataFrame(ladder.points(SIZES, ladder.BUDGETS, rates))
+    found = pd.DataFrame(ladder.points(ladder.BUDGETS, rates))
     assert len(found) == 3 * 6 * (4 + 2) and not found.duplicated().any()
     assert found.groupby(["family", "budget"])["size"].nunique().eq(6).all()
     repeated = found[found["budget"] == ladder.REPEATED]
@@ -27,7 +27,7 @@ def test_the_grid_has_every_family_size_and_budget() -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("budget", ladder.BUDGETS)
 def test_a_run_spends_its_budget(family: str, budget: float) -> None:
-    for size in ("10k", "1m"):
+    for size in ladder.BUDGETS[budget][:: len(ladder.BUDGETS[budget]) - 1]:
         settings = {"family": family, "size": size, "budget": budget, "rate": 3e-3, "seed": 1}
         recipe = ladder.recipe_of(ladder.model(family, size), settings)
         tokens = recipe.steps * recipe.batch_size * LENGTH
@@ -52,6 +52,24 @@ def test_the_rate_of_least_training_loss_is_kept() -> None:
     whole: Any = SimpleNamespace(table=lambda: table)
     with pytest.raises(RuntimeError, match="gla 30k"):
         ladder.best_rates(whole)
+
+
+@pytest.mark.parametrize(
+    ("tried", "wanted"),
+    [
+        ({3e-3: 1.5, 1e-2: 1.4}, [3e-2]),
+        ({3e-3: 1.4, 1e-2: 1.5}, [1e-3]),
+        ({3e-3: 1.5, 1e-2: 1.4, 3e-2: float("nan")}, []),
+        ({3e-4: 1.3, 1e-3: 1.4}, []),
+    ],
+)
+def test_the_search_goes_on_until_the_best_rate_is_bracketed(
+    tried: dict[float, float], wanted: list[float]
+) -> None:
+    rows = [("gla", "10k", rate, loss) for rate, loss in tried.items()]
+    table = pd.DataFrame(rows, columns=["family", "size", "rate", "train_loss"])
+    study: Any = SimpleNamespace(table=lambda: table)
+    assert ladder.untried(study) == [(("gla", "10k"), rate) for rate in wanted]
 
 
 def test_a_study_of_failures_tells_the_first() -> None:

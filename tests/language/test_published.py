@@ -105,9 +105,9 @@ def test_a_mixer_of_ones_own_is_fitted_too():
     [
         ("gla", "10m", 256, "size='10m' is not on the ladder; use 10k, 30k"),
         ("glu", "10k", 256, "kind='glu' is not on the ladder; use attention, "),
-        ("gla", "10k", 8192, "size='10k' has no room for kind='gla' .*vocab_size=8192"),
-        ("mamba2", "10k", 8192, "size='10k' has no room for kind='mamba2'"),
-        ("matmulfree", "10k", 4096, "size='10k' has no room for kind='matmulfree'"),
+        ("gla", "10k", 8192, "10,000 parameters have no room for kind='gla' .*vocab_size=8192"),
+        ("mamba2", "10k", 8192, "10,000 parameters have no room for kind='mamba2'"),
+        ("matmulfree", "10k", 4096, "10,000 parameters have no room for kind='matmulfree'"),
     ],
 )
 def test_what_the_ladder_has_not_is_named(kind, size, vocab_size, message):

@@ -105,7 +105,9 @@ def parameters(config: DecoderConfig) -> int:
     return sum(int(np.prod(leaf.shape)) for leaf in leaves)
 
 
-def ladder(kind: str | MixerConfig, size: str, *, vocab_size: int = 256) -> DecoderConfig:
+def ladder(
+    kind: str | MixerConfig, size: str | tuple[int, int, int], *, vocab_size: int = 256
+) -> DecoderConfig:
     """A small model of a kind, with as many parameters as every other of its size; ours.
 
     Width and layers are those of the size, heads follow the width, and the feed-forward layers
@@ -115,22 +117,22 @@ def ladder(kind: str | MixerConfig, size: str, *, vocab_size: int = 256) -> Deco
 
     Args:
         kind: of `KINDS`, or a mixer.
-        size: "10k", "30k", "100k", "300k", "600k" or "1m".
+        size: "10k", "30k", "100k", "300k", "600k" or "1m"; or parameters, width and layers.
         vocab_size: tokens; 256 for bytes.
 
     Raises:
         ValueError: a kind or size there is not, or no room for the mixer in that size.
     """
-    if size not in RUNGS:
+    if isinstance(size, str) and size not in RUNGS:
         raise ValueError(f"size={size!r} is not on the ladder; use {', '.join(RUNGS)}")
     if isinstance(kind, str) and kind not in KINDS:
         raise ValueError(f"kind={kind!r} is not on the ladder; use {', '.join(KINDS)} or a mixer")
-    return _fitted(kind, size, vocab_size)
+    return _fitted(kind, RUNGS[size] if isinstance(size, str) else size, vocab_size)
 
 
 @cache
-def _fitted(kind: str | MixerConfig, size: str, vocab_size: int) -> DecoderConfig:
-    budget, width, layers = RUNGS[size]
+def _fitted(kind: str | MixerConfig, rung: tuple[int, int, int], vocab_size: int) -> DecoderConfig:
+    budget, width, layers = rung
     if kind == "mamba2":
         # Up to twice the layers, as its makers have it, of a state that is not too small.
         for deep in range(2 * layers, 0, -1):
@@ -138,7 +140,7 @@ def _fitted(kind: str | MixerConfig, size: str, vocab_size: int) -> DecoderConfi
             state = _solved(config, "state_size", budget)
             if state >= LEAST_STATE:
                 return _with(config, "state_size", state)
-        raise _too_small(kind, size, vocab_size)
+        raise _too_small(kind, budget, vocab_size)
     while width > NARROWER:
         config = _small(kind, width, layers, vocab_size)
         inner = _solved(config, "intermediate_size", budget)
@@ -147,12 +149,12 @@ def _fitted(kind: str | MixerConfig, size: str, vocab_size: int) -> DecoderConfi
         if kind != "matmulfree":
             break
         width -= NARROWER
-    raise _too_small(kind, size, vocab_size)
+    raise _too_small(kind, budget, vocab_size)
 
 
-def _too_small(kind: str | MixerConfig, size: str, vocab_size: int) -> ValueError:
+def _too_small(kind: str | MixerConfig, budget: int, vocab_size: int) -> ValueError:
     return ValueError(
-        f"size={size!r} has no room for kind={kind!r} beside an embedding of "
+        f"{budget:,} parameters have no room for kind={kind!r} beside an embedding of "
         f"vocab_size={vocab_size}; take a larger size or fewer tokens"
     )
 

@@ -2,19 +2,19 @@
 
     python -m workbench.labs.scaling.ladder_sweep [--out data/scaling-lab] [--tiny]
 
-Transformer++, GLA and the MatMul-free LM (ternary weights) of 10 k to 1 M parameters learn the next
-byte of the standard library's English. A run of a budget C sees C / (6 N) bytes, N with everything,
-two rows of 128 at an update; its schedule ends with it. The batch is the same for every run, so
-that a rate means the same. Rates are searched first: four for each family and size at the second
-budget, with a seed of their own, and the best by training loss is kept for all budgets, which the
-table says. One budget is trained with three seeds.
+Transformer++, GLA and the MatMul-free LM (ternary weights) of 6 k to 1 M parameters learn the next
+byte of the standard library's English: six sizes at each budget, on both sides of where the best
+may be. A run of a budget C sees C / (6 N) bytes, N with everything, two rows of 128 at an update;
+its schedule ends with it. The batch is the same for every run, so that a rate means the same.
+Rates are searched first, at one budget and with a seed of their own: for each family and size, on
+a ladder by factors of three, until the best by training loss has a worse one on each side. It is
+kept for all budgets, which the table says. One budget is trained with three seeds.
 
 The text has about two million bytes: `unique_tokens` and `epochs` say how often it was read. A law
 without repeats is for runs of at most four epochs (Muennighoff et al. 2023); the rest is for the
 data-constrained one. Sizes, budgets and rates are ours.
 
-By count 112 TFLOP: an hour and a quarter on two cores, if each does 13 GFLOP/s. The same command
-goes on where it was stopped.
+By count 100 TFLOP and 2 million updates. The same command goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -41,10 +41,22 @@ if TYPE_CHECKING:
     from workbench.training import Recipe
 
 FAMILIES = {"attention": "Transformer++", "gla": "GLA", "matmulfree": "MatMul-free LM"}
-SIZES = ("10k", "30k", "100k", "300k", "600k", "1m")
-BUDGETS = (1e11, 3e11, 1e12, 3e12)
-REPEATED, SEEDS = 3e11, (0, 1, 2)
-RATES, SEARCH_SEED, SEARCHED = (3e-4, 1e-3, 3e-3, 1e-2), 100, 3e11
+SIZES = {
+    "6k": (6_500, 16, 1),
+    "10k": (10_000, 16, 2),
+    "30k": (30_000, 32, 2),
+    "66k": (66_000, 48, 2),
+    "150k": (150_000, 64, 3),
+    "300k": (300_000, 80, 4),
+    "1m": (1_000_000, 128, 5),
+}
+"""Parameters, width and layers."""
+SMALLER, LARGER = tuple(SIZES)[:-1], tuple(SIZES)[1:]
+BUDGETS: dict[float, Sequence[str]] = {1e11: SMALLER, 3e11: SMALLER, 1e12: LARGER, 3e12: LARGER}
+"""Sizes of each: the smallest is past its best at the largest budgets, the largest before it."""
+REPEATED, SEEDS = 1e11, (0, 1, 2)
+RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
+FIRST_RATES, SEARCH_SEED, SEARCHED = (3e-3, 1e-2), 100, 3e11
 LENGTH, ROWS = 128, 2
 LOGGED, CURVE = 1000, 100
 """Losses that a run logs, and the means of them that a curve keeps."""
@@ -60,13 +72,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--tiny", action="store_true", help="the smallest runs, to see it works")
     given = parser.parse_args(arguments)
     store = Store(given.store)
-    sizes: Sequence[str] = SIZES[:1] if given.tiny else SIZES
-    budgets: Sequence[float] = (1e9,) if given.tiny else BUDGETS
-    tried: Sequence[float] = RATES[-1:] if given.tiny else RATES
-    searching = budgets[0] if given.tiny else SEARCHED
+    budgets = {1e9: SMALLER[:1]} if given.tiny else BUDGETS
     try:
-        rates = best_rates(searched(sizes, searching, tried, store))
-        study = _swept(points(sizes, budgets, rates), STUDY, store)
+        if given.tiny:
+            rates = {(family, SMALLER[0]): FIRST_RATES[-1] for family in FAMILIES}
+        else:
+            rates = best_rates(searched(tuple(SIZES), store))
+        study = _swept(points(budgets, rates), STUDY, store)
     except KeyboardInterrupt:
         print("stopped; the same command goes on from here", file=sys.stderr)
         return 3
@@ -80,15 +92,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def searched(sizes: Sequence[str], budget: float, rates: Sequence[float], store: Store) -> Study:
-    """Every rate for each family and size, at one budget."""
-    grid = [
-        {"family": family, "size": size, "budget": budget, "rate": rate, "seed": SEARCH_SEED}
-        for family in FAMILIES
-        for size in sizes
-        for rate in rates
-    ]
-    return _swept(grid, SEARCH, store)
+def searched(sizes: Sequence[str], store: Store) -> Study:
+    """Rates for each family and size, until no neighbour on the ladder is left to try."""
+    cells = [(family, size) for family in FAMILIES for size in sizes]
+    wanted = [(cell, rate) for cell in cells for rate in FIRST_RATES]
+    while True:
+        grid = [
+            {"family": family, "size": size, "budget": SEARCHED, "rate": rate, "seed": SEARCH_SEED}
+            for (family, size), rate in wanted
+        ]
+        study = _swept(grid, SEARCH, store)
+        wanted = untried(study)
+        if not wanted:
+            return study
+
+
+def untried(study: Study) -> list[tuple[tuple[str, str], float]]:
+    """The rates beside the best of each family and size that have no run yet."""
+    rows = study.table()
+    found = []
+    for cell, best in best_rates(study).items():
+        tried = set(rows[(rows["family"] == cell[0]) & (rows["size"] == cell[1])]["rate"])
+        place = RATES.index(best)
+        beside = RATES[max(place - 1, 0) : place + 2]
+        found += [(cell, rate) for rate in beside if rate not in tried]
+    return found
 
 
 def _swept(grid: Sequence[Mapping[str, Any]], name: str, store: Store) -> Study:
@@ -126,20 +154,21 @@ def best_rates(study: Study) -> dict[tuple[str, str], float]:
     for (family, size), group in rows.groupby(["family", "size"]):
         good = group[group["train_loss"].map(math.isfinite)]
         if good.empty:
-            raise RuntimeError(f"{family} {size}: no rate of {RATES} gave a number")
+            tried = ", ".join(f"{rate:g}" for rate in sorted(group["rate"]))
+            raise RuntimeError(f"{family} {size}: no rate of {tried} gave a number")
         found[str(family), str(size)] = float(good.loc[good["train_loss"].idxmin(), "rate"])
     return found
 
 
 def points(
-    sizes: Sequence[str], budgets: Sequence[float], rates: Mapping[tuple[str, str], float]
+    budgets: Mapping[float, Sequence[str]], rates: Mapping[tuple[str, str], float]
 ) -> list[dict[str, Any]]:
     """Settings of every run; the largest first, so that no core waits at the end."""
     return [
         {"family": family, "size": size, "budget": budget, "rate": rate, "seed": seed}
         for budget in sorted(budgets, reverse=True)
         for (family, size), rate in rates.items()
-        if size in sizes
+        if size in budgets[budget]
         for seed in (SEEDS if budget == REPEATED else SEEDS[:1])
     ]
 
@@ -177,7 +206,7 @@ def model(family: str, size: str) -> DecoderConfig:
     """The shape of a family at a size."""
     from workbench.language.published import ladder
 
-    return ladder(family, size)
+    return ladder(family, SIZES[size])
 
 
 def recipe_of(config: DecoderConfig, settings: Mapping[str, Any]) -> Recipe:
