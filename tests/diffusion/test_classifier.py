@@ -35,6 +35,7 @@ def test_features_lead_to_the_logits(shipped: Classifier) -> None:
     np.testing.assert_allclose(shipped.net.head(features), shipped.logits(images), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_saved_and_read_back(tmp_path) -> None:
     config = ClassifierConfig(image_size=8, widths=(4, 4, 4), features=5, classes=3)
     made = Classifier(ClassifierNet(config, rngs=nnx.Rngs(0)), config)

@@ -90,9 +90,9 @@ def test_inheriting_what_another_plan_keeps_costs_the_same(pieces):
 @pytest.mark.parametrize(
     "names",
     [
-        ("up.2",),
-        ("down.1", "mid"),
-        ("mid.layer.0.resnet",),
+        pytest.param(("up.2",), marks=pytest.mark.slow),
+        pytest.param(("down.1", "mid"), marks=pytest.mark.slow),
+        pytest.param(("mid.layer.0.resnet",), marks=pytest.mark.slow),
         ("up.3.layer.1.transformer.0.self_attention", "down.0.layer.0.resnet"),
     ],
 )

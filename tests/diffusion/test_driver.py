@@ -127,7 +127,7 @@ def test_encoder_propagation_is_the_plain_loop(tiny, parts, sampler):
     agree(found, by_hand(pipeline, inputs, parts, found), BY_HAND)
 
 
-@pytest.mark.parametrize("branch", [0, 2])
+@pytest.mark.parametrize("branch", [0, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_feature_inheritance_is_the_plain_loop(tiny, parts, branch, sampler):
     plan = Plan.from_full_steps((0, 3, 4), 10, "shallow", branch=branch)
@@ -145,7 +145,7 @@ UNIT = "down.1.layer.0.transformer.0.self_attention"
     [
         pytest.param("fiifiiifii", ("down.1", "mid"), marks=pytest.mark.slow),
         ("fiifiiifii", (UNIT, "up.1.layer.0.resnet", "up.0")),
-        ("fsiffdidsi", ("up.0",)),
+        pytest.param("fsiffdidsi", ("up.0",), marks=pytest.mark.slow),
         pytest.param("fddsifddff", ("mid",), marks=pytest.mark.slow),
     ],
 )
@@ -159,6 +159,7 @@ def test_inheritance_is_the_plain_loop(tiny, parts, actions, names):
     agree(found, by_hand(pipeline, inputs, parts, found), BY_HAND)
 
 
+@pytest.mark.slow
 def test_a_block_is_its_last_layer(tiny):
     block = Plan.from_full_steps((0, 4), 10, "inherit", inherited=("up.0",))
     layer = replace(block, inherited=("up.0.upsample",))
@@ -173,12 +174,15 @@ def test_a_name_the_model_lacks_is_said_before_anything_runs(tiny):
         run(tiny, plan)
 
 
-@pytest.mark.parametrize("plan", [None, ENCODER], ids=["full", "encoder"])
+@pytest.mark.parametrize(
+    "plan", [None, pytest.param(ENCODER, marks=pytest.mark.slow)], ids=["full", "encoder"]
+)
 def test_projecting_the_text_once_changes_nothing(tiny, plan):
     assert tiny.reuse_text
     agree(run(tiny.with_text_reuse(False), plan), run(tiny, plan), 1e-6)
 
 
+@pytest.mark.slow
 def test_without_guidance_there_is_one_pass(unguided, parts):
     pipeline = unguided.with_plan(Plan.from_full_steps((0, 2), 10, "decode", largest_group=4))
     inputs = pipeline.inputs(SEEDS)

@@ -202,6 +202,7 @@ def test_preview_colours_are_the_least_squares_of_the_decoder(text: Pipeline) ->
         assert miss(colours.matrix + 0.01 * draw.normal(size=colours.matrix.shape)) > best
 
 
+@pytest.mark.slow
 def test_every_part_is_counted(text: Pipeline) -> None:
     costs = text.costs()
     assert list(costs) == [TEXT, UNET, DECODER]

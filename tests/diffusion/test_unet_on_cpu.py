@@ -61,6 +61,7 @@ def test_kernels_in_int8_are_not_kept_transformed():
         transform_kernels(unet, 8, 8)
 
 
+@pytest.mark.slow
 def test_rows_in_blocks_give_what_they_give_at_once(monkeypatch):
     forward = FeedForward(8, dtype=jnp.float32, rngs=nnx.Rngs(0))
     x = jax.random.normal(jax.random.key(1), (2, 12, 8))

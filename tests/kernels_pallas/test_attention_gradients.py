@@ -64,6 +64,7 @@ def test_of_q_k_and_v(shape, options, tiled, monkeypatch) -> None:
     check(*inputs(*shape), 1e-5, **options)
 
 
+@pytest.mark.slow
 def test_by_tiles(monkeypatch) -> None:
     monkeypatch.setattr(tuning, "blocks", lambda *_: SMALL)
     shape, options = SHAPES[0]

@@ -48,6 +48,7 @@ def test_tpu_gates_of_every_kind(kind):
     check("mosaic_tpu", draw(time=40, kind=kind, strength="strong", segments=True), chunk_size=16)
 
 
+@pytest.mark.slow
 def test_tpu_heads_of_whole_lanes_in_bfloat16():
     """Heads 128 wide are cut out of the arrays where they lie; two query heads share a key."""
     sizes = {"batch": 1, "time": 48, "key": 128, "value": 128, "groups": 1}

@@ -40,6 +40,7 @@ def test_tpu_over_ragged_tiles(reverse):
     assert_close(inputs((2, 70, 130)), reverse=reverse, **interpreted("mosaic_tpu"))
 
 
+@pytest.mark.slow
 def test_tpu_in_bfloat16_with_float32_gates():
     arrays = inputs((1, 40, 8), "bfloat16", "strong", gate_dtype="float32")
     assert_close(arrays, **interpreted("mosaic_tpu"))

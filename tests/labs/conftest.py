@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import pytest
 
 from tests.labs import tiny
@@ -24,7 +25,9 @@ def home(lab_store):
     """The store the lab keeps its pictures in."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WORKBENCH_HOME", str(lab_store))
+        jax.config.update("jax_disable_most_optimizations", True)  # many small programs
         yield lab_store
+        jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture

@@ -18,6 +18,9 @@ from workbench.panels import Panel
 from workbench.panels.settings import accepted, start
 from workbench.progress import silent
 
+pytestmark = pytest.mark.slow
+"""A whole run of the lab goes before."""
+
 
 @pytest.mark.parametrize("kind", ["svg", "png", "pdf", "html", "csv", "json", "zip"])
 def test_every_export_opens(finished, kind, tmp_path):

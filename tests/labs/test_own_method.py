@@ -105,6 +105,7 @@ def settings_of(view, steps):
     return accepted(view, start(view, {"sampling": {"steps": steps}}))
 
 
+@pytest.mark.slow
 def test_a_plan_may_have_knobs_of_any_name(workbench_home):
     class Own(PlannedSampling):
         name = "Own"

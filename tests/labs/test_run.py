@@ -30,6 +30,7 @@ def rows(picture, slot="time_quality"):
     return picture.contents[slot].rows["live"]
 
 
+@pytest.mark.slow
 def test_points_fill_one_method_after_another(finished):
     view, values, before, pictures = finished
     assert before.basis == "predicted" and "grid" not in before.contents
@@ -47,6 +48,7 @@ def test_points_fill_one_method_after_another(finished):
     assert again.basis == "measured" and rows(again) == rows(last)
 
 
+@pytest.mark.slow
 def test_a_measured_point_loads_its_settings(finished):
     over = finished[0].load("FeatureInheritance(interval=4)")
     assert over["feature_inheritance"]["interval"] == 4
@@ -263,6 +265,7 @@ def test_a_recorded_study_is_read_back(home, tmp_path):
 # -- what it cost ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_table_tells_use_of_the_device_and_why_there_is_no_energy(home, finished):
     from workbench.figures import numbers
 
@@ -282,6 +285,7 @@ def test_the_table_tells_use_of_the_device_and_why_there_is_no_energy(home, fini
     assert "No energy: " in table.subtitle
 
 
+@pytest.mark.slow
 def test_compiling_is_told_of_a_run_here_and_never_of_a_recorded_one(finished):
     view, values, *_ = finished
     ran = view.comparison(values)

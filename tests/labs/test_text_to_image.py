@@ -246,6 +246,7 @@ def test_cancelled_leaves_the_finished_group(small):
 # -- memory ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_too_little_memory_is_told_before_the_run_with_what_fits(small):
     view = ImagesView(small)
     view.shelf.count(small, lambda *_: None)

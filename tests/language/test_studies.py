@@ -138,6 +138,7 @@ def finished(tmp_path_factory):
     return store, list(results(small_design(), store))[-1]
 
 
+@pytest.mark.slow
 def test_every_family_searches_alike_and_trains_each_seed_at_its_best_rate(finished):
     _, found = finished
     assert [row["learning_rate"] for row in found.searches] == [1e-3, 1e-1] * 2

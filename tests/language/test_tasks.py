@@ -36,6 +36,7 @@ def trained():
     return train(TASK, RECIPE, report=silent)
 
 
+@pytest.mark.slow
 def test_a_decoder_learns_its_text(trained):
     loss = trained.history["loss"]
     assert abs(loss[0] - np.log(256)) < 0.2 and loss.iloc[-1] < 0.65 * loss[0]
@@ -43,6 +44,7 @@ def test_a_decoder_learns_its_text(trained):
     assert trained.evaluation["bits_per_byte"] < 0.65 * before
 
 
+@pytest.mark.slow
 def test_bits_per_byte_is_the_definition(trained):
     """Each row from its beginning, without batches or padding."""
     model = TASK.model(trained.params)

@@ -105,6 +105,7 @@ def test_a_column_is_known_by_its_values() -> None:
     assert found["loss"].unit == "perplexity"
 
 
+@pytest.mark.slow
 def test_a_foreign_table_gives_the_same_law(tmp_path: Path) -> None:
     table = runs()
     foreign = pd.DataFrame(

@@ -218,6 +218,7 @@ def test_a_law_of_many_terms_fits_what_it_predicts() -> None:
     assert np.sqrt(2 * found.objective / len(table)) < 2e-3
 
 
+@pytest.mark.slow
 def test_methods_share_exponents() -> None:
     slower = TRUTH | {"A": 2 * TRUTH["A"]}
     table = pd.concat([runs().assign(method="dense"), runs(slower).assign(method="ternary")])

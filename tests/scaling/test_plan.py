@@ -102,6 +102,7 @@ def test_gain_and_penalty() -> None:
     assert penalty(law, TRUTH, float(size) / 4, float(tokens) * 4) > 1.02
 
 
+@pytest.mark.slow
 def test_serving_wants_a_smaller_model() -> None:
     law, wanted = Chinchilla(), best_loss(Chinchilla(), TRUTH, 1e22)
     never = serving_optimum(law, TRUTH, wanted, 0.0)

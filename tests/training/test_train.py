@@ -85,7 +85,9 @@ def test_rows_are_those_asked_for_and_evaluations_join_them() -> None:
     assert list(history["evaluation.bias"].notna()) == [True, True, False]
 
 
-@pytest.mark.parametrize("log_every", [1, 6, 1000])
+@pytest.mark.parametrize(
+    "log_every", [1, *(pytest.param(n, marks=pytest.mark.slow) for n in (6, 1000))]
+)
 def test_nan_names_step_and_last_good_checkpoint(tmp_path: Path, log_every: int) -> None:
     recipe = RECIPE.model_copy(update={"log_every": log_every})
     with pytest.raises(NotANumber) as caught:

@@ -104,6 +104,7 @@ def test_cost_of_propagation_is_counted(small) -> None:
     assert less.cache_bytes == 2 * 16 * 16 * 4
 
 
+@pytest.mark.slow
 def test_blocks_are_inherited_by_name(small, run) -> None:
     plan = Plan.from_full_steps(
         (0, 4), 10, "inherit", inherited=("block.0.attention", "block.1.feed_forward")
@@ -127,6 +128,7 @@ def test_without_skips_no_step_is_shallow(small) -> None:
     assert any("no skip connections" in p.message for p in problems if p.level == "error")
 
 
+@pytest.mark.slow
 def test_drift_of_every_block(small) -> None:
     found = drift(small.with_sampling(steps=3), small.inputs((0, 1)))
     assert found.blocks == ("block.0", "block.1")

@@ -125,6 +125,7 @@ def test_stage_two_serves_a_decoder_that_stands_still() -> None:
     )
 
 
+@pytest.mark.slow
 def test_what_an_update_costs() -> None:
     """Three passes: forward, by weights, and by values but the input's; the features half more."""
     task = AutoencoderTask(VAE8, pictures(), RECIPE)
@@ -174,6 +175,7 @@ def test_clean_undoes_noise() -> None:
     np.testing.assert_allclose(clean(SCHEDULER.add_noise(x, noise, t), noise, t), x, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_each_distillation_loss_moves_its_own() -> None:
     z = jax.random.normal(jax.random.key(0), (1, 8, 8, 4))
 

@@ -48,7 +48,7 @@ def made(kind: str, **more) -> Decoder:
     return Decoder(config, rngs=nnx.Rngs(params=0))
 
 
-@pytest.fixture(scope="module", params=["attention", "gla"])
+@pytest.fixture(scope="module", params=[pytest.param("attention", marks=pytest.mark.slow), "gla"])
 def model(request):
     return made(request.param)
 
