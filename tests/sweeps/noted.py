@@ -82,3 +82,14 @@ def each_once(store: Store, study: str, folder: Path, number: int) -> None:
     for _, rows in curves.groupby("run"):
         assert list(rows["step"]) == list(range(1, 21))
         assert list(rows["value"]) == [step * rows["n"].iloc[0] for step in range(1, 21)]
+
+
+def quiet_afterwards(folder: Path) -> None:
+    """No process of a job is left, and nothing is written any more."""
+    pids = [pid_in(file) for file in folder.glob("*.pid")]
+    until(lambda: all(map(ended, pids)), 40)
+    runs = folder / "store" / "runs"
+    before = {file: file.stat().st_mtime_ns for file in runs.rglob("*.json*")}
+    time.sleep(1.5)
+    after = {file: file.stat().st_mtime_ns for file in runs.rglob("*.json*")}
+    assert {file.name for file in after if after[file] != before.get(file)} <= {"lock"}

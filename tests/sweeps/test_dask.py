@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.sweeps.cluster import Cluster, cluster, environment
-from tests.sweeps.noted import did, each_once, ended, pid_in, until
+from tests.sweeps.noted import did, each_once, quiet_afterwards, until
 from workbench.runs import Store
 from workbench.sweeps import Study
 
@@ -65,21 +64,6 @@ def study(folder: Path) -> Study:
 def in_the_midst(folder: Path) -> None:
     """Waits until some have finished and others run."""
     until(lambda: len(did(folder)) >= 3 and study(folder).progress().running, 60)
-
-
-def all_pids(folder: Path) -> list[int]:
-    return [pid_in(file) for file in folder.glob("*.pid")]
-
-
-def quiet_afterwards(folder: Path) -> None:
-    """No process of a job is left, and nothing is written any more."""
-    until(lambda: all(map(ended, all_pids(folder))), 40)
-    before = {
-        file: file.stat().st_mtime_ns for file in (folder / "store" / "runs").rglob("*.json*")
-    }
-    time.sleep(1.5)
-    after = {file: file.stat().st_mtime_ns for file in (folder / "store" / "runs").rglob("*.json*")}
-    assert {file.name for file in after if after[file] != before.get(file)} <= {"lock"}
 
 
 def finishes(cluster: Cluster) -> None:
