@@ -132,9 +132,19 @@ class SweepView(ScalingView):
         self.study_line = f"{count} in the store" if count else f"No sweep yet · {shipped.note}"
 
     def arguments(self) -> list[str]:
-        """The study, as code."""
-        name = getattr(self.given, "name", self.given)
-        return [] if name is None else [repr(name)]
+        """The study, as code; with its store where it was given as itself."""
+        if self.given is None:
+            return []
+        if isinstance(self.given, str):
+            return [repr(self.given)]
+        return [f"Study({self.given.name!r}, {str(self.given.store.folder)!r})"]
+
+    def code(self, values: Values) -> str:
+        """Lines that open the same panel, on the same study."""
+        code = super().code(values)
+        if self.given is None or isinstance(self.given, str):
+            return code
+        return code.replace("\n", "\nfrom workbench.sweeps import Study\n", 1)
 
     def predict(self, values: Values) -> Picture:
         """What the files say now; the shipped table where there is no study."""
