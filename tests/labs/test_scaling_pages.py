@@ -98,6 +98,12 @@ def test_a_plan_that_misses_the_best_size_says_so():
     assert {row[4].text for row in bad["brackets"].rows} == {"missed"}
     assert any(row["part"] == "flag" for row in bad["grid"].chart.rows["live"])
     assert bad["next"].rows and bad["next"].rows[0][3].text == "1.00"
+    price = next(one.value for one in good["figures"].figures if one.label == "Price")
+    assert price.startswith("$") and f" and {price}." in good["figures"].subtitle
+    assert len(good["ran"].rows) > 1
+    assert {row[3].text for row in good["ran"].rows} <= {
+        "inside", "at the smallest", "at the largest"
+    }  # fmt: skip
     wrong = values(view, {"plan": {"first": 1e21, "last": 1e20}})
     assert [p.field for p in view.check(wrong) if p.level == "error"] == ["last"]
 
@@ -163,3 +169,16 @@ def test_a_sweep_is_watched_until_it_ends_and_asked_to_pause(monkeypatch):
     assert pictures[-1].contents["runs"].rows[0][3].text == "1.5"
     with pytest.raises(ValueError, match="study 'none' is not in the store"):
         SweepView("none")
+
+
+def test_the_code_of_a_study_names_its_store(tmp_path, monkeypatch):
+    from workbench.sweeps import Study
+
+    monkeypatch.setattr(sweep_view, "sweep", lambda study=None, settings=None: (study, settings))
+    view = SweepView(Study("mine", tmp_path / "elsewhere"))
+    space = {}
+    exec(view.code(values(view, {"watch": {"wish": "pause"}})), space)
+    study, settings = space["panel"]
+    assert (study.name, study.store.folder) == ("mine", tmp_path / "elsewhere")
+    assert settings == {"watch": {"wish": "pause"}}
+    assert "Study" not in SweepView().code(values(SweepView()))

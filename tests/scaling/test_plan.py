@@ -26,8 +26,29 @@ def test_tokens_are_whole_batches_and_costs_add_up() -> None:
     assert (plan.runs["n_tokens"] == plan.runs["steps"] * 500_000).all()
     assert plan.flops == pytest.approx(plan.runs["flops"].sum())
     assert plan.runs["hours"].sum() == pytest.approx(plan.flops / 1e14 / 3600)
+    assert plan.hours == pytest.approx(plan.flops / 1e14 / 3600) and np.isnan(plan.price)
     with pytest.raises(ValueError, match="updates of 1000000000 tokens"):
         isoflop_plan([1e15], SIZES, batch_tokens=10**9)
+
+
+def test_a_price_is_of_every_device_for_every_hour() -> None:
+    paid = isoflop_plan([1e19], SIZES, batch_tokens=10_000, speed=1e14, devices=8, price=2.5)
+    assert paid.price == pytest.approx(8 * 2.5 * paid.flops / 1e14 / 3600)
+    assert paid.runs["price"].sum() == paid.price
+    for more, words in (
+        ({"price": 2.5}, "price is 2.5, and hours need a speed"),
+        ({"price": -1.0, "speed": 1e14}, "price is -1.0, not a price"),
+        ({"devices": 0}, "devices is 0, not a number from 1"),
+        ({"speed": 0.0}, "speed is 0.0, not FLOP/s above 0"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            isoflop_plan([1e19], SIZES, batch_tokens=10_000, **more)
+
+
+def test_without_a_law_nobody_knows_what_a_plan_brackets() -> None:
+    plan = isoflop_plan([1e19], SIZES, batch_tokens=10_000)
+    assert plan.brackets["bracketed"].isna().all() and plan.brackets["n_params"].isna().all()
+    assert len(plan.misses) == 0
 
 
 def test_a_grid_beside_the_optimum_is_said() -> None:

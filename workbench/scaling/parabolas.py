@@ -35,7 +35,7 @@ def isoflop(
     interpolates ln L in x and takes the least on a grid 25 times finer, as Porian et al. 2024 do.
     A vertex counts only where the curve opens upwards and it lies inside what was run.
 
-    Parabolas are biased, even with no noise: see `design.bias`.
+    Parabolas are biased, even with no noise: see `bias.parabola_bias`.
 
     Args:
         runs: `n_params`, `n_tokens`, `loss`, and `budget` in FLOPs where it was planned; otherwise

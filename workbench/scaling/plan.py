@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,9 +21,10 @@ class IsoFLOP:
 
     Attributes:
         runs: `budget`, `n_params`, `n_tokens`, `steps`, `flops` (after rounding), `hours` where a
-            speed is known.
+            speed is known, `price` where a device hour has one.
         brackets: for each budget, `n_params` (the expected best) with `low` and `high` where the
-            fit has intervals, the `smallest` and `largest` run, and whether they bracket it.
+            fit has intervals, the `smallest` and `largest` run, and whether they are `bracketed`:
+            unknown (`pd.NA`) without a fit.
     """
 
     runs: pd.DataFrame
@@ -34,9 +36,22 @@ class IsoFLOP:
         return float(self.runs["flops"].sum())
 
     @property
+    def hours(self) -> float:
+        """Of all runs, one after another; NaN without a speed."""
+        return self._total("hours")
+
+    @property
+    def price(self) -> float:
+        """Of all runs; NaN where a device hour has no price."""
+        return self._total("price")
+
+    @property
     def misses(self) -> pd.DataFrame:
-        """Budgets whose runs all lie on one side of where the optimum may be."""
+        """Budgets whose runs are known to lie on one side of where the optimum may be."""
         return self.brackets[~self.brackets["bracketed"]]
+
+    def _total(self, column: str) -> float:
+        return float(self.runs[column].sum()) if column in self.runs.columns else math.nan
 
 
 def isoflop_plan(
@@ -47,6 +62,8 @@ def isoflop_plan(
     fit: Fit | None = None,
     flops: Flops = FLOPS,
     speed: float | None = None,
+    devices: int = 1,
+    price: float | None = None,
     fewest_steps: int = 10,
 ) -> IsoFLOP:
     """Every size at every budget, with tokens rounded to whole batches.
@@ -57,12 +74,15 @@ def isoflop_plan(
         batch_tokens: of an update.
         fit: of earlier runs, which says where the optimum may be.
         flops: of a parameter and a token; or of a token, as a function of the size.
-        speed: FLOP/s of this machine, for hours.
+        speed: FLOP/s of all devices together, for hours.
+        devices: that are paid while a run lasts.
+        price: of one device for an hour, in any currency.
         fewest_steps: shorter runs are left out.
 
     Raises:
-        ValueError: nothing that can be run.
+        ValueError: nothing that can be run, or a machine that cannot be.
     """
+    _check_machine(speed, devices, price)
     rows = []
     for budget in sorted(budgets):
         for size in sorted(sizes):
@@ -80,6 +100,8 @@ def isoflop_plan(
     runs = pd.DataFrame(rows, columns=["budget", "n_params", "n_tokens", "steps", "flops"])
     if speed is not None:
         runs["hours"] = runs["flops"] / speed / 3600
+    if price is not None:
+        runs["price"] = runs["hours"] * devices * price
     return IsoFLOP(runs, _brackets(runs, fit, flops))
 
 
@@ -143,13 +165,26 @@ def _a_token(flops: Flops, size: float) -> float:
     return flops(size) if callable(flops) else flops * size
 
 
+def _check_machine(speed: float | None, devices: int, price: float | None) -> None:
+    if speed is not None and not (math.isfinite(speed) and speed > 0):
+        raise ValueError(f"speed is {speed!r}, not FLOP/s above 0")
+    if devices < 1:
+        raise ValueError(f"devices is {devices!r}, not a number from 1")
+    if price is None:
+        return
+    if not (math.isfinite(price) and price >= 0):
+        raise ValueError(f"price is {price!r}, not a price of a device hour from 0")
+    if speed is None:
+        raise ValueError(f"price is {price!r}, and hours need a speed: give FLOP/s")
+
+
 def _brackets(runs: pd.DataFrame, fit: Fit | None, flops: Flops) -> pd.DataFrame:
     rows = []
     for budget, group in runs.groupby("budget", sort=True):
         smallest, largest = float(group["n_params"].min()), float(group["n_params"].max())
         row = {"budget": budget, "smallest": smallest, "largest": largest}
         if fit is None:
-            rows.append(row | {"n_params": np.nan, "bracketed": len(group) >= 3})
+            rows.append(row | {"n_params": np.nan, "bracketed": pd.NA})
             continue
         divided = product(fit.law, fit.fitted, float(budget), flops)
         best = fit.allocation(divided, flops=1.0).iloc[0]
@@ -158,4 +193,4 @@ def _brackets(runs: pd.DataFrame, fit: Fit | None, flops: Flops) -> pd.DataFrame
         inside = smallest < low and high < largest
         row |= {"n_params": float(best["n_params"]), "low": low, "high": high}
         rows.append(row | {"bracketed": inside})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).astype({"bracketed": "boolean"})

@@ -30,6 +30,11 @@ class Planning(Knobs):
         4e14, ge=1e8, le=1e19, scale="log", label="FLOP a second",
         help="Achieved by all of your devices together; hours follow from it.",
     )  # fmt: skip
+    devices: int = knob(1, ge=1, le=100_000, scale="log", label="Devices", help="That are paid.")
+    price: float = knob(
+        2.5, ge=0, le=1000, step=0.1, label="Price", unit="$/h",
+        help="Of a device for an hour; yours, no figure of this project.",
+    )  # fmt: skip
     target: float
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from workbench.figures import numbers
 from workbench.figures.axes import Axis
 from workbench.figures.charts import Chart, contours
-from workbench.labs.scaling.decide_charts import days
+from workbench.labs.scaling.decide_charts import days, money
 from workbench.labs.scaling.decision import candidates
 from workbench.labs.scaling.fit_charts import AHEAD, compute_axis, size_axis
 from workbench.labs.scaling.fits import Fitted
@@ -33,10 +33,14 @@ from workbench.panels.picture import (
     TableContent,
 )
 from workbench.panels.view import Problem, Slot, Values
-from workbench.scaling.plan import IsoFLOP, isoflop_plan
+from workbench.scaling.parabolas import budgets
+from workbench.scaling.plan import IsoFLOP, bracketed, isoflop_plan
 from workbench.scaling.result import Fit
 
-NEXT = "Which run would tell most?"
+NEXT, RAN = "Which run would tell most?", "Was every optimum inside what was run?"
+
+FEWEST = 3
+"""Sizes of a budget below which none lies inside the others."""
 
 
 def plan(
@@ -69,6 +73,7 @@ class PlanView(FittedView):
         (Slot("grid", "chart"),),
         (Slot("figures", "figures", folds=False),),
         (Slot("brackets", "table", 1.1), Slot("next", "table", 1.0)),
+        (Slot("ran", "table"),),
     )
 
     def __init__(self, table: Any = None) -> None:
@@ -112,6 +117,7 @@ class PlanView(FittedView):
             "next": EmptyContent(NEXT, "This law gives no division of compute.")
             if after is None
             else next_best(after, knobs),
+            "ran": ran(chosen),
         }
         details = ("" if table.real else "simulated", f"law of {len(found.fit.runs)} runs")
         return Picture(contents, basis="measured", details=details)
@@ -123,6 +129,7 @@ def planned(fit: Fit, chosen: Selection, knobs: Planning) -> IsoFLOP:
         list(np.geomspace(knobs.first, knobs.last, knobs.budgets)),
         list(np.geomspace(knobs.smallest, knobs.largest, knobs.sizes)),
         batch_tokens=knobs.batch, fit=fit, flops=chosen.counted.a_token, speed=knobs.speed,
+        devices=knobs.devices, price=knobs.price,
     )  # fmt: skip
 
 
@@ -164,11 +171,12 @@ def grid(fit: Fit, chosen: Selection, made: IsoFLOP) -> Chart:
 def figures(made: IsoFLOP, table: Table) -> FiguresContent:
     """How much work the plan is."""
     runs, misses = made.runs, made.misses
-    hours = float(runs["hours"].sum())
+    time, price = days(made.hours / 24), money(made.price)
     items = [
         Figure("Runs", str(len(runs)), "", f"at {runs['budget'].nunique()} budgets"),
         Figure("FLOP", numbers.number(made.flops), "", "all runs together"),
-        Figure("Time", days(hours / 24), "", "at your speed", "predicted"),
+        Figure("Time", time, "", "at your speed", "predicted"),
+        Figure("Price", price, "", "at your price", "predicted"),
         Figure("Largest model", numbers.count(float(runs["n_params"].max())), "",
                f"{numbers.number(int(runs['steps'].min()))} updates at least"),
         Figure("Bracketed", f"{len(made.brackets) - len(misses)} of {len(made.brackets)}", "",
@@ -179,6 +187,8 @@ def figures(made: IsoFLOP, table: Table) -> FiguresContent:
         words = f"The plan misses the best size at {names} FLOP: widen its sizes."
     else:
         words = "Every budget has runs on both sides of where its best size may be."
+    paid = f" and {price}" if made.price else ""
+    words += f" All runs together take {time}{paid}."
     said = "" if table.real else "From simulated runs. "
     return FiguresContent(items, "What the plan takes", said + words)
 
@@ -202,6 +212,33 @@ def brackets(made: IsoFLOP) -> TableContent:
     )  # fmt: skip
     about = "By the law of the runs there are"
     return TableContent(columns, rows, "Is every optimum inside?", about)
+
+
+def ran(chosen: Selection) -> Content:
+    """For each budget that was run, whether its best run lies between smaller and larger ones."""
+    import pandas as pd
+
+    several = [
+        group.assign(budget=budget) for budget, group in budgets(chosen.runs)
+        if group["n_params"].nunique() >= FEWEST
+    ]  # fmt: skip
+    if not several:
+        return EmptyContent(RAN, f"No budget was run at {FEWEST} sizes.")
+    rows: list[Sequence[Cell | str]] = []
+    for _, row in bracketed(pd.concat(several)).iterrows():
+        end = "at the smallest" if row["n_params"] == row["smallest"] else "at the largest"
+        inside = bool(row["bracketed"])
+        rows.append([
+            numbers.number(row["budget"]), Cell(numbers.count(row["n_params"]), basis="measured"),
+            f"{numbers.count(row['smallest'])} – {numbers.count(row['largest'])}",
+            Cell("inside" if inside else end, verdict="reproduced" if inside else "failed"),
+        ])  # fmt: skip
+    columns = (
+        Column("FLOP"), Column("Best run", number=True), Column("Run", number=True),
+        Column("Best is"),
+    )  # fmt: skip
+    about = "By the losses alone, seeds averaged; at an end the optimum may lie beyond it"
+    return TableContent(columns, rows, RAN, about)
 
 
 def next_best(after: Any, knobs: Planning) -> TableContent:
