@@ -11,7 +11,6 @@ from workbench.scaling.diagnostics import (
     influence,
     leave_one_size_out,
     outliers,
-    profile,
     wald,
 )
 from workbench.scaling.presets import HOFFMANN
@@ -22,17 +21,6 @@ COMPUTE = 1e23
 @pytest.fixture(scope="module")
 def table() -> pd.DataFrame:
     return runs(noise=0.005, seed=2)
-
-
-@pytest.mark.slow
-def test_a_profile_is_least_at_the_fit(table: pd.DataFrame) -> None:
-    found = fit(Chinchilla(), table)
-    at = found.params["alpha"]
-    rows = profile(found, "alpha", [0.9 * at, at, 1.1 * at])
-    assert rows["over"].iloc[1] == pytest.approx(0, abs=1e-6)
-    assert rows["over"].iloc[0] > 1e-3 and rows["over"].iloc[2] > 1e-3
-    with pytest.raises(ValueError, match="gamma"):
-        profile(found, "gamma", [1.0])
 
 
 def test_influence_is_what_a_refit_without_the_run_does(table: pd.DataFrame) -> None:

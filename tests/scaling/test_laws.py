@@ -16,6 +16,7 @@ from workbench.scaling import (
     DownstreamAccuracy,
     DownstreamError,
     Kaplan,
+    KaplanSteps,
     LossCompute,
     OverTraining,
     PowerLaw,
@@ -26,8 +27,9 @@ from workbench.scaling import (
 )
 from workbench.scaling.decisions import constrained_optimum, loss_of
 from workbench.scaling.laws.data_constrained import best_size
+from workbench.scaling.laws.kaplan import critical_batch, least_compute, least_steps
 from workbench.scaling.laws.precision import best_bits, constrained
-from workbench.scaling.presets import BESIROGLU, HOFFMANN, PRESETS
+from workbench.scaling.presets import BESIROGLU, HOFFMANN, PRESETS, UNROUNDED
 
 BUDGET = 5.88e23
 
@@ -52,6 +54,14 @@ def test_allocations_of_published_digits(
     assert loss_of(Chinchilla(), params, float(n), float(d)) == pytest.approx(loss, abs=1e-3)
 
 
+def test_rounding_moves_the_tokens_a_parameter_by_half() -> None:
+    ratios = []
+    for params in (UNROUNDED, HOFFMANN):
+        n, d = Chinchilla().optimum(params, jnp.asarray(BUDGET / 6))
+        ratios.append(float(d / n))
+    assert ratios == pytest.approx([59.0, 92.8], abs=0.05)
+
+
 @pytest.mark.parametrize("params", [BESIROGLU, HOFFMANN])
 def test_at_the_optimum_both_terms_fall_alike(params: dict[str, float]) -> None:
     n, d = Chinchilla().optimum(params, jnp.asarray(BUDGET / 6))
@@ -73,6 +83,19 @@ def test_no_other_division_is_better(law, params: dict[str, float]) -> None:
     best = loss_of(law, params, n, d)
     for factor in (0.7, 0.97, 1.03, 1.4):
         assert loss_of(law, params, n * factor, d / factor) > best
+
+
+def test_at_the_critical_batch_steps_and_compute_are_twice_their_least() -> None:
+    batch = critical_batch(3.0)
+    assert batch == pytest.approx(2.1e8 / 3.0 ** (1 / 0.21)) and critical_batch(1.0) == 2.1e8
+    assert least_steps(1e5, batch, batch) == 5e4 and least_compute(1e20, batch, batch) == 5e19
+    assert least_steps(1e5, 1e3 * batch, batch) == pytest.approx(1e5, rel=2e-3)
+    assert least_compute(1e20, batch / 1e3, batch) == pytest.approx(1e20, rel=2e-3)
+    preset = PRESETS["kaplan-steps"]
+    (loss,) = preset.law.predict(
+        preset.params, {"n_params": jnp.asarray([6.5e13]), "least_steps": jnp.asarray([2.1e3])}
+    )
+    assert float(loss) == pytest.approx(2.0, rel=1e-12)
 
 
 def test_repeated_data_gives_the_published_losses() -> None:
@@ -124,6 +147,8 @@ def test_the_best_bits_are_seven() -> None:
     assert best_bits(params, law) == pytest.approx(7.0, abs=0.05)
     plain = PrecisionLaw(offsets=False)
     assert best_bits(params, plain) == pytest.approx(3.5, abs=0.1)
+    other_sign = {name: -v if name.startswith("n_") else v for name, v in params.items()}
+    assert best_bits(other_sign, law) < 2
     size, data = constrained(params, law, {"w": 8.0, "a": 8.0, "kv": 8.0})
     assert size * data * 8 / 16 == pytest.approx(1.0, rel=1e-12)
     tied = {f"gamma_{part}": 1.0 for part in ("w", "a", "kv")}
@@ -165,6 +190,11 @@ CASES = [
         Kaplan(),
         {"Nc": 6.4e13, "alpha_N": 0.076, "Dc": 1.8e13, "alpha_D": 0.103},
         {"n_params": N, "n_tokens": D},
+    ),
+    (
+        KaplanSteps(),
+        {"Nc": 6.5e13, "alpha_N": 0.077, "Sc": 2.1e3, "alpha_S": 0.76},
+        {"n_params": N, "least_steps": D / 1e6},
     ),
     (
         OverTraining(),

@@ -8,6 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from workbench.scaling.curve_envelope import envelope
+    from workbench.scaling.diagnostics import (
+        back_test,
+        influence,
+        leave_one_size_out,
+        outliers,
+        wald,
+    )
     from workbench.scaling.fitting import fit
     from workbench.scaling.laws import (
         Across,
@@ -18,6 +25,7 @@ if TYPE_CHECKING:
         DownstreamAccuracy,
         DownstreamError,
         Kaplan,
+        KaplanSteps,
         LossCompute,
         OverTraining,
         PowerLaw,
@@ -27,6 +35,7 @@ if TYPE_CHECKING:
     )
     from workbench.scaling.parabolas import isoflop
     from workbench.scaling.presets import PRESETS
+    from workbench.scaling.profiles import profile, profile_interval
     from workbench.scaling.projection import project
     from workbench.scaling.result import Fit
     from workbench.scaling.runs_table import RunsError, problems
@@ -40,7 +49,12 @@ _PLACES = {
     "fit": "fitting",
     "isoflop": "parabolas",
     "problems": "runs_table",
+    "profile": "profiles",
+    "profile_interval": "profiles",
     "project": "projection",
+    **dict.fromkeys(
+        ("back_test", "influence", "leave_one_size_out", "outliers", "wald"), "diagnostics"
+    ),
     **dict.fromkeys(
         (
             "Across",
@@ -51,6 +65,7 @@ _PLACES = {
             "DownstreamAccuracy",
             "DownstreamError",
             "Kaplan",
+            "KaplanSteps",
             "LossCompute",
             "OverTraining",
             "PowerLaw",
@@ -73,6 +88,7 @@ __all__ = [
     "DownstreamError",
     "Fit",
     "Kaplan",
+    "KaplanSteps",
     "LossCompute",
     "OverTraining",
     "PowerLaw",
@@ -80,11 +96,18 @@ __all__ = [
     "QATFraction",
     "QATLoss",
     "RunsError",
+    "back_test",
     "envelope",
     "fit",
+    "influence",
     "isoflop",
+    "leave_one_size_out",
+    "outliers",
     "problems",
+    "profile",
+    "profile_interval",
     "project",
+    "wald",
 ]
 
 

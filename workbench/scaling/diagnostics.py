@@ -1,9 +1,8 @@
-"""Is a fit to be believed: profiles, hold-outs, influence, outliers, and whether two differ."""
+"""Is a fit to be believed: hold-outs, influence, outliers, and whether two differ."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import jax.numpy as jnp
 import numpy as np
@@ -13,50 +12,15 @@ from scipy.stats import chi2
 from workbench.progress import Report, silent
 from workbench.scaling.fitting import fit as fit_law
 from workbench.scaling.flops import FLOPS
-from workbench.scaling.laws.held import COLUMN, Held
 from workbench.scaling.linearised import decision_gradient, linearised
-from workbench.scaling.problem import Problem
 from workbench.scaling.result import Fit
 from workbench.scaling.solver import in_float64
 
 OUTLYING = 4.0
 """Median absolute deviations from the median."""
 
-PROFILED = 32
-"""Starts of each point of a profile."""
-
 BACK = 10.0
 """The back-test fits what is below a tenth of the largest compute."""
-
-
-def profile(
-    fit: Fit, name: str, values: Sequence[float], *, report: Report = silent
-) -> pd.DataFrame:
-    """The least objective with one parameter held, at each of some values.
-
-    Flat where the table does not determine it; several minima show as such.
-
-    Args:
-        fit: of which.
-        name: a fitted parameter.
-        values: where it is held.
-        report: progress and cancel.
-
-    Returns:
-        `value`, `objective`, and `over`, the objective above the fit's as a share of it.
-
-    Raises:
-        ValueError: a name that is not fitted.
-    """
-    if name not in fit.law.names:
-        raise ValueError(f"{name!r} is not a parameter of {fit.law.title}: {fit.law.names}")
-    rows = []
-    for count, value in enumerate(values):
-        report(count, len(values), f"{name} held at {value:.4g}")
-        rows.append((float(value), _held(fit, name, float(value))))
-    table = pd.DataFrame(rows, columns=["value", "objective"])
-    table["over"] = table["objective"] / fit.objective - 1
-    return table
 
 
 def leave_one_size_out(fit: Fit, *, report: Report = silent) -> pd.DataFrame:
@@ -192,13 +156,6 @@ def _again(fit: Fit, runs: pd.DataFrame) -> Fit:
         seed=settings.seed,
         near=fit.fitted,
     )
-
-
-def _held(fit: Fit, name: str, value: float) -> float:
-    """The least objective with a parameter held: from the fit's others, and from new starts."""
-    settings = replace(fit.settings, starts=PROFILED, bootstrap=0)
-    problem = Problem(Held(fit.law, name), fit.runs.assign(**{COLUMN: value}), settings)
-    return problem.solved(near=fit.fitted)[1]
 
 
 @in_float64

@@ -14,6 +14,7 @@ from workbench.scaling.laws import (
     Chinchilla,
     DataConstrained,
     Kaplan,
+    KaplanSteps,
     Law,
     PowerLaw,
     PrecisionLaw,
@@ -44,6 +45,13 @@ class Preset:
 
 BESIROGLU = {"E": 1.8172, "A": 482.01, "alpha": 0.3478, "B": 2085.43, "beta": 0.3658}
 HOFFMANN = {"E": 1.69, "A": 406.4, "alpha": 0.34, "B": 410.7, "beta": 0.28}
+UNROUNDED = {
+    "E": math.exp(0.5267228),
+    "A": math.exp(6.0073404),
+    "alpha": 0.33917084,
+    "B": math.exp(6.0179186),
+    "beta": 0.2849083,
+}
 
 PRESETS: Mapping[str, Preset] = {
     "hoffmann": Preset(
@@ -52,6 +60,13 @@ PRESETS: Mapping[str, Preset] = {
         HOFFMANN,
         "Hoffmann et al. 2022, arXiv 2203.15556, eq. 10",
         remark="rounded in print; the unrounded exponents are .3392 and .2849",
+    ),
+    "hoffmann-unrounded": Preset(
+        "Chinchilla, unrounded",
+        Chinchilla(),
+        UNROUNDED,
+        "Hoffmann et al. 2022, TeX source of arXiv 2203.15556",
+        remark="as Besiroglu et al. 2024 quote it",
     ),
     "besiroglu": Preset(
         "Chinchilla, replicated",
@@ -82,6 +97,14 @@ PRESETS: Mapping[str, Preset] = {
         "Kaplan et al. 2020, arXiv 2001.08361",
         confirmed=False,
         remark="N without embeddings",
+    ),
+    "kaplan-steps": Preset(
+        "Kaplan, over time",
+        KaplanSteps(),
+        {"Nc": 6.5e13, "alpha_N": 0.077, "Sc": 2.1e3, "alpha_S": 0.76},
+        "Kaplan et al. 2020, arXiv 2001.08361",
+        confirmed=False,
+        remark="N without embeddings; updates of a batch far above the critical one",
     ),
     "kumar": Preset(
         "Precision",

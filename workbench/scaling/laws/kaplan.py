@@ -1,4 +1,4 @@
-"""The joint law of Kaplan et al. 2020, without a loss that stays."""
+"""The laws of Kaplan et al. 2020, without a loss that stays: of data, and of time."""
 
 from __future__ import annotations
 
@@ -45,3 +45,70 @@ class Kaplan(Law):
         log_n = jnp.log(ratio) + ratio * jnp.log(values["Nc"]) + product - jnp.log(values["Dc"])
         log_n = log_n / (1 + ratio)
         return jnp.exp(log_n), jnp.exp(product - log_n)
+
+
+@dataclass(frozen=True)
+class KaplanSteps(Law):
+    """L(N, S) = (Nc / N)^alpha_N + (Sc / S)^alpha_S (arXiv 2001.08361, eq. 1.6).
+
+    S is the least number of updates, that of a batch far above the critical one: see `least_steps`.
+    N counts no embedding in the paper.
+    """
+
+    key: ClassVar[str] = "kaplan-steps"
+    title: ClassVar[str] = "Kaplan, over time"
+    source: ClassVar[str] = "Kaplan et al. 2020, arXiv 2001.08361"
+    columns: ClassVar[tuple[str, ...]] = ("n_params", "least_steps")
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Nc, alpha_N, Sc, alpha_S."""
+        return (
+            Parameter("Nc", (1e6, 1e16), about="scale of N, parameters"),
+            Parameter("alpha_N", (0.01, 0.5), bounds=(1e-4, 4.0), about="exponent of N"),
+            Parameter("Sc", (1.0, 1e6), about="scale of S, updates"),
+            Parameter("alpha_S", (0.1, 2.0), bounds=(1e-4, 4.0), about="exponent of S"),
+        )
+
+    def predict(self, values: Values, runs: Columns) -> Any:
+        """The loss of each run."""
+        size = jnp.log(values["Nc"]) - jnp.log(runs["n_params"])
+        time = jnp.log(values["Sc"]) - jnp.log(runs["least_steps"])
+        return jnp.exp(log_sum(values["alpha_N"] * size, values["alpha_S"] * time))
+
+
+B_STAR, ALPHA_B = 2.1e8, 0.21
+"""Of the critical batch: tokens at a loss of 1, and its exponent (unconfirmed)."""
+
+
+def critical_batch(loss: Any, *, scale: float = B_STAR, exponent: float = ALPHA_B) -> Any:
+    """B_crit = B* / L^(1 / alpha_B): tokens of an update that costs twice the least of both.
+
+    Args:
+        loss: L, nats a token.
+        scale: B*, tokens.
+        exponent: alpha_B.
+    """
+    return scale / loss ** (1 / exponent)
+
+
+def least_steps(steps: Any, batch: Any, critical: Any) -> Any:
+    """S_min = S / (1 + B_crit / B): the updates that a batch without bound would need.
+
+    Args:
+        steps: S, updates that were made.
+        batch: B, tokens of an update.
+        critical: B_crit, tokens.
+    """
+    return steps / (1 + critical / batch)
+
+
+def least_compute(compute: Any, batch: Any, critical: Any) -> Any:
+    """C_min = C / (1 + B / B_crit): the compute that a small batch would need.
+
+    Args:
+        compute: C in FLOPs.
+        batch: B, tokens of an update.
+        critical: B_crit, tokens.
+    """
+    return compute / (1 + batch / critical)
