@@ -12,6 +12,7 @@ from workbench.progress import Cancelled
 from workbench.scaling import Chinchilla, Fit, fit, problem
 from workbench.scaling.resampling import together
 from workbench.scaling.solver import solve
+from workbench.scaling.starts import spread
 
 
 @pytest.mark.parametrize("objective", ["huber", "squared", "absolute"])
@@ -57,6 +58,24 @@ def test_the_objective_is_no_higher_than_scipys_best(delta: float) -> None:
     best = scipy_best(table, delta, near + away)
     found = fit(Chinchilla(), table, delta=delta)
     assert found.objective <= best * (1 + 1e-9)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("delta", [1e-3, np.inf])
+def test_the_objective_never_rises(delta: float) -> None:
+    table, law = runs(noise=0.01), Chinchilla()
+    columns = problem.law_columns(law, table)
+    shape = (64, len(table))
+    with jax.enable_x64(True):
+        starts = spread(law, 64, 0)
+        reached = [
+            solve(law, starts, columns, np.ones(shape), np.zeros(shape), delta, steps=steps)
+            for steps in (0, 1, 2, 3, 5, 10, 30)
+        ]
+    objectives = np.stack([one.objective for one in reached])
+    assert np.isfinite(objectives).all()
+    assert (np.diff(objectives, axis=0) <= 0).all()
+    assert (np.diff(objectives, axis=0) < 0).any(axis=1).all(), "each time some went on"
 
 
 def test_order_and_repeats_by_weight_change_nothing() -> None:
