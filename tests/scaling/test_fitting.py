@@ -156,6 +156,23 @@ def test_a_resample_ends_where_many_more_steps_end(
     assert apart.max() > 0, "both took the same steps"
 
 
+def test_runs_that_are_not_drawn_need_not_be_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = runs(noise=0.01)
+    few = fit(Chinchilla(), table, bootstrap=64)
+    monkeypatch.setattr(problem, "drawn", lambda weights: None)
+    every = fit(Chinchilla(), table, bootstrap=64)
+    assert few.draws is not None and every.draws is not None
+    np.testing.assert_allclose(few.draws, every.draws, rtol=1e-6)
+
+
+def test_the_places_of_drawn_runs() -> None:
+    weights = np.asarray([[0.0, 2.0, 0.0, 1.0], [1.0, 0.0, 0.0, 0.0]])
+    found = problem.drawn(weights)
+    assert found is not None
+    np.testing.assert_array_equal(found, [[1, 3, 0], [0, 1, 2]])
+    assert problem.drawn(np.ones((1, 4))) is None
+
+
 def test_resampling_can_be_cancelled() -> None:
     def stop(done: int, total: int, note: str = "", preview: object = None) -> None:
         raise Cancelled

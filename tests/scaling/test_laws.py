@@ -28,6 +28,8 @@ from workbench.scaling import (
 from workbench.scaling.decisions import constrained_optimum, loss_of
 from workbench.scaling.laws.data_constrained import best_size
 from workbench.scaling.laws.kaplan import critical_batch, least_compute, least_steps
+from workbench.scaling.laws.law import Law
+from workbench.scaling.laws.logarithm import log
 from workbench.scaling.laws.precision import best_bits, constrained
 from workbench.scaling.presets import BESIROGLU, HOFFMANN, PRESETS, UNROUNDED
 
@@ -60,6 +62,31 @@ def test_rounding_moves_the_tokens_a_parameter_by_half() -> None:
         n, d = Chinchilla().optimum(params, jnp.asarray(BUDGET / 6))
         ratios.append(float(d / n))
     assert ratios == pytest.approx([59.0, 92.8], abs=0.05)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_derivatives_written_out_are_those_of_every_law(tied: bool) -> None:
+    law, table = Chinchilla(tied=tied), runs(rows=12, noise=0.02)
+    columns = {name: jnp.asarray(table[name].to_numpy(float)) for name in table.columns}
+    draw = np.random.default_rng(0)
+    boxes = np.asarray([parameter.box for parameter in law.parameters])
+    points = [draw.uniform(boxes[:, 0], boxes[:, 1]) for _ in range(3)]
+    # At both ends of the range nothing over- or underflows.
+    points += [np.asarray([one.range[side] for one in law.parameters]) for side in (0, 1)]
+    for point in map(jnp.asarray, points):
+        for found, wanted in zip(
+            law.linear(point, columns), Law.linear(law, point, columns), strict=True
+        ):
+            np.testing.assert_allclose(found, wanted, rtol=1e-10, atol=1e-12)
+
+
+def test_the_logarithm_in_plain_arithmetic() -> None:
+    draw = np.random.default_rng(0)
+    values = np.exp(np.concatenate([draw.uniform(-600, 600, 2000), draw.normal(0, 1e-3, 2000)]))
+    found = np.asarray(log(jnp.asarray(values)))
+    np.testing.assert_allclose(found, np.log(values), rtol=1e-15, atol=3e-16)
+    beyond = np.asarray(log(jnp.asarray([np.inf, np.nan, 1.0])))
+    assert beyond[0] == np.inf and np.isnan(beyond[1]) and beyond[2] == 0.0
 
 
 @pytest.mark.parametrize("params", [BESIROGLU, HOFFMANN])

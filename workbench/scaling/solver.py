@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from workbench.scaling.laws.law import Columns, Law
 
@@ -52,8 +52,8 @@ class Solved(NamedTuple):
 def huber(residual: Any, delta: Any) -> Any:
     """rho(r), by element."""
     size = jnp.abs(residual)
-    beyond = jnp.where(jnp.isfinite(delta), delta * (size - delta / 2), 0.0)
-    return jnp.where(size <= delta, residual**2 / 2, beyond)
+    inside = jnp.minimum(size, delta)
+    return inside * (size - inside / 2)
 
 
 @functools.partial(jax.jit, static_argnames=("law", "steps"))
@@ -61,11 +61,12 @@ def solve(
     law: Law,
     starts: Float[Array, "S P"],
     runs: Columns,
-    weights: Float[Array, "S R"],
-    shifts: Float[Array, "S R"],
+    weights: Float[Array, "S K"],
+    shifts: Float[Array, "S K"],
     delta: Float[Array, ""],
     *,
     steps: int,
+    chosen: Int[Array, "S K"] | None = None,
 ) -> Solved:
     """Each start with its own weights of the runs; a weight of 0 leaves a run out.
 
@@ -77,20 +78,18 @@ def solve(
         shifts: added to each residual, as if the run had ended there.
         delta: of Huber's function.
         steps: of each start.
+        chosen: places of the K runs that each problem looks at, to which its weights and shifts
+            belong; all R where left out.
     """
 
-    def one(problem: tuple[Any, Any, Any]) -> Solved:
-        start, weight, shift = problem
-        return _descend(
-            lambda point: law.residuals(law.values(point), runs) + shift,
-            jnp.asarray([parameter.range for parameter in law.parameters]),
-            start,
-            weight,
-            delta,
-            steps,
-        )
+    def one(problem: tuple[Any, Any, Any, Any]) -> Solved:
+        start, weight, shift, places = problem
+        seen = runs
+        if places is not None:
+            seen = {name: column[places] for name, column in runs.items()}
+        return _descend(law, start, seen, weight, shift, delta, steps)
 
-    return Solved(*jax.lax.map(one, (starts, weights, shifts), batch_size=BATCH))
+    return Solved(*jax.lax.map(one, (starts, weights, shifts, chosen), batch_size=BATCH))
 
 
 def _total(residual: Any, weights: Any, delta: Any) -> Any:
@@ -100,34 +99,35 @@ def _total(residual: Any, weights: Any, delta: Any) -> Any:
 
 
 class _State(NamedTuple):
-    """Where one problem stands; the Jacobian is `[P, R]`, kept so that no point is seen twice."""
+    """Where one problem stands, and the normal equations there, so that no point is seen twice."""
 
-    point: Any
-    residual: Any
-    jacobian: Any
-    objective: Any
-    damping: Any
+    point: Float[Array, " P"]
+    objective: Float[Array, ""]
+    normal: Float[Array, "P P"]
+    gradient: Float[Array, " P"]
+    damping: Float[Array, ""]
 
 
 def _descend(
-    residuals: Callable[[Any], Any], ranges: Any, start: Any, weights: Any, delta: Any, steps: int
+    law: Law, start: Any, runs: Columns, weights: Any, shifts: Any, delta: Any, steps: int
 ) -> Solved:
-    directions = jnp.eye(len(start))
+    ranges = jnp.asarray([parameter.range for parameter in law.parameters])
 
     def at(point: Any, damping: Any) -> _State:
-        residual, along = jax.linearize(residuals, point)
+        residual, jacobian = law.linear(point, runs)
+        residual = residual + shifts
+        robust = jnp.minimum(1.0, delta / jnp.maximum(jnp.abs(residual), 1e-300))
+        weighted = jnp.where(weights > 0, weights * robust, 0.0)[None] * jacobian
+        sums = weighted @ jnp.concatenate([jacobian, residual[None]]).T
         total = _total(residual, weights, delta)
-        return _State(point, residual, jax.vmap(along)(directions), total, damping)
+        return _State(point, total, sums[:, :-1], sums[:, -1], damping)
 
     def step(number: Any, now: _State) -> _State:
         stretch = jnp.asarray(STRETCHES)[number % len(STRETCHES)]
-        robust = jnp.minimum(1.0, delta / jnp.maximum(jnp.abs(now.residual), 1e-300))
-        weighted = jnp.where(weights > 0, weights * robust, 0.0)[None] * now.jacobian
-        normal, gradient = weighted @ now.jacobian.T, weighted @ now.residual
-        diagonal = jnp.diagonal(normal)
+        diagonal = jnp.diagonal(now.normal)
         floor = 1e-12 * jnp.max(diagonal) + 1e-300
-        damped = normal + jnp.diag(now.damping * diagonal + floor)
-        move = -stretch * _solve_positive(damped, gradient)
+        damped = now.normal + jnp.diag(now.damping * diagonal + floor)
+        move = -stretch * _solve_positive(damped, now.gradient)
         length = jnp.linalg.norm(move)
         move = move * jnp.minimum(1.0, LONGEST_STEP / jnp.maximum(length, 1e-300))
         softer = jnp.maximum(SOFTER * now.damping, LEAST_DAMPING)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 
 from workbench.scaling.laws.law import Columns, Law, Parameter, Values, log_sum
+from workbench.scaling.laws.logarithm import log
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,22 @@ class Chinchilla(Law):
     def residuals(self, values: Values, runs: Columns) -> Any:
         """The logarithm of a run's loss over the law's."""
         return jnp.log(runs["loss"]) - surface(self.derived(values) | dict(values), runs)
+
+    def linear(self, point: Any, runs: Columns) -> tuple[Any, Any]:
+        """As of every law, written out: the derivatives of ln L are the terms' shares of L.
+
+        No term over- or underflows: the coordinates are bounded.
+        """
+        size, data, loss = (jnp.log(runs[name]) for name in (*self.columns, self.target))
+        log_e, log_a, alpha, log_b, *rest = point
+        beta = alpha if self.tied else rest[0]
+        terms = jnp.exp(log_e), jnp.exp(log_a - alpha * size), jnp.exp(log_b - beta * data)
+        whole = terms[0] + terms[1] + terms[2]
+        over = -1 / whole
+        by_e, by_a, by_b = (term * over for term in terms)
+        by_alpha, by_beta = -size * by_a, -data * by_b
+        exponents = (by_alpha + by_beta, by_b) if self.tied else (by_alpha, by_b, by_beta)
+        return loss - log(whole), jnp.stack([by_e, by_a, *exponents])
 
     def derived(self, values: Values) -> dict[str, Any]:
         """beta, where it is alpha."""

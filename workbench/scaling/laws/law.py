@@ -110,6 +110,17 @@ class Law:
         """What is fitted: the logarithm of a run's loss over the law's."""
         return jnp.log(runs[self.target]) - jnp.log(self.predict(values, runs))
 
+    def linear(
+        self, point: Float[Array, " P"], runs: Columns
+    ) -> tuple[Float[Array, " R"], Float[Array, "P R"]]:
+        """Residuals at a point of the coordinates that are fitted, and their derivatives there.
+
+        The solver takes these at every step: a law whose derivatives are cheaper written out does
+        so.
+        """
+        residual, along = jax.linearize(lambda at: self.residuals(self.values(at), runs), point)
+        return residual, jax.vmap(along)(jnp.eye(len(point)))
+
     def derived(self, values: Values) -> dict[str, Any]:
         """Further values under the paper's names, from the fitted ones."""
         return {}
