@@ -3,7 +3,8 @@
 The peer is what the literature does: L-BFGS-B from each of 4500 starts (alpha and beta in 0 to 2,
 e in -1 to 1, a and b in 0 to 25), with finite differences, on the sum of Huber's function of ln L;
 and for the bootstrap, one such search a resample from the fit. Both minimise the same objective on
-the same table in one process; processor seconds are compared, for scipy has one thread.
+the same table in one process, on one core and with one thread; processor seconds are compared.
+It ends with 1 where a full-size figure misses its target.
 
 python benchmarks/scaling_fit.py [--tiny] [--rounds N]
 """
@@ -11,6 +12,7 @@ python benchmarks/scaling_fit.py [--tiny] [--rounds N]
 from __future__ import annotations
 
 import itertools
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -32,6 +34,7 @@ def main() -> int:
     """The grid, the fit, a filter, and the resamples."""
     more = [("--rounds", {"type": int, "default": 5, "help": "repeats of everything but the grid"})]
     bench, options = Benchmark.from_command(__file__, "Fitting a scaling law", more=more)
+    keep_to_one_core()
     table = runs(40 if bench.tiny else ROWS)
     rounds = 1 if bench.tiny else options.rounds
     every = starts()[:: 450 if bench.tiny else 1]
@@ -57,7 +60,18 @@ def main() -> int:
     add_resamples(bench, words, table, warm[0]["value"], rounds)
     bench.raw |= {"starts within 1e-6 of scipy's best": share(grid["value"], best), "best": best}
     bench.finish()
-    return 0 if objective <= best * (1 + 1e-9) else 1
+    missed = [figure.name for figure in bench.figures if figure.met is False and not bench.tiny]
+    return 0 if objective <= best * (1 + 1e-9) and not missed else 1
+
+
+def keep_to_one_core() -> None:
+    """Both sides, with one thread of each library; jax counts cores when it is imported."""
+    import scipy.optimize  # noqa: F401  (brings a library of its own, which must be there by now)
+    from threadpoolctl import threadpool_limits
+
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    threadpool_limits(1)
 
 
 def add_filter(bench: Benchmark, words: str, table: pd.DataFrame, before: Any, rounds: int) -> None:
