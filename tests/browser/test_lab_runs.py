@@ -37,6 +37,11 @@ panel = diffusion.open(pipeline=model, settings=settings)
 panel"""
 FILES = ["zip", "svg", "png", "pdf", "html", "csv", "json"]
 TABLE = ["trial_id", "method", "seed", "quality.ssim", "quality.psnr"]
+LOOKED_AT = """() => [
+  ...[...document.querySelectorAll("[data-slot=grid] .wb-thumb img")].slice(16, 24),
+  document.querySelector("[data-slot=split] .wb-split img"),
+].map((image) => image.naturalWidth ? image.src : "")"""
+"""Third row of the grid and the split's accelerated side; equal pictures share an address."""
 
 
 @pytest.fixture(scope="session")
@@ -189,13 +194,17 @@ def _copied_code(lab):
 
 
 def _click_on_a_point(lab):
-    """After another setting, a click on the measured point brings its settings back."""
+    """After another setting, a click on the measured point brings it back, pictures and all."""
     knob = slider(lab, "Interval").last
-    before = marks(lab)
+    before, pictures = marks(lab), lab.page.evaluate(LOOKED_AT)
+    assert all(pictures) and len(set(pictures[:8])) == 8 and pictures[8] == pictures[5]
     knob.press("ArrowLeft")
     until_changed(lab, before)
     assert until_state(lab, "done", "error") == "done", words(lab)
     assert box(lab, "Interval").last.input_value() == "3"
+    lab.page.wait_for_function(
+        f"(old) => ({LOOKED_AT})().every((one) => one && !old.includes(one))", arg=pictures
+    )
     place = lab.page.evaluate(
         """() => {
           const chart = document.querySelector("[data-slot=time_quality]");
@@ -220,6 +229,14 @@ def _click_on_a_point(lab):
     assert ask(lab, "panel.wait(60)") == "True"
     until_state(lab, "cached", "done")
     assert ask(lab, "panel.status['kind']") in ("'cached'", "'done'")
+    lab.page.wait_for_function(
+        f"""(old) => {{
+          const [, seed] = document.querySelector("[data-slot=split] h3").textContent.split(/[ ,]/);
+          const wanted = [...old.slice(0, 8), old[seed]];
+          return ({LOOKED_AT})().every((one, place) => one === wanted[place]);
+        }}""",
+        arg=pictures,
+    )
 
 
 def test_stop_keeps_the_picture_and_a_later_run_works(lab_page, cell):
