@@ -61,6 +61,12 @@ def test_folded_rows_open_and_are_drawn_at_their_width(show: Callable[..., Host]
         assert box and place and abs(box["width"] - place["width"]) < 4
     assert page.locator("[data-slot=scoreboard] tbody tr:visible").count() == 4
     assert page.evaluate(OVERFLOWING) == []
+    frame = page.locator("[data-slot=scoreboard] .wb-table-frame")
+    for width, columns in ((1096, 9), (1180, 13)):
+        page.evaluate(f"document.getElementById('host').style.width = '{width}px'")
+        host.pump(0.3)
+        assert frame.evaluate("(e) => e.scrollWidth - e.clientWidth") <= 0, width
+        assert frame.locator("th:visible").count() == columns
 
 
 def test_a_list_is_offered_in_runs_as_long(host_of: Callable[..., Host]) -> None:

@@ -182,7 +182,8 @@ function tableSlot(ctx, slot, host) {
         }
         return line;
       });
-      frame.replaceChildren(h("table", { class: "wb-table" }, h("thead", {}, head), h("tbody", {}, rows)));
+      const many = content.columns.length > 9 ? " wb-many" : "";
+      frame.replaceChildren(h("table", { class: `wb-table${many}` }, h("thead", {}, head), h("tbody", {}, rows)));
     },
     destroy() {},
   };
