@@ -1,5 +1,7 @@
 """Laws against their papers' numbers, and against themselves: what they predict, they fit."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +17,7 @@ from workbench.scaling import (
     DataConstrained,
     DownstreamAccuracy,
     DownstreamError,
+    Fit,
     Kaplan,
     KaplanSteps,
     LossCompute,
@@ -25,15 +28,21 @@ from workbench.scaling import (
     QATLoss,
     fit,
 )
-from workbench.scaling.decisions import constrained_optimum, loss_of
+from workbench.scaling.decisions import losses
 from workbench.scaling.laws.data_constrained import best_size
 from workbench.scaling.laws.kaplan import critical_batch, least_compute, least_steps
 from workbench.scaling.laws.law import Law
 from workbench.scaling.laws.logarithm import log
 from workbench.scaling.laws.precision import best_bits, constrained
 from workbench.scaling.presets import BESIROGLU, HOFFMANN, PRESETS, UNROUNDED
+from workbench.scaling.settings import Settings
 
 BUDGET = 5.88e23
+
+
+def loss_of(law, params: dict[str, float], size: float, tokens: float) -> float:
+    """The law's loss of one run."""
+    return float(losses(law, params, np.asarray([size]), np.asarray([tokens]))[0])
 
 
 @pytest.fixture(autouse=True)
@@ -149,17 +158,42 @@ def test_epochs_are_worth_less_and_less(epochs: float, worth: float) -> None:
     assert float(tokens[0]) / unique == pytest.approx(worth, abs=6e-3)
 
 
+def divided(unique: float) -> dict[str, float]:
+    """The division of 1e22 FLOP by the published law when so many tokens are unique."""
+    preset = PRESETS["muennighoff"]
+    given = {"unique_tokens": unique}
+    known = Fit(preset.law, Settings(), dict(preset.params), 0.0, pd.DataFrame(), given=given)
+    return known.allocation(1e22).iloc[0].to_dict()
+
+
 def test_few_unique_tokens_want_a_smaller_model() -> None:
-    law, params = PRESETS["muennighoff"].law, PRESETS["muennighoff"].params
+    law = PRESETS["muennighoff"].law
     assert isinstance(law, DataConstrained) and law.base is not None
-    plenty = constrained_optimum(law, params, 1e22, 1e15)
     base = dict(law.base)
     size, _ = Chinchilla().optimum(base, jnp.asarray(1e22 / 6))
-    assert plenty["n_params"] == pytest.approx(float(size), rel=1e-3)
-    few = constrained_optimum(law, params, 1e22, 1e10)
-    assert few["n_params"] < plenty["n_params"] and few["epochs"] > 1
+    plenty, few = divided(1e15), divided(1e10)
+    assert plenty["n_params"] == pytest.approx(float(size), rel=1e-6)
+    assert few["n_params"] < plenty["n_params"] and few["n_tokens"] > 1e10
     assert few["loss"] > plenty["loss"]
     assert float(best_size(base, jnp.asarray(1e12))) > 0
+    sizes = few["n_params"] * np.geomspace(0.3, 3, 4001)
+    table = {"n_params": sizes, "n_tokens": 1e22 / 6 / sizes, "unique_tokens": np.full(4001, 1e10)}
+    losses = np.asarray(law.predict(PRESETS["muennighoff"].params, table))
+    assert sizes[int(np.argmin(losses))] == pytest.approx(few["n_params"], rel=2e-3)
+    with pytest.raises(TypeError, match="only where unique_tokens is given"):
+        law.optimum(PRESETS["muennighoff"].params, jnp.asarray(1e21))
+
+
+def test_the_optimum_of_repeated_data_has_a_derivative() -> None:
+    preset = PRESETS["muennighoff"]
+
+    def log_tokens(worth: float) -> Any:
+        values = {**preset.params, "R_D*": worth, "unique_tokens": jnp.asarray(1e10)}
+        return jnp.log(preset.law.optimum(values, jnp.asarray(1e22 / 6))[1])
+
+    found = float(jax.grad(log_tokens)(15.0))
+    step = (float(log_tokens(15.01)) - float(log_tokens(14.99))) / 0.02
+    assert found == pytest.approx(step, rel=1e-3) and found > 0
 
 
 @pytest.mark.parametrize(("bits", "kept"), [(4, 0.191), (8, 0.828), (16, 0.994)])

@@ -4,17 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.scaling.surfaces import TRUTH, runs
+from tests.scaling.surfaces import runs
 from workbench.scaling import Chinchilla, fit
-from workbench.scaling.decisions import (
-    best_loss,
-    compute_for,
-    gain,
-    loss_of,
-    penalty,
-    product,
-    serving_optimum,
-)
+from workbench.scaling.decisions import product
 from workbench.scaling.linearised import linearised
 from workbench.scaling.plan import bracketed, decision_variance, isoflop_plan, next_runs
 
@@ -106,30 +98,3 @@ def test_the_next_run_removes_the_variance_it_promises() -> None:
     same_noise = (linearised(found).noise / linearised(again).noise) ** 2
     after = decision_variance(again, 1e24) * same_noise
     assert before - after == pytest.approx(best["variance_removed"], rel=0.05)
-
-
-def test_gain_and_penalty() -> None:
-    law = Chinchilla()
-    slower = TRUTH | {"A": 1.3 * TRUTH["A"], "B": 1.3 * TRUTH["B"]}
-    times = gain(law, TRUTH, slower, 1e21)
-    assert times > 1
-    assert best_loss(law, TRUTH, 1e21 / times) == pytest.approx(best_loss(law, slower, 1e21))
-    assert gain(law, slower, TRUTH, 1e21) == pytest.approx(
-        1e21 / compute_for(lambda c: best_loss(law, slower, c), best_loss(law, TRUTH, 1e21))
-    )
-    assert gain(law, TRUTH | {"E": 4.0}, TRUTH, 1e21) == 0.0
-    size, tokens = law.optimum(TRUTH, 1e21 / 6)
-    assert penalty(law, TRUTH, float(size), float(tokens)) == pytest.approx(1, abs=1e-4)
-    assert penalty(law, TRUTH, float(size) / 4, float(tokens) * 4) > 1.02
-
-
-@pytest.mark.slow
-def test_serving_wants_a_smaller_model() -> None:
-    law, wanted = Chinchilla(), best_loss(Chinchilla(), TRUTH, 1e22)
-    never = serving_optimum(law, TRUTH, wanted, 0.0)
-    often = serving_optimum(law, TRUTH, wanted, 1e13)
-    assert never["total"] == pytest.approx(1e22, rel=1e-3)
-    assert often["n_params"] < never["n_params"] and often["training"] > never["training"]
-    assert loss_of(law, TRUTH, often["n_params"], often["n_tokens"]) == pytest.approx(wanted)
-    with pytest.raises(ValueError, match="below what the law reaches"):
-        serving_optimum(law, TRUTH, 1.0, 1e12)

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from workbench.scaling.flops import FLOPS
-from workbench.scaling.laws.law import Columns, Law
+from workbench.scaling.laws.law import Columns, Law, Values
 from workbench.scaling.problem import law_columns
 from workbench.scaling.result import Fit
 from workbench.scaling.solver import in_float64
@@ -75,7 +75,9 @@ def decision_gradient(fit: Fit, compute: float, flops: float = FLOPS) -> NDArray
         flops: of one parameter and one token.
     """
     law = fit.law
-    return np.asarray(_token_gradient(law, law.coordinates(fit.fitted), compute / flops))
+    given = {name: jnp.asarray(float(value)) for name, value in fit.given.items()}
+    point = law.coordinates(fit.fitted)
+    return np.asarray(_token_gradient(law, point, compute / flops, given))
 
 
 @in_float64
@@ -104,5 +106,8 @@ def _residuals(law: Law, point: Any, columns: Columns) -> tuple[Any, Any]:
 
 
 @functools.partial(jax.jit, static_argnames=("law",))
-def _token_gradient(law: Law, point: Any, product: Any) -> Any:
-    return jax.grad(lambda at: jnp.log(law.optimum(law.values(at), product)[1]))(point)
+def _token_gradient(law: Law, point: Any, product: Any, given: Values) -> Any:
+    def log_tokens(at: Any) -> Any:
+        return jnp.log(law.optimum({**law.values(at), **given}, product)[1])
+
+    return jax.grad(log_tokens)(point)

@@ -43,7 +43,7 @@ def read(file: Path) -> Fit:
 
 def as_json(fit: Fit) -> dict[str, Any]:
     """The content of a record."""
-    used = _used(fit)
+    used = read_by(fit.law, fit.runs)
     return {
         "kind": KIND,
         "format": FORMAT,
@@ -60,6 +60,7 @@ def as_json(fit: Fit) -> dict[str, Any]:
             "columns": {name: used[name].tolist() for name in used.columns},
         },
         "draws": None if fit.draws is None else fit.draws.tolist(),
+        "given": dict(fit.given),
         "versions": _versions(),
     }
 
@@ -83,12 +84,13 @@ def from_json(content: Any, name: str = "the record") -> Fit:
         fitted = {key: float(content["fitted"][key]) for key in law.names}
         objective, dropped = float(content["objective"]), tuple(content["dropped"])
         told = content["runs"]["sha256"]
+        given = {key: float(value) for key, value in content.get("given", {}).items()}
     except (KeyError, TypeError) as fault:
         raise ValueError(f"{name} is incomplete: {fault}") from None
     if told != fingerprint(runs):
         raise ValueError(f"{name}: its runs are not those that were fitted (their hash differs)")
     many = None if draws is None else np.asarray(draws, float).reshape(-1, len(law.names))
-    return Fit(law, settings, fitted, objective, runs, dropped=dropped, draws=many)
+    return Fit(law, settings, fitted, objective, runs, dropped=dropped, draws=many, given=given)
 
 
 def law_as_json(law: Law) -> dict[str, Any]:
@@ -128,11 +130,11 @@ def fingerprint(runs: pd.DataFrame) -> str:
     return hashlib.sha256(json.dumps(content, default=str).encode()).hexdigest()
 
 
-def _used(fit: Fit) -> pd.DataFrame:
-    """The columns that the fit depends on."""
+def read_by(law: Law, runs: pd.DataFrame) -> pd.DataFrame:
+    """The columns of some rows that a law's fit depends on."""
     more = ("weight", "cluster", "method", "seed")
-    wanted = dict.fromkeys((*fit.law.columns, fit.law.target, *more))
-    return fit.runs[[name for name in wanted if name in fit.runs.columns]]
+    wanted = dict.fromkeys((*law.columns, law.target, *more))
+    return runs[[name for name in wanted if name in runs.columns]]
 
 
 def _tuples(value: Any) -> Any:

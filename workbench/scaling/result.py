@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from workbench.measure.intervals import Interval
 from workbench.scaling.flops import FLOPS
+from workbench.scaling.laws.data_constrained import UNIQUE
 from workbench.scaling.laws.law import Columns, Law, Values
 from workbench.scaling.problem import law_columns, padded_rows
 from workbench.scaling.settings import Settings
@@ -38,6 +39,8 @@ class Fit:
         runs: the rows it was fitted to.
         dropped: what was left out, and why.
         draws: `[B, P]` parameters of each resample; None without a bootstrap.
+        given: what a division of compute takes as it is, by column: for a law of repeated data
+            `unique_tokens`, the tokens there are.
     """
 
     law: Law
@@ -47,6 +50,7 @@ class Fit:
     runs: pd.DataFrame
     dropped: tuple[str, ...] = ()
     draws: NDArray[np.float64] | None = field(default=None, repr=False)
+    given: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def params(self) -> dict[str, float]:
@@ -92,6 +96,16 @@ class Fit:
         if missing:
             raise ValueError(f"columns {', '.join(missing)} are not in the table to predict")
         return self._predicted(table)
+
+    def whole(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Sizes and tokens with the columns that the law reads beside them.
+
+        They are those of `given`; of data that is given nowhere, every token is seen once.
+        """
+        more = {name: value for name, value in self.given.items() if name in self.law.columns}
+        if UNIQUE in self.law.columns and UNIQUE not in more:
+            return table.assign(**more, **{UNIQUE: table["n_tokens"]})
+        return table.assign(**more)
 
     def allocation(self, compute: ArrayLike, *, flops: float = FLOPS) -> pd.DataFrame:
         """How to divide training compute between size and tokens, a row for each budget.
@@ -213,10 +227,11 @@ class Fit:
     ) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64] | None]]:
         count = len(products)
         given = jnp.asarray(np.pad(products, (0, padded_rows(count) - count), mode="edge"))
-        best = _divided(self.law, dict(self.fitted), given)
+        fixed = {name: jnp.asarray(float(value)) for name, value in self.given.items()}
+        best = _divided(self.law, dict(self.fitted), given, fixed)
         many = None
         if self.draws is not None:
-            many = _divided(self.law, self._columns_of_draws(), given, many=True)
+            many = _divided(self.law, self._columns_of_draws(), given, fixed, many=True)
         return {
             name: (
                 np.asarray(value)[:count],
@@ -242,16 +257,19 @@ def _misses(law: Law, values: Values, columns: Columns) -> Any:
 
 
 @functools.partial(jax.jit, static_argnames=("law", "many"))
-def _divided(law: Law, values: Values, products: Any, many: bool = False) -> dict[str, Any]:
-    """The best division of each N D; for `many`, by each resample."""
+def _divided(
+    law: Law, values: Values, products: Any, fixed: Values, many: bool = False
+) -> dict[str, Any]:
+    """The best division of each N D; for `many`, by each resample. `fixed` is of every run."""
 
     def one(given: Values) -> dict[str, Any]:
-        params, tokens = law.optimum(given, products)
+        params, tokens = law.optimum({**given, **fixed}, products)
+        alike = {name: jnp.broadcast_to(value, products.shape) for name, value in fixed.items()}
         return {
             "n_params": params,
             "n_tokens": tokens,
             "tokens_per_param": tokens / params,
-            "loss": law.predict(given, {"n_params": params, "n_tokens": tokens}),
+            "loss": law.predict(given, {"n_params": params, "n_tokens": tokens, **alike}),
         }
 
     return jax.vmap(one)(values) if many else one(values)

@@ -20,7 +20,14 @@ BYTES: Mapping[str, float] = {
 """Of parameters, gradients and optimiser states, a parameter, in mixed precision: fp16 weights and
 gradients with fp32 master, mean and variance is 16; each tool counts something more."""
 
+WHOLE: tuple[float | None, ...] = (None, 4.0, 2.0, 0.0)
+"""Bytes a parameter that no device shares, by ZeRO's stage: all, the fp16 weight and gradient, the
+weight, none."""
+
 V100_ACHIEVABLE = 70e12
+
+HEAD = 128
+"""Width of a head in a guessed shape."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,26 @@ class Decoder:
         inner = self.length / (6 * self.width)
         head = self.vocabulary / (words * self.layers * self.width)
         return passes * batch * self.length * self.layers * self.width**2 * (1 + inner + head)
+
+
+def shaped(params: float, length: int = 2048) -> Decoder:
+    """A shape guessed from a size: 12 l h^2 = N with h = 128 l, as GPT-3 has (96 of 12288). Ours.
+
+    The layers are the nearest whole number, at least one; the width then keeps N, as the nearest
+    multiple of 8. Every parameter counts as in the layers, none as in a vocabulary.
+
+    Args:
+        params: N, at least 1000.
+        length: of a row, tokens.
+
+    Raises:
+        ValueError: fewer parameters than a layer has.
+    """
+    if not params >= 1000:
+        raise ValueError(f"params is {params!r}, not a size from 1000")
+    layers = max(1, round((params / (12 * HEAD**2)) ** (1 / 3)))
+    width = max(8, 8 * round(math.sqrt(params / (12 * layers)) / 8))
+    return Decoder(layers, width, vocabulary=0, length=length)
 
 
 @dataclass(frozen=True)
@@ -109,25 +136,41 @@ def bubble(stages: int, micro_batches: int, interleaved: int = 1) -> float:
     return (stages - 1) / (interleaved * micro_batches)
 
 
-def state_bytes(params: float, *, counted: str = "adam", shards: int = 1) -> float:
-    """Parameters, gradients and optimiser states on one device, split `shards` ways.
+def state_bytes(
+    params: float, *, counted: str = "adam", shards: int = 1, stage: int = 3
+) -> float:  # fmt: skip
+    """Parameters, gradients and optimiser states on one device.
 
     Args:
         params: of the model.
-        counted: which bytes a parameter, of `BYTES`.
-        shards: 1 for none.
+        counted: which bytes a parameter, of `BYTES`; 2 of them the weight's, 2 the gradient's.
+        shards: devices that share; 1 for none.
+        stage: what they split, as ZeRO's stages (Rajbhandari et al. 2020, arXiv 1910.02054, §5):
+            nothing, the optimiser's states, gradients too, weights too.
 
     Raises:
-        ValueError: a way of counting that is not known.
+        ValueError: a way of counting, or a stage, that is not known.
     """
     if counted not in BYTES:
         raise ValueError(f"counted is {counted!r}, not one of {', '.join(BYTES)}")
-    return BYTES[counted] * params / shards
+    if stage not in range(len(WHOLE)):
+        raise ValueError(f"stage is {stage!r}, not one of 0, 1, 2, 3")
+    whole = BYTES[counted] if WHOLE[stage] is None else WHOLE[stage]
+    return params * (whole + (BYTES[counted] - whole) / shards)
 
 
 def checkpoint_bytes(model: Decoder, batch: int, every: int = 1) -> float:
     """2 b s h l / ci: activations kept between recomputed parts, two bytes each."""
     return 2.0 * batch * model.length * model.width * model.layers / every
+
+
+def kept_bytes(model: Decoder, batch: int) -> float:
+    """34 b s h l: all activations of a pass, where nothing is computed again.
+
+    Korthikanti et al. 2022 (arXiv 2205.05198, eq. 1) without scores, which flash attention keeps
+    none of.
+    """
+    return 34.0 * batch * model.length * model.width * model.layers
 
 
 def working_bytes(model: Decoder, heads: int, batch: int, every: int = 1) -> tuple[float, float]:

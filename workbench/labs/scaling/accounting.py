@@ -85,7 +85,7 @@ class Accounting:
 
         product = budgets / FLOPS
         for _ in range(ROUNDS if len(self.sizes) else 0):
-            best = in_float64(fit.law.optimum)(dict(fit.fitted), product)[0]
+            best = in_float64(fit.law.optimum)({**fit.fitted, **fit.given}, product)[0]
             product = budgets / self.cost(np.asarray(best))
         return fit.allocation(FLOPS * product).assign(compute=budgets)
 

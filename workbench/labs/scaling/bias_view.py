@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from workbench.figures import numbers
 from workbench.figures.axes import Axis
 from workbench.figures.charts import Chart, contours, lines
 from workbench.labs.scaling.fit_charts import BUDGET, LOSS
-from workbench.labs.scaling.lab_view import ScalingView
+from workbench.labs.scaling.lab_view import RECORD, ScalingView
 from workbench.panels.charted import EXPORTS, others
 from workbench.panels.panel import Panel
 from workbench.panels.picture import (
@@ -28,9 +28,16 @@ from workbench.panels.picture import (
 from workbench.panels.view import KnobGroup, Preset, Slot, Values
 from workbench.progress import Report
 from workbench.scaling.bias import BUDGETS, POINTS, TARGET, best_tokens, parabola_bias, simulated
+from workbench.scaling.decisions import losses
+from workbench.scaling.flops import FLOPS
+from workbench.scaling.laws import Chinchilla
 from workbench.scaling.parabolas import parabola
 from workbench.scaling.presets import BESIROGLU, HOFFMANN
+from workbench.scaling.record import law_as_json
 from workbench.study.knobs import Knobs, knob
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DESIGN = "design"
 
@@ -97,7 +104,7 @@ class BiasView(ScalingView):
     presets = PRESETS
     automatic = False
     verb = "Compute"
-    exports = (*EXPORTS, *others(error="Miss by reach"))
+    exports = (*EXPORTS, RECORD, *others(error="Miss by reach"))
     layout = (
         (Slot("curves", "chart", 1.2), Slot("error", "chart", 1.0)),
         (Slot("figures", "figures", folds=False),),
@@ -122,6 +129,27 @@ class BiasView(ScalingView):
         report(0, 1, "Computing")
         yield self.predict(values)
 
+    def tables(self, values: Values, picture: Picture) -> Mapping[str, Any]:
+        """The runs with their noise."""
+        return {"runs": drawn(design(values))}
+
+    def records(self, values: Values) -> Mapping[str, Any]:
+        """The truth, its design, and what approach 2 made of it."""
+        knobs = design(values)
+        name, truth = SURFACES[knobs.surface]
+        return {
+            "fit": {
+                "kind": "approach 2 on a known surface",
+                "law": law_as_json(Chinchilla()),
+                "truth": {"name": name, **truth},
+                "budgets": list(BUDGETS),
+                "design": knobs.model_dump(mode="json"),
+                "seed": 0,
+                "target": TARGET,
+                "found": miss(knobs),
+            }
+        }
+
 
 def design(values: Values) -> Design:
     """The truth and its runs."""
@@ -138,12 +166,19 @@ def miss(knobs: Design, **changes: Any) -> dict[str, float]:
     return parabola_bias(truth, **{**given, **changes})
 
 
-def curves(knobs: Design) -> Chart:
-    """Runs, the parabola through them, its vertex; dotted: where the truth's least is."""
+def drawn(knobs: Design) -> pd.DataFrame:
+    """The truth's runs with the noise."""
     _, truth = SURFACES[knobs.surface]
     runs = simulated(truth, knobs.width, knobs.centre, knobs.drift, BUDGETS, knobs.points)
     draw = np.random.default_rng(0)
     runs["loss"] *= np.exp(knobs.noise / 100 * draw.standard_normal(len(runs)))
+    return runs
+
+
+def curves(knobs: Design) -> Chart:
+    """Runs, the parabola through them, its vertex; dotted: where the truth's least is."""
+    _, truth = SURFACES[knobs.surface]
+    runs = drawn(knobs)
     rows: list[dict[str, Any]] = []
     for budget, group in runs.groupby("budget", sort=True):
         x, loss = np.log(group["n_tokens"].to_numpy()), group["loss"].to_numpy()
@@ -161,11 +196,14 @@ def curves(knobs: Design) -> Chart:
             for _, run in group.iterrows()
         ]  # fmt: skip
         best = best_tokens(truth, float(budget))
+        least_true = losses(
+            Chinchilla(), truth, np.asarray([budget / FLOPS / best]), np.asarray([best])
+        )[0]
         if np.isfinite(at) and x.min() <= at <= x.max():
             rows.append({"part": "best", **shared, "n_tokens": float(np.exp(at)),
                          "loss": float(least), "label": "vertex"})  # fmt: skip
         rows.append({"part": "flag", **shared, "n_tokens": best, "label": "truth",
-                     "loss": _loss(truth, float(budget), best)})  # fmt: skip
+                     "loss": float(least_true)})  # fmt: skip
     return contours(
         rows, Axis("n_tokens", "Tokens", scale="log", words="count"), LOSS, BUDGET,
         title="Does the parabola find the least?",
@@ -173,13 +211,6 @@ def curves(knobs: Design) -> Chart:
         "compute counted as 6 N D",
         height=250,
     )  # fmt: skip
-
-
-def _loss(truth: Mapping[str, float], budget: float, tokens: float) -> float:
-    size = budget / 6 / tokens
-    return float(
-        truth["E"] + truth["A"] * size ** -truth["alpha"] + truth["B"] * tokens ** -truth["beta"]
-    )
 
 
 def by_reach(knobs: Design) -> Chart:

@@ -11,7 +11,6 @@ import numpy as np
 from workbench.figures import numbers
 from workbench.figures.axes import Axis
 from workbench.figures.charts import Chart, lines, ranges
-from workbench.labs.scaling import gains
 from workbench.labs.scaling.compare_form import PRESETS, comparing, group, law_across
 from workbench.labs.scaling.fit_charts import AHEAD, LOSS, compute_axis
 from workbench.labs.scaling.fit_form import Fitting, settings_of
@@ -35,6 +34,7 @@ from workbench.panels.picture import (
     TableContent,
 )
 from workbench.panels.view import Slot, Values
+from workbench.scaling import gains
 from workbench.scaling.laws.law import Law
 from workbench.scaling.result import Fit
 from workbench.scaling.settings import Settings

@@ -11,15 +11,15 @@ from workbench.figures import numbers
 from workbench.figures.axes import Axis
 from workbench.figures.charts import Chart, lines
 from workbench.labs.scaling import spending
-from workbench.labs.scaling.decide_form import Machine
+from workbench.labs.scaling.decide_form import Machine, Placement
 from workbench.labs.scaling.fit_charts import LOSS, compute_axis, size_axis
 from workbench.labs.scaling.selection import COMPUTE, Selection
 from workbench.labs.scaling.spending import Way
+from workbench.labs.scaling.training_bill import bills, days, money
 from workbench.measure.roofline import PEAKS
 from workbench.panels.picture import Cell, Column, TableContent
 from workbench.scaling import decisions
 from workbench.scaling.result import Fit
-from workbench.scaling.training_cost import Cluster, Cost, of_flops
 
 BEST, LONGER, SERVED = "least loss", "over-trained", "cheapest"
 SLOTS = {BEST: 0, LONGER: 2, SERVED: 3}
@@ -104,15 +104,16 @@ def serving(fit: Fit, chosen: Selection, ways: Sequence[Way], served: float) -> 
     )  # fmt: skip
 
 
-def table(ways: Sequence[Way], knobs: Machine) -> TableContent:
+def table(ways: Sequence[Way], knobs: Machine, placed: Placement) -> TableContent:
     """Size, data, loss, and what each way costs on the machine."""
     rows: list[Sequence[Cell | str]] = []
     for slot, way in zip(SLOTS.values(), ways, strict=True):
-        cost = cost_of(way, knobs)
+        bill = bills(way, knobs, placed).here
+        cost = ("–", "–") if bill is None else (days(bill.cost.days), money(bill.cost.price))
         cells = [
             numbers.count(way.size), numbers.count(way.tokens),
             numbers.number(way.tokens / way.size), f"{way.loss:.3f}",
-            numbers.number(way.total), days(cost.days), money(cost.price),
+            numbers.number(way.total), *cost,
         ]  # fmt: skip
         rows.append([Cell(way.name, method=slot), *(Cell(c, basis="predicted") for c in cells)])
     heads = ("Params", "Tokens", "D / N", "Loss", "FLOP with serving", "Time", "Price")
@@ -121,26 +122,6 @@ def table(ways: Sequence[Way], knobs: Machine) -> TableContent:
     peak = PEAKS[str(knobs.device)]
     about = (
         f"Training on {knobs.devices} × {peak.name} at {knobs.share:g} % of its bfloat16 peak, at "
-        "your price"
+        "your price; arithmetic of a guessed shape, attention included"
     )
     return TableContent(columns, rows, WAYS, about)
-
-
-def cost_of(way: Way, knobs: Machine) -> Cost:
-    """Days, device hours and price of a way's training."""
-    rate = PEAKS[str(knobs.device)].flops_per_s["bfloat16"] * knobs.share / 100
-    return of_flops(way.training, Cluster(knobs.devices, rate, knobs.price))
-
-
-def days(value: float) -> str:
-    """A time in the unit that people use: s, min, h, days, years."""
-    if value < 2:
-        return numbers.seconds(86_400 * value)
-    if value > 730:
-        return f"{numbers.number(value / 365)} years"
-    return f"{numbers.number(value)} days"
-
-
-def money(value: float) -> str:
-    """Dollars: $ 1 234, $ 3.2 M."""
-    return "–" if value == 0 else f"$ {numbers.count(value)}"

@@ -12,7 +12,7 @@ from workbench.measure.roofline import PEAKS
 from workbench.panels.view import KnobGroup, Preset, Values
 from workbench.study.knobs import Knobs, knob
 
-DECISION, MACHINE = "decision", "machine"
+DECISION, MACHINE, PLACEMENT = "decision", "machine", "placement"
 
 TRAINERS = {
     key: peaks.name.removeprefix("NVIDIA ").removeprefix("GeForce ").removesuffix(" SXM")
@@ -58,15 +58,49 @@ class Machine(Knobs):
     state: Literal["adam", "deepspeed", "zero-infinity", "frontier"] = knob(
         "adam", label="State a param", choices=COUNTED,
         help="Weights, gradients and moments: 16 bytes for Adam in mixed precision, 18 and 20 as "
-        "DeepSpeed and ZeRO-Infinity count; spread over all devices, activations on top.",
+        "DeepSpeed and ZeRO-Infinity count.",
     )  # fmt: skip
 
 
-def groups(smallest: float, largest: float, to: float | None) -> tuple[KnobGroup, ...]:
+class Placement(Knobs):
+    """How a run lies on the devices."""
+
+    zero: Literal["0", "1", "2", "3"] = knob(
+        "3", label="ZeRO stage",
+        choices={"0": "0: nothing", "1": "1: moments", "2": "2: gradients", "3": "3: weights"},
+        help="What devices split between them: nothing, the optimiser’s moments, gradients as "
+        "well, weights as well.", source="Rajbhandari et al. 2020, arXiv 1910.02054",
+    )  # fmt: skip
+    recompute: bool = knob(
+        False, label="Recompute",
+        help="Keep a layer’s input alone and compute the layer again for the backward pass: four "
+        "passes of arithmetic instead of three.", source="ZeRO-Infinity; Megatron-LM",
+    )  # fmt: skip
+    stages: int = knob(
+        1, ge=1, le=128, scale="log", label="Pipeline stages",
+        help="Parts of the model one after another; the devices are idle (p − 1) / m of the time.",
+        source="Narayanan et al. 2021, §2.2",
+    )  # fmt: skip
+    length: int = knob(
+        2048, ge=16, le=131072, scale="log", label="Row", unit="tok", help="Tokens of a row.",
+    )  # fmt: skip
+    rows: int = knob(
+        1, ge=1, le=256, scale="log", label="Rows at once", help="Of a micro-batch on one replica.",
+    )  # fmt: skip
+    batch: int = knob(
+        1024, ge=1, le=65536, scale="log", label="Rows a step",
+        help="Of all replicas together; a replica without a micro-batch has no work.",
+    )  # fmt: skip
+
+
+def groups(
+    smallest: float, largest: float, to: float | None, unique: float | None = None
+) -> tuple[KnobGroup, ...]:
     """The form for runs of these FLOPs: the slider ends two decades above the largest.
 
     Args:
         to: FLOPs at which it ends instead.
+        unique: tokens there are, where the law tells them from repeated ones.
     """
     low = 10.0 ** math.floor(math.log10(smallest))
     high = to if to is not None else 10.0 ** math.ceil(math.log10(100 * largest) - 1e-9)
@@ -78,9 +112,16 @@ def groups(smallest: float, largest: float, to: float | None) -> tuple[KnobGroup
             "extrapolated.",
         )),
     }  # fmt: skip
+    if unique is not None:
+        kinds["unique"] = (float, knob(
+            float(f"{unique:.2g}"), ge=1e3, le=1e16, scale="log", label="Unique tokens",
+            help="There are so many; the law says what seeing them again is worth.",
+            source="Muennighoff et al. 2023",
+        ))  # fmt: skip
     return (
         KnobGroup(DECISION, "Decision", create_model("Decision", __base__=Decision, **kinds)),
         KnobGroup(MACHINE, "Machine", Machine),
+        KnobGroup(PLACEMENT, "Placement", Placement),
     )
 
 
@@ -107,3 +148,16 @@ def machine(values: Values) -> Machine:
     knobs = values[MACHINE]
     assert isinstance(knobs, Machine), "the form has this group"
     return knobs
+
+
+def placement(values: Values) -> Placement:
+    """How the run lies on the machine."""
+    knobs = values[PLACEMENT]
+    assert isinstance(knobs, Placement), "the form has this group"
+    return knobs
+
+
+def unique_tokens(values: Values) -> float | None:
+    """The tokens there are; None where the law does not read them."""
+    found = getattr(decision(values), "unique", None)
+    return None if found is None else float(found)

@@ -9,9 +9,16 @@ from typing import Any
 import numpy as np
 
 from workbench.figures import numbers
-from workbench.labs.scaling import decide_charts, spending
-from workbench.labs.scaling.decide_charts import cost_of, days, money
-from workbench.labs.scaling.decide_form import decision, groups, machine, presets
+from workbench.labs.scaling import decide_charts, spending, training_bill
+from workbench.labs.scaling.decide_form import (
+    MACHINE,
+    decision,
+    groups,
+    machine,
+    placement,
+    presets,
+    unique_tokens,
+)
 from workbench.labs.scaling.decision import decide as decided
 from workbench.labs.scaling.decision import interval
 from workbench.labs.scaling.fits import Fitted
@@ -20,13 +27,19 @@ from workbench.labs.scaling.lab_view import RECORD
 from workbench.labs.scaling.recorded import Recorded
 from workbench.labs.scaling.selection import Selection, selected
 from workbench.labs.scaling.tables import Table
+from workbench.labs.scaling.training_bill import Bills, days, money
+from workbench.labs.scaling.unique_data import (
+    most_unique,
+    reads_unique,
+    unique_words,
+    with_unique,
+)
 from workbench.panels.charted import EXPORTS, others
 from workbench.panels.panel import Panel
 from workbench.panels.picture import ChartContent, Content, Figure, FiguresContent, Picture
-from workbench.panels.view import Slot, Values
+from workbench.panels.view import Problem, Slot, Values
 from workbench.progress import Report
 from workbench.scaling.result import Fit
-from workbench.scaling.training_cost import state_bytes
 
 BUDGETS = 61
 """Rows of the allocation that is exported."""
@@ -75,7 +88,7 @@ class DecideView(FittedView):
     layout = (
         (Slot("sizes", "chart", 1.1), Slot("losses", "chart", 1.0)),
         (Slot("figures", "figures", folds=False),),
-        (Slot("ways", "table"),),
+        (Slot("bill", "table", 1.0), Slot("ways", "table", 1.3)),
         (Slot("penalty", "chart", 1.0), Slot("serving", "chart", 1.1)),
     )
 
@@ -91,7 +104,8 @@ class DecideView(FittedView):
         chosen = selected(self.shelf.table(start), start)
         if not chosen.largest > 0:
             raise ValueError("The table has no run with parameters and tokens above 0")
-        self.groups = (runs, *groups(chosen.smallest, chosen.largest, to))
+        unique = most_unique(fit) if fit is not None and reads_unique(fit) else None
+        self.groups = (runs, *groups(chosen.smallest, chosen.largest, to, unique))
         self.presets = presets(chosen.largest, to)
 
     def arguments(self) -> list[str]:
@@ -118,7 +132,25 @@ class DecideView(FittedView):
 
     def known(self, values: Values) -> tuple[Fitted, Recorded | None] | None:
         """The fit that was given, or what is known of the table's."""
-        return super().known(values) if self.fit is None else (Fitted(self.fit), None)
+        if self.fit is None:
+            return super().known(values)
+        return Fitted(with_unique(self.fit, unique_tokens(values))), None
+
+    def check(self, values: Values) -> list[Problem]:
+        """What keeps the law from being fitted; and whether the run fits the machine."""
+        found = super().check(values)
+        if any(problem.level == "error" for problem in found):
+            return found
+        known = self.known(values)
+        if known is not None and (words := self._bills(values, known[0]).warning):
+            found.append(Problem("warn", "devices", words, MACHINE))
+        return found
+
+    def _bills(self, values: Values, found: Fitted) -> Bills:
+        """Of the least loss's run."""
+        knobs = decision(values)
+        start = spending.best(found.fit, self.chosen(values).counted, knobs.compute, knobs.served)
+        return training_bill.bills(start, machine(values), placement(values))
 
     def picture(self, values: Values, found: Fitted) -> Picture:
         table, chosen, knobs = self.table(values), self.chosen(values), decision(values)
@@ -136,7 +168,8 @@ class DecideView(FittedView):
             "sizes": ChartContent.of(shown[0]),
             "losses": ChartContent.of(shown[1]),
             "figures": self._figures(values, found, chosen, table),
-            "ways": decide_charts.table(ways, machine(values)),
+            "bill": training_bill.table(self._bills(values, found)),
+            "ways": decide_charts.table(ways, machine(values), placement(values)),
             "penalty": ChartContent.of(decide_charts.penalty(fit, chosen, compute, knobs.factor)),
             "serving": ChartContent.of(decide_charts.serving(fit, chosen, ways, knobs.served)),
         }
@@ -149,11 +182,9 @@ class DecideView(FittedView):
     def _figures(
         self, values: Values, found: Fitted, chosen: Selection, table: Table
     ) -> FiguresContent:  # fmt: skip
-        knobs, here = decision(values), machine(values)
+        knobs, bills = decision(values), self._bills(values, found)
         told = decided(found, chosen, knobs.compute)
-        start = spending.best(found.fit, chosen.counted, knobs.compute, knobs.served)
-        cost, row = cost_of(start, here), told.row
-        held = state_bytes(start.size, counted=here.state, shards=here.devices)
+        row, here = told.row, bills.here
         figures = [
             Figure("Best size, N", numbers.count(row["n_params"]), "",
                    interval(row, "n_params", numbers.count), "predicted"),
@@ -161,10 +192,15 @@ class DecideView(FittedView):
                    interval(row, "n_tokens", numbers.count), "predicted"),
             Figure("Loss", f"{row['loss']:.3f}", "nats",
                    interval(row, "loss", lambda value: f"{value:.3f}"), "predicted"),
-            Figure("Time", days(cost.days), "", "from formula", "predicted"),
-            Figure("Price", money(cost.price), "", "at your price", "predicted"),
-            Figure("State a device", numbers.memory(held), "", "without activations", "predicted"),
+            Figure("Time", days(here.cost.days) if here else "–", "", "from formula", "predicted"),
+            Figure("Price", money(here.cost.price) if here else "–", "", "at your price",
+                   "predicted"),
+            Figure("Memory a device", numbers.memory(here.held.total) if here else "–", "",
+                   f"of {numbers.memory(bills.memory)}", "predicted"),
+            Figure("Devices needed", str(bills.least.devices) if bills.least else "–", "",
+                   "to hold it" if bills.least else "no number holds it", "predicted"),
         ]  # fmt: skip
-        words = "" if table.real else "Simulated runs. "
+        words = ("" if table.real else "Simulated runs. ") + unique_words(found.fit) + told.words
+        warning = f" {bills.warning}." if bills.warning else ""
         title = f"At {numbers.number(knobs.compute)} FLOP"
-        return FiguresContent(figures, title, words + told.words)
+        return FiguresContent(figures, title, words + warning)

@@ -203,9 +203,7 @@ def candidates(found: Fitted, chosen: Selection, compute: float) -> pd.DataFrame
         for budget in chosen.largest * np.asarray([0.1, 0.3, 1.0])
         for size in np.geomspace(sizes.min(), sizes.max(), 13)
     ]
-    table = pd.DataFrame(rows)
-    if "unique_tokens" in found.fit.law.columns:
-        table["unique_tokens"] = table["n_tokens"]
+    table = found.fit.whole(pd.DataFrame(rows))
     try:
         return next_runs(found.fit, table, compute, flops=chosen.counted.a_token)
     except TypeError:

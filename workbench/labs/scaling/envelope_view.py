@@ -10,6 +10,7 @@ import numpy as np
 from workbench.figures import numbers
 from workbench.figures.charts import Chart, contours, lines
 from workbench.labs.scaling.fit_charts import AHEAD, LOSS, compute_axis, size_axis
+from workbench.labs.scaling.lab_view import RECORD
 from workbench.labs.scaling.runs_form import runs_knobs
 from workbench.labs.scaling.selection import COMPUTE, Selection, selected_curves
 from workbench.labs.scaling.table_view import TableView, unread
@@ -96,7 +97,7 @@ class EnvelopeView(TableView):
     presets = PRESETS
     automatic = False
     verb = "Compute"
-    exports = (*EXPORTS, *others(growth="Growth of N*"))
+    exports = (*EXPORTS, RECORD, *others(growth="Growth of N*"))
     layout = (
         (Slot("curves", "chart", 1.1), Slot("growth", "chart", 1.0)),
         (Slot("figures", "figures", folds=False),),
@@ -155,6 +156,28 @@ class EnvelopeView(TableView):
         except ValueError:
             return {"curves": chosen.runs}
         return {"curves": chosen.runs, "envelope": found.points, "resamples": found.drawn}
+
+    def records(self, values: Values) -> Mapping[str, Any]:
+        """The two lines and how they came about; nothing where there are none."""
+        chosen = self._steps(values)
+        if chosen is None:
+            return {}
+        try:
+            found = lowest(chosen.runs, way(values))
+        except ValueError:
+            return {}
+        return {
+            "fit": {
+                "kind": "approach 1, envelope of curves",
+                "smoothing": way(values).smoothing,
+                "counted": chosen.counted.key,
+                "runs": int(chosen.runs["run"].nunique()),
+                "n_params": {"exponent": found.size[0], "intercept": found.size[1]},
+                "n_tokens": {"exponent": found.data[0], "intercept": found.data[1]},
+                "resamples": {"asked": RESAMPLES, "share": SHARE, "of": "runs, none twice"},
+                "left_out": list(chosen.left_out),
+            }
+        }
 
     def _steps(self, values: Values) -> Selection | None:
         return selected_curves(self.table(values), runs_knobs(values))

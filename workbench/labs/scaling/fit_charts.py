@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from workbench.figures.axes import Axis
 from workbench.figures.charts import Chart, contours, lines, ranges
 from workbench.figures.palette import OTHERS
 from workbench.labs.scaling.fits import Fitted
+from workbench.labs.scaling.other_ways import Exponent
 from workbench.labs.scaling.selection import COMPUTE, Selection
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ TEST = "Does the law foresee the largest runs?"
 CURVES = "Which size is best at each budget?"
 CONTOURS = "How does the best size grow with compute?"
 RESIDUALS = "Are the misses random?"
-EXPONENTS = "Do size and data grow alike?"
+EXPONENTS_ASKED = "Do size and data grow alike?"
 
 SHOWN = 6
 """Held-out runs that are drawn."""
@@ -39,13 +40,8 @@ AHEAD = 100.0
 
 HERE, PUBLISHED = "Here", "Published"
 
-Published = tuple[str, float, float | None, float | None]
-EXPONENTS_PUBLISHED: Sequence[Published] = (
-    ("Hoffmann, approach 1", 0.50, 0.488, 0.502),
-    ("Hoffmann, approach 2", 0.49, 0.462, 0.534),
-    ("Hoffmann, approach 3", 0.454, 0.454, 0.455),
-)
-"""Exponent a of N* with its interval, as Hoffmann et al. 2022 print it (quoted by others)."""
+SHARES = ("error", "accuracy", "fraction")
+"""What a law predicts whose residual is a difference."""
 
 
 def compute_axis(chosen: Selection, column: str = COMPUTE) -> Axis:
@@ -100,7 +96,7 @@ def isoflop(found: Fitted, chosen: Selection) -> Chart:
         budget = float(group[COMPUTE].median()) if len(group) else c
         grid = np.geomspace(own.min() / 1.3, own.max() * 1.3, 41)
         table = pd.DataFrame({"n_params": grid, "n_tokens": budget / counted.cost(grid) / grid})
-        losses = fit.predict(_whole(fit, table))["value"]
+        losses = fit.predict(fit.whole(table))["value"]
         rows += _points("line", budget, grid, losses)
         rows += [_run(label, run, budget) for label, run in group.iterrows()]
     if not any(row["part"] == "run" for row in rows):
@@ -131,7 +127,7 @@ def frontier(found: Fitted, chosen: Selection) -> Chart:
     grid = pd.DataFrame({
         "n_params": np.repeat(sizes, len(tokens)), "n_tokens": np.tile(tokens, len(sizes)),
     })  # fmt: skip
-    losses = fit.predict(_whole(fit, grid))["value"].to_numpy().reshape(len(sizes), len(tokens))
+    losses = fit.predict(fit.whole(grid))["value"].to_numpy().reshape(len(sizes), len(tokens))
     runs = fit.runs
     axis, level = compute_axis(chosen), best["loss"].to_numpy()
     inside = (sizes >= sizes[0] * 3) & (sizes <= sizes[-1] / 3)
@@ -189,8 +185,46 @@ def against_compute(found: Fitted, chosen: Selection) -> Chart:
     )  # fmt: skip
 
 
+def against_column(found: Fitted) -> Chart:
+    """A law of one column of the table, and the rows that it was fitted to."""
+    import pandas as pd
+
+    fit = found.fit
+    (column,), target = fit.law.columns, fit.law.target
+    given = fit.runs[column].astype(float)
+    grid = np.geomspace(given.min(), given.max(), 41)
+    told = replace(fit, draws=None).predict(pd.DataFrame({column: grid}))["value"]
+    shared = {"level": None, "key": None, "label": ""}
+    rows: list[dict[str, Any]] = [
+        {"part": "line", **shared, column: float(x), target: float(y)}
+        for x, y in zip(grid, told, strict=True)
+    ]
+    rows += [
+        {"part": "run", **shared, column: float(run[column]), target: float(run[target]),
+         "key": str(label), "label": f"row {label}"}
+        for label, run in fit.runs.iterrows()
+    ]  # fmt: skip
+    return contours(
+        rows, axis_of(fit.runs, column), Axis(target, target.capitalize()),
+        Axis("level", "Law", words="none"), title="Does the law follow the rows?",
+        subtitle=f"Points: rows · curve: {fit.law.title}",
+    )  # fmt: skip
+
+
+def axis_of(runs: pd.DataFrame, column: str) -> Axis:
+    """A column of the table across a chart; by ratio where it spans more than a decade."""
+    if column == "loss":
+        return LOSS
+    values = runs[column].astype(float)
+    words = column.replace("_", " ").capitalize()
+    return Axis(column, words, scale="log" if values.max() > 10 * values.min() else "linear")
+
+
 def residuals(found: Fitted, chosen: Selection) -> Chart:
-    """Each run's loss over the law's, in per cent, against its size; outliers ringed."""
+    """Each run's loss over the law's, in per cent, against its size; outliers ringed.
+
+    Of a share such as an error the difference is taken, in points.
+    """
     from workbench.scaling.diagnostics import OUTLYING, outliers
 
     fit = found.fit
@@ -198,10 +232,13 @@ def residuals(found: Fitted, chosen: Selection) -> Chart:
     budget = _budget_of(fit.runs)
     flagged = outliers(fit).index
     rows: list[dict[str, Any]] = []
-    across = "n_params" if "n_params" in fit.runs.columns else COMPUTE
+    across = next(one for one in ("n_params", COMPUTE, fit.law.columns[0])
+                  if one in fit.runs.columns)  # fmt: skip
     for label, run in fit.runs.iterrows():
-        point = {across: float(run[across]), "miss": float(miss[label]), "budget": budget[label],
-                 "key": str(label), "label": f"row {label}"}  # fmt: skip
+        point = {
+            across: float(run[across]), "miss": float(miss[label]), "budget": budget.get(label),
+            "key": str(label), "label": f"row {label}",
+        }  # fmt: skip
         rows.append({"part": "run", **point})
         if label in flagged:
             rows.append({"part": "flag", **point, "key": None})
@@ -212,15 +249,18 @@ def residuals(found: Fitted, chosen: Selection) -> Chart:
     ]
     names = ", ".join(map(str, flagged[:4])) + (" …" if len(flagged) > 4 else "")
     ringed = f" · ringed, beyond {OUTLYING:g} MAD: row {names}" if len(flagged) else ""
-    axis = size_axis(chosen) if across == "n_params" else compute_axis(chosen)
+    axis = size_axis(chosen) if across == "n_params" else (
+        compute_axis(chosen) if across == COMPUTE else axis_of(fit.runs, across))  # fmt: skip
+    share = fit.law.target in SHARES
+    what = f"{fit.law.target.capitalize()} {'less' if share else 'over'} the law’s"
+    darker = f" · darker: more compute, {chosen.counted.title}" if budget else ""
     return contours(
-        rows, axis, Axis("miss", "Miss", unit="%"), BUDGET, title=RESIDUALS,
-        subtitle="Loss over the law’s · a click leaves a run out · darker: more compute, "
-        f"{chosen.counted.title}{ringed}",
+        rows, axis, Axis("miss", "Miss", unit="points" if share else "%"), BUDGET, title=RESIDUALS,
+        subtitle=f"{what} · a click leaves a run out{darker}{ringed}",
     )  # fmt: skip
 
 
-def exponents(found: Fitted, more: dict[str, float]) -> Chart | None:
+def exponents(found: Fitted, more: Mapping[str, Exponent]) -> Chart | None:
     """Exponent a of N* ~ C^a: here, by other ways on the same runs, and published.
 
     None for a law without the exponents of Chinchilla's.
@@ -231,32 +271,26 @@ def exponents(found: Fitted, more: dict[str, float]) -> Chart | None:
     a = exponent(found.fit)
     if a is None:
         return None
-    from workbench.scaling.presets import BESIROGLU
+    from workbench.scaling.presets import EXPONENTS, UNCONFIRMED_WORDS
 
-    replicated = BESIROGLU["beta"] / (BESIROGLU["alpha"] + BESIROGLU["beta"])
-    published: list[Published] = [
-        *EXPONENTS_PUBLISHED,
-        ("Besiroglu, replication", replicated, None, None),
-    ]
     rows: list[dict[str, Any]] = [
-        {"group": name, "method": PUBLISHED, "a": value, "low": low, "high": high}
-        for name, value, low, high in published
-    ]
+        {"group": f"{one.title}{one.mark}", "method": PUBLISHED, "a": one.a, "low": one.low,
+         "high": one.high}
+        for one in EXPONENTS.values()
+    ]  # fmt: skip
     rows += [
-        {"group": f"Here, {name}", "method": HERE, "a": value, "low": None, "high": None}
-        for name, value in more.items()
+        {"group": f"Here, {name}", "method": HERE, "a": value, "low": low, "high": high}
+        for name, (value, low, high) in {**more, "this law": a}.items()
     ]
-    rows.append({
-        "group": "Here, this law", "method": HERE, "a": a[0], "low": a[1], "high": a[2],
-    })  # fmt: skip
     return ranges(
-        rows, Axis("a", "Exponent a in N* ∝ Cᵃ"), title=EXPONENTS,
-        subtitle="0.5 means equally · bars: 95 %, the published ones as printed",
+        rows, Axis("a", "Exponent a in N* ∝ Cᵃ"), title=EXPONENTS_ASKED,
+        subtitle=f"0.5 means equally · bars: 95 %, the published ones as printed · "
+        f"{UNCONFIRMED_WORDS}",
         slots={HERE: 0, PUBLISHED: OTHERS}, level=0.5,
     )  # fmt: skip
 
 
-def exponent(fit: Fit) -> tuple[float, float | None, float | None] | None:
+def exponent(fit: Fit) -> Exponent | None:
     """a = beta / (alpha + beta) with its 95 % interval, where the law has both."""
     if not {"alpha", "beta"} <= set(fit.params):
         return None
@@ -266,13 +300,6 @@ def exponent(fit: Fit) -> tuple[float, float | None, float | None] | None:
     many = fit.drawn["beta"] / (fit.drawn["alpha"] + fit.drawn["beta"])
     low, high = np.percentile(many, [2.5, 97.5])
     return value, float(low), float(high)
-
-
-def _whole(fit: Fit, table: pd.DataFrame) -> pd.DataFrame:
-    """With the columns that a law needs beside size and tokens: data seen once."""
-    if "unique_tokens" in fit.law.columns:
-        return table.assign(unique_tokens=table["n_tokens"])
-    return table
 
 
 def _points(part: str, budget: float, sizes: Any, losses: Any) -> list[dict[str, Any]]:
@@ -292,6 +319,7 @@ def _budget_of(runs: pd.DataFrame) -> dict[Any, float]:
     """The compute of each run's budget, by label."""
     from workbench.scaling.parabolas import budgets
 
-    if "n_params" not in runs.columns:
-        return {label: float(c) for label, c in runs[COMPUTE].items()}
+    if not {"n_params", "n_tokens"} <= set(runs.columns):
+        given = runs[COMPUTE].items() if COMPUTE in runs.columns else ()
+        return {label: float(c) for label, c in given}
     return {label: c for c, group in budgets(runs) for label in group.index}

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
+from pydantic import create_model
+
 from workbench.panels.view import Problem, Values
 from workbench.study.knobs import Knobs, knob
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from workbench.labs.scaling.selection import Selection
     from workbench.scaling.laws.law import Law
     from workbench.scaling.settings import Settings
@@ -21,6 +25,16 @@ LAWS: Mapping[str, str] = {
     "loss-compute": "Loss and compute", "broken": "Broken",
 }  # fmt: skip
 
+MORE: Mapping[str, str] = {
+    "precision": "Few bits", "qat-loss": "Loss after QAT", "qat-fraction": "Share of QAT",
+    "downstream-error": "Task error", "downstream-accuracy": "Task accuracy",
+    "power": "Power law of a score", "bounded-power": "Bounded power law",
+}  # fmt: skip
+"""Laws of other columns, which stand in the list where the table has them."""
+
+ABSCISSAE = ("x", "gflops", "millions", "million_pairs")
+"""Columns that a power law of a score may be over, the first that there is."""
+
 OF_COMPUTE = ("loss-compute", "broken")
 """Laws of compute alone, which are fitted to the best run of each budget."""
 
@@ -31,16 +45,21 @@ HELD_OUT = 8.0
 """Of budgets that are a decade apart, the largest; of half decades, the two largest."""
 
 
+def _law_knob(choices: Mapping[str, str]) -> Any:
+    return knob(
+        "chinchilla", label="Law", choices=dict(choices), static=True,
+        help="L = E + A/Nᵃ + B/Dᵇ for Chinchilla; the others follow their papers. Laws of bits, of "
+        "quantised training, of task scores and of one quantity stand here too where the panel "
+        "opens on a table that has their columns.",
+        source="Hoffmann et al. 2022, eq. 2",
+    )  # fmt: skip
+
+
 class Fitting(Knobs):
     """A law, and how it is fitted."""
 
     law: Literal["chinchilla", "tied", "kaplan", "over-training", "data-constrained",
-                 "loss-compute", "broken"] = knob(
-        "chinchilla", label="Law", choices=dict(LAWS), static=True,
-        help="L = E + A/Nᵃ + B/Dᵇ for Chinchilla; the others follow their papers. Approach 2 and "
-        "variable projection stand beside it among the exponents.",
-        source="Hoffmann et al. 2022, eq. 2",
-    )  # fmt: skip
+                 "loss-compute", "broken"] = _law_knob(LAWS)  # fmt: skip
     objective: Literal["huber", "squared", "absolute"] = knob(
         "huber", label="Objective",
         choices={"huber": "Huber", "squared": "Squares", "absolute": "Absolute"},
@@ -94,8 +113,23 @@ def drawn_apart(chosen: Selection, knobs: Fitting) -> list[Problem]:
     return [Problem("warn", "resampling", words, FIT)]
 
 
-def law_of(knobs: Fitting) -> Law:
-    """The law a form asks for."""
+def form_for(runs: pd.DataFrame) -> type[Fitting]:
+    """The form for a table: with the laws whose columns it has."""
+    offered = more_laws(runs)
+    if not offered:
+        return Fitting
+    choices = {**LAWS, **{key: MORE[key] for key in offered}}
+    wanted: Any = {"law": (Literal[tuple(choices)], _law_knob(choices))}
+    found: type[Fitting] = create_model("Fitting", __base__=Fitting, **wanted)
+    return found
+
+
+def law_of(knobs: Fitting, runs: pd.DataFrame | None = None) -> Law:
+    """The law a form asks for.
+
+    Args:
+        runs: whose columns settle which quantities a law of `MORE` is of.
+    """
     from workbench.labs.scaling.selection import COMPUTE
     from workbench.scaling.laws import (
         Broken,
@@ -111,7 +145,43 @@ def law_of(knobs: Fitting) -> Law:
         "over-training": OverTraining(), "data-constrained": DataConstrained(),
         "loss-compute": LossCompute(over=COMPUTE), "broken": Broken(over=COMPUTE),
     }  # fmt: skip
-    found: Law = made[knobs.law]
+    key = str(knobs.law)
+    found: Law = made[key] if key in made else _more(key, runs)
+    return found
+
+
+def more_laws(runs: pd.DataFrame) -> list[str]:
+    """Keys of `MORE` whose columns a table has."""
+    laws = {key: _more(key, runs) for key in MORE}
+    return [key for key, law in laws.items() if {*law.columns, law.target} <= set(runs.columns)]
+
+
+def _more(key: str, runs: pd.DataFrame | None) -> Law:
+    """A law of `MORE` as a table would have it fitted."""
+    from workbench.scaling.laws import (
+        BoundedPower,
+        DownstreamAccuracy,
+        DownstreamError,
+        PowerLaw,
+        PrecisionLaw,
+        QATFraction,
+        QATLoss,
+    )
+    from workbench.scaling.laws.precision import PARTS
+
+    columns = () if runs is None else tuple(map(str, runs.columns))
+    over = next((name for name in ABSCISSAE if name in columns), ABSCISSAE[0])
+    parts = PARTS
+    if runs is not None:
+        varied = (part for part in PARTS if f"bits_{part}" in columns)
+        parts = tuple(part for part in varied if runs[f"bits_{part}"].nunique() > 1) or PARTS
+    made: dict[str, Any] = {
+        "precision": PrecisionLaw(parts=parts), "qat-loss": QATLoss(),
+        "qat-fraction": QATFraction(), "downstream-error": DownstreamError(),
+        "downstream-accuracy": DownstreamAccuracy(), "power": PowerLaw(over),
+        "bounded-power": BoundedPower(over),
+    }  # fmt: skip
+    found: Law = made[key]
     return found
 
 

@@ -64,26 +64,22 @@ def said(found: Fitted, decision: Decision | Ahead | None, shown: str) -> Figure
 
 def parameters(found: Fitted) -> TableContent:
     """Each parameter with its interval, beside the published ones."""
-    from workbench.scaling.presets import BESIROGLU, HOFFMANN
+    from workbench.scaling.presets import UNCONFIRMED_WORDS, published
 
     fit = found.fit
+    beside = published(fit.law)
     rows: list[list[Cell | str]] = []
     for name, value in fit.params.items():
         ends = fit.intervals.get(name)
         between = f"{_plain(ends.low)} – {_plain(ends.high)}" if ends else "–"
         bound = "at its bound" if name in fit.at_bounds else ""
-        published = [_plain(of[name]) if name in of else "–" for of in (HOFFMANN, BESIROGLU)]
+        told = [_plain(of[name]) if name in of else "–" for _, of in beside]
         own = Cell(_plain(value), strong=True, note=bound)
-        if fit.law.key != "chinchilla":
-            published = []
-        rows.append([SYMBOLS.get(name, name), own, between, *published])
+        rows.append([SYMBOLS.get(name, name), own, between, *told])
     heads = [Column("Parameter"), Column("Here", number=True), Column("95 % interval", number=True)]
-    if fit.law.key == "chinchilla":
-        heads += [
-            Column("Hoffmann", number=True, optional=True),
-            Column("Besiroglu", number=True, optional=True),
-        ]
-    return TableContent(heads, rows, PARAMETERS, f"{fit.law.title} · {how(fit)}")
+    heads += [Column(f"{one.by}{one.mark}", number=True, optional=True) for one, _ in beside]
+    doubt = f" · {UNCONFIRMED_WORDS}" if any(one.mark for one, _ in beside) else ""
+    return TableContent(heads, rows, PARAMETERS, f"{fit.law.title} · {how(fit)}{doubt}")
 
 
 def how(fit: Fit) -> str:

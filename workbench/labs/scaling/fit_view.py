@@ -5,27 +5,28 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from workbench.labs.scaling import claims, fit_charts, fit_tables
+from workbench.labs.scaling import claims, fit_charts, fit_tables, parabola_charts, profile_chart
 from workbench.labs.scaling.decision import Decision, ahead_of, decide
 from workbench.labs.scaling.fit_form import (
     FIT,
     OF_COMPUTE,
     REPEATED,
-    Fitting,
     drawn_apart,
     fitting,
+    form_for,
     law_of,
     settings_of,
 )
 from workbench.labs.scaling.fits import Fitted, best_of_budgets
 from workbench.labs.scaling.fitted_view import FittedView, opened
 from workbench.labs.scaling.lab_view import RECORD
-from workbench.labs.scaling.other_ways import exponents
+from workbench.labs.scaling.other_ways import Exponent, exponents
 from workbench.labs.scaling.recorded import rows_key
 from workbench.labs.scaling.runs_form import runs_knobs
 from workbench.labs.scaling.selection import (
+    COMPUTE,
     FILTERS,
     Filters,
     Selection,
@@ -34,6 +35,7 @@ from workbench.labs.scaling.selection import (
     selected_curves,
     toggled,
 )
+from workbench.labs.scaling.unique_data import unique_words, with_unique
 from workbench.panels.charted import EXPORTS, others, waiting
 from workbench.panels.panel import Panel
 from workbench.panels.picture import ChartContent, Content, EmptyContent, Picture
@@ -42,6 +44,9 @@ from workbench.progress import Report
 from workbench.scaling.laws.law import Law
 from workbench.scaling.result import Fit
 from workbench.scaling.settings import Settings
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PRESETS = (
     Preset("Chinchilla on these runs", {FIT: {"law": "chinchilla"}}),
@@ -79,14 +84,15 @@ class FitView(FittedView):
     presets = PRESETS
     exports = (
         *EXPORTS, RECORD,
-        *others(curves="Curves", contours="Contours", residuals="Residuals",
-                exponents="Exponents"),
+        *others(curves="Curves", contours="Contours", parabolas="Parabolas",
+                residuals="Residuals", exponents="Exponents or profile"),
     )  # fmt: skip
     layout = (
         (Slot("test", "chart", 1.0), Slot("contours", "chart", 1.1)),
         (Slot("said", "figures", folds=False),),
-        (Slot("curves", "chart", 1.0), Slot("residuals", "chart", 1.1)),
-        (Slot("parameters", "table", 1.0), Slot("exponents", "chart", 1.0)),
+        (Slot("curves", "chart", 1.0), Slot("parabolas", "chart", 1.1)),
+        (Slot("residuals", "chart", 1.0), Slot("exponents", "chart", 1.0)),
+        (Slot("parameters", "table"),),
         (Slot("read", "table"),),
     )
 
@@ -95,9 +101,10 @@ class FitView(FittedView):
         self.groups = (
             self.shelf.group(columns=True, points=True),
             KnobGroup(FILTERS, "Filters", Filters),
-            KnobGroup(FIT, "Law", Fitting),
+            KnobGroup(FIT, "Law", form_for(self.shelf.first.runs)),
         )
-        self._others: dict[str, dict[str, float]] = {}
+        self._others: dict[str, dict[str, Exponent]] = {}
+        self._profiles: dict[tuple[str, Settings], pd.DataFrame] = {}
         self._left_out, self._labels = "", frozenset[str]()
 
     def check(self, values: Values) -> list[Problem]:
@@ -115,8 +122,16 @@ class FitView(FittedView):
 
         report(0, 3, "Reading the table")
         self.remember(values)
+        here = device.label("float64")
         for picture in super().run(values, report):
-            yield replace(picture, device=device.label("float64"))
+            yield replace(picture, device=here)
+        known = self.known(values)
+        if fitting(values).law == REPEATED and known is not None:
+            fit = known[0].fit
+            key = _profile_key(fit)
+            if key not in self._profiles:
+                self._profiles[key] = profile_chart.profiled(fit, report)
+            yield replace(self.picture(values, known[0]), device=here)
 
     def tables(self, values: Values, picture: Picture) -> Mapping[str, Any]:
         """The runs, their residuals, the test."""
@@ -125,8 +140,12 @@ class FitView(FittedView):
             return {}
         found = known[0]
         runs = found.fit.runs.assign(residual=found.fit.residuals)
-        tested = {} if found.tested is None else {"tested": found.tested}
-        return {"runs": runs, **tested}
+        more = {
+            "tested": found.tested,
+            "parabolas": parabola_charts.vertices(runs),
+            "profile": self._profiles.get(_profile_key(found.fit)),
+        }
+        return {"runs": runs, **{name: rows for name, rows in more.items() if rows is not None}}
 
     def load(self, key: str) -> Mapping[str, Mapping[str, Any]] | None:
         """A clicked run is left out; one that is left out comes back."""
@@ -136,7 +155,7 @@ class FitView(FittedView):
 
     def law(self, values: Values) -> Law:
         """The form's."""
-        return law_of(fitting(values))
+        return law_of(fitting(values), self.table(values).runs)
 
     def fit_settings(self, values: Values) -> Settings:
         """The form's."""
@@ -160,8 +179,8 @@ class FitView(FittedView):
     def picture(self, values: Values, found: Fitted) -> Picture:
         table, knobs = self.table(values), fitting(values)
         chosen = self.chosen(values)
-        used = replace(chosen, runs=found.fit.runs.assign(flops=_compute(chosen, found.fit)))
-        found = replace(found, fit=replace(found.fit, runs=used.runs))
+        used = replace(chosen, runs=_with_compute(chosen, found.fit))
+        found = replace(found, fit=with_unique(replace(found.fit, runs=used.runs)))
         more = self._by_other_ways(found, values)
         decision = _decision(found, used, knobs.ahead)
         contents: dict[str, Content] = {
@@ -172,18 +191,14 @@ class FitView(FittedView):
             "said": fit_tables.said(
                 found,
                 decision or ahead_of(found, used, knobs.ahead),
-                "" if table.real else "Simulated runs. ",
+                ("" if table.real else "Simulated runs. ") + unique_words(found.fit),
             ),
+            "parabolas": parabola_charts.parabolas(used.runs, fit_charts.size_axis(used)),
             "residuals": ChartContent.of(fit_charts.residuals(found, used)),
             "parameters": fit_tables.parameters(found),
+            "exponents": self._exponents(found, more),
             "read": fit_tables.read(table, chosen, found.fit.dropped),
         }
-        growth = fit_charts.exponents(found, more)
-        contents["exponents"] = (
-            EmptyContent(fit_charts.EXPONENTS, f"{found.fit.law.title} has no such exponents.")
-            if growth is None
-            else ChartContent.of(growth)
-        )
         details = (
             "" if table.real else "simulated",
             f"{len(found.fit.runs)} runs",
@@ -193,7 +208,21 @@ class FitView(FittedView):
         card = claims.equal_growth(found, more, table)
         return Picture(ordered, claim=card, basis="measured", details=details)
 
-    def _by_other_ways(self, found: Fitted, values: Values) -> dict[str, float]:
+    def _exponents(self, found: Fitted, more: Mapping[str, Exponent]) -> Content:
+        """The exponents; for repeated data the profile, which follows the fit."""
+        fit = found.fit
+        if fit.law.key == REPEATED:
+            table = self._profiles.get(_profile_key(fit))
+            if table is None:
+                return EmptyContent(profile_chart.ASKED, "The profile follows the intervals.")
+            return ChartContent.of(profile_chart.chart(table, fit))
+        growth = fit_charts.exponents(found, more)
+        if growth is None:
+            words = f"{fit.law.title} has no such exponents."
+            return EmptyContent(fit_charts.EXPONENTS_ASKED, words)
+        return ChartContent.of(growth)
+
+    def _by_other_ways(self, found: Fitted, values: Values) -> dict[str, Exponent]:
         """Exponents by the envelope, parabolas and projection, where these runs allow them."""
         key = rows_key(found.fit.law, found.fit.runs)
         if key not in self._others:
@@ -202,16 +231,24 @@ class FitView(FittedView):
         return self._others[key]
 
 
-def _compute(chosen: Selection, fit: Fit) -> Any:
-    """Compute of the fitted rows in the convention in use; a recorded fit has no such column."""
-    if {"n_params", "n_tokens"} <= set(fit.runs.columns):
-        return chosen.counted.compute(
-            fit.runs["n_params"].astype(float), fit.runs["n_tokens"].astype(float)
-        )
-    return fit.runs["flops"]
+def _profile_key(fit: Fit) -> tuple[str, Settings]:
+    return rows_key(fit.law, fit.runs), fit.settings
+
+
+def _with_compute(chosen: Selection, fit: Fit) -> pd.DataFrame:
+    """The fitted rows, with compute in the convention in use where they have sizes and tokens.
+
+    A recorded fit has no such column.
+    """
+    if not {"n_params", "n_tokens"} <= set(fit.runs.columns):
+        return fit.runs
+    size, tokens = (fit.runs[name].astype(float) for name in ("n_params", "n_tokens"))
+    return fit.runs.assign(**{COMPUTE: chosen.counted.compute(size, tokens)})
 
 
 def _decision(found: Fitted, chosen: Selection, ahead: float) -> Decision | None:
+    if COMPUTE not in chosen.runs.columns:
+        return None
     try:
         return decide(found, chosen, ahead * chosen.largest)
     except TypeError:  # the law divides nothing
@@ -226,6 +263,12 @@ def _laws(
         words = f"{found.fit.law.title} reads compute alone."
         return {
             "contours": ChartContent.of(fit_charts.against_compute(found, chosen)),
+            **waiting(words, curves=fit_charts.CURVES),
+        }
+    if len(found.fit.law.columns) == 1:
+        words = f"{found.fit.law.title} reads {found.fit.law.columns[0]} alone."
+        return {
+            "contours": ChartContent.of(fit_charts.against_column(found)),
             **waiting(words, curves=fit_charts.CURVES),
         }
     curves = ChartContent.of(fit_charts.isoflop(found, chosen)) if decision else None

@@ -94,6 +94,8 @@ def foreseen(fit: Fit, held_out: float) -> tuple[pd.DataFrame | None, str]:
     from workbench.scaling.diagnostics import back_test
     from workbench.scaling.runs_table import RunsError
 
+    if fit.law.target != "loss":
+        return None, f"The test is of losses; {fit.law.title} predicts {fit.law.target}."
     if not {"n_params", "n_tokens"} <= set(fit.runs.columns):
         return None, "The table has no sizes and tokens to tell large runs by."
     try:

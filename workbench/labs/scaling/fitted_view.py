@@ -12,6 +12,7 @@ from workbench.labs.scaling.recorded import Recorded
 from workbench.labs.scaling.runs_form import runs_knobs
 from workbench.labs.scaling.selection import Selection, selected, told
 from workbench.labs.scaling.table_view import TableView, unread
+from workbench.labs.scaling.unique_data import with_unique
 from workbench.panels.panel import Panel
 from workbench.panels.picture import Picture
 from workbench.panels.view import Problem, Values
@@ -113,4 +114,4 @@ class FittedView(TableView):
     def fit_of(self, values: Values) -> Fit | None:
         """The law in use."""
         known = self.known(values)
-        return None if known is None else known[0].fit
+        return None if known is None else with_unique(known[0].fit)

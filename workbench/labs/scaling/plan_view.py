@@ -10,7 +10,6 @@ import numpy as np
 from workbench.figures import numbers
 from workbench.figures.axes import Axis
 from workbench.figures.charts import Chart, contours
-from workbench.labs.scaling.decide_charts import days, money
 from workbench.labs.scaling.decision import candidates
 from workbench.labs.scaling.fit_charts import AHEAD, compute_axis, size_axis
 from workbench.labs.scaling.fits import Fitted
@@ -19,6 +18,7 @@ from workbench.labs.scaling.lab_view import RECORD
 from workbench.labs.scaling.plan_form import Planning, group, planning, presets
 from workbench.labs.scaling.selection import COMPUTE, Selection, selected
 from workbench.labs.scaling.tables import Table
+from workbench.labs.scaling.training_bill import days, money
 from workbench.panels.charted import EXPORTS
 from workbench.panels.panel import Panel
 from workbench.panels.picture import (

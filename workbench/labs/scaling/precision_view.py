@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from workbench.figures import numbers
 from workbench.figures.axes import Axis
 from workbench.figures.charts import Chart, lines
-from workbench.labs.scaling.lab_view import ScalingView
+from workbench.labs.scaling.lab_view import RECORD, ScalingView
 from workbench.labs.scaling.precision_form import (
     GROUPS,
     PRESETS,
@@ -29,8 +29,12 @@ from workbench.panels.view import Slot, Values
 from workbench.progress import Report
 from workbench.scaling.laws.precision import PrecisionLaw, best_bits
 from workbench.scaling.presets import PRESETS as PUBLISHED
+from workbench.scaling.presets import UNCONFIRMED_WORDS, as_json
 from workbench.scaling.presets import Preset as PublishedLaw
 from workbench.scaling.solver import in_float64
+
+QAT = PUBLISHED["qat-fraction"]
+"""The published share of quantisation-aware training."""
 
 LARGEST_SIZE, LARGEST_DATA = 1.76e9, 26e9
 """Parameters and tokens of the largest runs behind the law."""
@@ -58,14 +62,18 @@ class PrecisionView(ScalingView):
     """Loss against bits for weights that fill a memory; what memory buys; share of QAT."""
 
     title = "Precision and QAT"
-    study_line = "Published laws: Kumar et al. 2024, appendix K; arXiv 2509.22935"
+    study_line = (
+        f"Published laws: Kumar et al. 2024, appendix K; {QAT.source}{QAT.mark} · "
+        f"{UNCONFIRMED_WORDS}"
+    )
     opener = "precision"
     groups = GROUPS
     presets = PRESETS
     automatic = False
     verb = "Compute"
     exports = (
-        *EXPORTS, *others(memory="Loss by memory", share="Share of QAT"),
+        *EXPORTS, RECORD,
+        *others(memory="Loss by memory", kept="Parameters kept", share="Share of QAT"),
     )  # fmt: skip
     layout = (
         (Slot("bits", "chart", 1.1), Slot("memory", "chart", 1.0)),
@@ -96,6 +104,10 @@ class PrecisionView(ScalingView):
         report(0, 1, "Computing")
         yield self.predict(values)
 
+    def records(self, values: Values) -> Mapping[str, Any]:
+        """The published laws behind every figure."""
+        return {"fit": as_json("kumar", "qat-fraction")}
+
     def _figures(self, values: Values, losses: NDArray[np.float64], best: int) -> FiguresContent:
         knobs, training = capped(values), quantising(values)
         size = _size(knobs.cap, BITS[best])
@@ -112,7 +124,7 @@ class PrecisionView(ScalingView):
                    f"{numbers.number(full, 2)} less than at 16 bits", "predicted"),
             Figure("Best bits by cost", f"{best_bits(law.params, _form(law)):.1f}", "bits",
                    "training cost as N D P", "predicted"),
-            Figure("Share of QAT", numbers.percent(part), "",
+            Figure(f"Share of QAT{QAT.mark}", numbers.percent(part), "",
                    f"± {100 * MISS:.0f} points, mean error", "predicted"),
             Figure("Tokens a byte", numbers.number(s), "", "S = D / (N bits / 8)", "predicted"),
         ]  # fmt: skip
@@ -121,7 +133,7 @@ class PrecisionView(ScalingView):
             f"{numbers.count(size)} parameters of {BITS[best]:g} bits, which this law says of any "
             "memory and data; a run of "
             f"{numbers.count(training.tokens)} tokens should spend {numbers.percent(part)} of them "
-            f"quantised to {training.bits} bits."
+            f"quantised to {training.bits} bits{QAT.mark}."
         )
         return FiguresContent(figures, "What the published laws say", words)
 
@@ -237,8 +249,7 @@ def _tokens_per_byte(size: float, tokens: float, bits: float) -> float:
 
 @in_float64
 def _shares(tokens_per_byte: NDArray[np.float64]) -> NDArray[np.float64]:
-    law = PUBLISHED["qat-fraction"]
-    found = law.law.predict(law.params, {"tokens_per_byte": jnp.asarray(tokens_per_byte)})
+    found = QAT.law.predict(QAT.params, {"tokens_per_byte": jnp.asarray(tokens_per_byte)})
     return np.asarray(found)
 
 
@@ -257,7 +268,7 @@ def _share(size: float, tokens: float, bits: int) -> Chart:
     return lines(
         rows, Axis("tokens", "Tokens of training", scale="log", words="count"),
         Axis("share", "Tokens under QAT", unit="%"), title="How much of training to quantise?",
-        subtitle=f"{numbers.count(size)} parameters, {bits} bits · band: the paper’s mean error, "
-        "9 points · rule: the usual tenth",
+        subtitle=f"{numbers.count(size)} parameters, {bits} bits{QAT.mark} · band: the paper’s "
+        f"mean error, 9 points · rule: the usual tenth · {UNCONFIRMED_WORDS}",
         slots=SLOTS, level=10.0, upright={numbers.count(tokens): tokens},
     )  # fmt: skip

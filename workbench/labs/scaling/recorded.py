@@ -67,12 +67,10 @@ def records() -> Sequence[Recorded]:
 
 
 def rows_key(law: Law, runs: pd.DataFrame) -> str:
-    """A hash of what a law reads of some rows."""
-    from workbench.scaling.record import fingerprint
+    """A hash of what a law reads of some rows, and of their labels."""
+    from workbench.scaling.record import fingerprint, read_by
 
-    more = ("weight", "cluster", "method", "seed")
-    wanted = dict.fromkeys((*law.columns, law.target, *more))
-    kept = runs[[name for name in wanted if name in runs.columns]]
+    kept = read_by(law, runs)
     return fingerprint(kept.assign(row=[str(label) for label in kept.index]))
 
 

@@ -1,8 +1,7 @@
 """Ways to spend a budget by a law: the best loss, more tokens on a smaller model, or the cheapest
 to serve.
 
-Everything is read off grids of the law, vectorised: `workbench.scaling.decisions` solves the same
-equations one at a time. Serving costs 2 FLOPs a parameter and token.
+Everything is read off grids of the law, vectorised. Serving costs 2 FLOPs a parameter and token.
 """
 
 from __future__ import annotations
@@ -60,7 +59,7 @@ def losses(fit: Fit, sizes: Grid, tokens: Grid) -> Grid:
     import pandas as pd
 
     table = pd.DataFrame({"n_params": np.ravel(sizes), "n_tokens": np.ravel(tokens)})
-    found = plain(fit).predict(table)["value"].to_numpy()
+    found = plain(fit).predict(fit.whole(table))["value"].to_numpy()
     return np.asarray(found).reshape(np.shape(sizes))
 
 

@@ -5,10 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import jax
 import jax.numpy as jnp
 
 from workbench.scaling.laws.chinchilla import Chinchilla
 from workbench.scaling.laws.law import Columns, Law, Parameter, Values
+
+UNIQUE = "unique_tokens"
+
+WIDE, COARSE, HALVED = 8.0, 65, 30
+"""The search for the best size: half its width in ln N around the base law's, points of its first
+grid, and how often the bracket is cut to 0.618 of itself."""
+
+GOLDEN = 0.6180339887498949
 
 
 @dataclass(frozen=True)
@@ -63,6 +72,37 @@ class DataConstrained(Law):
             unique * (1 + _worth(repeats, values["R_D*"])),
         )
 
+    def optimum(self, values: Values, params_times_tokens: Any) -> tuple[Any, Any]:
+        """`(N*, D*)` when only so many tokens are unique, by a search over ln N.
+
+        No closed form is known. A grid, golden sections, then one Newton step, through which the
+        derivatives of the optimum pass.
+
+        Args:
+            values: the parameters, and `unique_tokens`, U.
+            params_times_tokens: N D.
+
+        Raises:
+            TypeError: no unique tokens among the values.
+        """
+        if UNIQUE not in values:
+            raise TypeError(
+                f"{self.title} divides compute only where {UNIQUE} is given, the tokens there are"
+            )
+        product = jnp.asarray(params_times_tokens)
+
+        def loss(log_size: Any) -> Any:
+            size = jnp.exp(log_size)
+            unique = jnp.broadcast_to(values[UNIQUE], size.shape)
+            return self.predict(
+                values, {"n_params": size, "n_tokens": product / size, UNIQUE: unique}
+            )
+
+        size, _ = Chinchilla().optimum(self._base(values), product)
+        centre = jax.lax.stop_gradient(jnp.log(size))
+        at = _newton(loss, jax.lax.stop_gradient(_least(loss, centre)))
+        return jnp.exp(at), product / jnp.exp(at)
+
     def _base(self, values: Values) -> Values:
         return values if self.base is None else dict(self.base)
 
@@ -79,3 +119,34 @@ def best_size(values: Values, tokens: Any) -> Any:
 def _worth(times: Any, scale: Any) -> Any:
     """R* (1 - exp(-R / R*))."""
     return -scale * jnp.expm1(-times / scale)
+
+
+def _least(loss: Any, centre: Any) -> Any:
+    """Where `loss`, of an array like `centre`, is least within `WIDE` of it; one valley each."""
+    offsets = jnp.linspace(-WIDE, WIDE, COARSE)
+    table = jax.vmap(lambda offset: loss(centre + offset))(offsets)
+    best = jnp.clip(jnp.argmin(table, axis=0), 1, COARSE - 2)
+    low, high = centre + offsets[best - 1], centre + offsets[best + 1]
+
+    def cut(_: Any, ends: tuple[Any, Any]) -> tuple[Any, Any]:
+        low, high = ends
+        left, right = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
+        falls = loss(left) > loss(right)
+        return jnp.where(falls, left, low), jnp.where(falls, high, right)
+
+    low, high = jax.lax.fori_loop(0, HALVED, cut, (low, high))
+    return (low + high) / 2
+
+
+def _newton(loss: Any, at: Any) -> Any:
+    """One step from a point near the least; where the curve does not open upwards, none.
+
+    Its derivative by a parameter is that of the least itself (implicit function theorem).
+    """
+
+    def slope(points: Any) -> Any:
+        return jax.grad(lambda x: jnp.sum(loss(x)))(points)
+
+    first, second = jax.jvp(slope, (at,), (jnp.ones_like(at),))
+    step = jnp.where(second > 0, first / jnp.where(second > 0, second, 1.0), 0.0)
+    return at - jnp.clip(step, -WIDE / COARSE, WIDE / COARSE)

@@ -1,8 +1,7 @@
 """Compute-equivalent gain of methods, in closed form and for every resample at once.
 
 Along the best division Chinchilla's law is L*(C) = E + K C^-c with c = alpha beta / (alpha + beta),
-so that the compute for a loss is ((L - E) / K)^(-1 / c). `workbench.scaling.decisions.gain` solves
-the same equation for any law, one at a time.
+so that the compute for a loss is ((L - E) / K)^(-1 / c).
 """
 
 from __future__ import annotations
