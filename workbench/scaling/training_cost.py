@@ -20,7 +20,7 @@ BYTES: Mapping[str, float] = {
 """Of parameters, gradients and optimiser states, a parameter, in mixed precision: fp16 weights and
 gradients with fp32 master, mean and variance is 16; each tool counts something more."""
 
-WHOLE: tuple[float | None, ...] = (None, 4.0, 2.0, 0.0)
+WHOLE = (math.inf, 4.0, 2.0, 0.0)
 """Bytes a parameter that no device shares, by ZeRO's stage: all, the fp16 weight and gradient, the
 weight, none."""
 
@@ -155,7 +155,7 @@ def state_bytes(
         raise ValueError(f"counted is {counted!r}, not one of {', '.join(BYTES)}")
     if stage not in range(len(WHOLE)):
         raise ValueError(f"stage is {stage!r}, not one of 0, 1, 2, 3")
-    whole = BYTES[counted] if WHOLE[stage] is None else WHOLE[stage]
+    whole = min(BYTES[counted], WHOLE[stage])
     return params * (whole + (BYTES[counted] - whole) / shards)
 
 

@@ -171,7 +171,7 @@ def _more(key: str, runs: pd.DataFrame | None) -> Law:
 
     columns = () if runs is None else tuple(map(str, runs.columns))
     over = next((name for name in ABSCISSAE if name in columns), ABSCISSAE[0])
-    parts = PARTS
+    parts: tuple[str, ...] = PARTS
     if runs is not None:
         varied = (part for part in PARTS if f"bits_{part}" in columns)
         parts = tuple(part for part in varied if runs[f"bits_{part}"].nunique() > 1) or PARTS

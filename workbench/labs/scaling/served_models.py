@@ -120,8 +120,8 @@ def checked(table: Any, models: Mapping[str, Served] = QWEN3) -> pd.DataFrame:
             "its shape as models={name: {...}}"
         )
     if "attention" in table.columns and (odd := set(table["attention"]) - set(ATTENTIONS)):
-        found = ", ".join(sorted(map(str, odd)))
-        raise ValueError(f"attention {found}: not one of {', '.join(ATTENTIONS)}")
+        named = ", ".join(sorted(map(str, odd)))
+        raise ValueError(f"attention {named}: not one of {', '.join(ATTENTIONS)}")
     wrong = table[(table["correct"] < 0) | (table["correct"] > table["trials"])]
     if len(wrong):
         rows = ", ".join(map(str, wrong.index[:8]))
