@@ -89,7 +89,8 @@ class DataConstrained(Law):
             raise TypeError(
                 f"{self.title} divides compute only where {UNIQUE} is given, the tokens there are"
             )
-        product = jnp.asarray(params_times_tokens)
+        given = jnp.asarray(params_times_tokens)
+        product = jnp.ravel(given)
 
         def loss(log_size: Any) -> Any:
             size = jnp.exp(log_size)
@@ -101,7 +102,8 @@ class DataConstrained(Law):
         size, _ = Chinchilla().optimum(self._base(values), product)
         centre = jax.lax.stop_gradient(jnp.log(size))
         at = _newton(loss, jax.lax.stop_gradient(_least(loss, centre)))
-        return jnp.exp(at), product / jnp.exp(at)
+        size = jnp.exp(at)
+        return size.reshape(given.shape), (product / size).reshape(given.shape)
 
     def _base(self, values: Values) -> Values:
         return values if self.base is None else dict(self.base)
