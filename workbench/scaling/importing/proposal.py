@@ -78,7 +78,13 @@ NUMBERS = (
 COUNTED = tuple(f"flops_{name}" for name in ABOUT)
 """Columns of FLOPs whose convention is known."""
 
-KEPT = (*COUNTED, "budget", "mid_schedule")
+OTHER_LAWS = (
+    "error", "accuracy", "score", "fraction", "tokens_per_byte", "bits", "fp_tokens", "qat_tokens",
+    "x", "gflops", "millions", "million_pairs",
+)  # fmt: skip
+"""Columns that laws of task scores, quantised training and one quantity read."""
+
+KEPT = (*COUNTED, "budget", "mid_schedule", *OTHER_LAWS)
 """Columns that keep their names, and are never taken for something else."""
 
 UNITS = {
