@@ -142,7 +142,9 @@ def next_runs(
         The candidates, best first, with `variance_removed`, `flops`, `per_flop`.
     """
     near = linearised(fit)
-    gradient = decision_gradient(fit, product(fit.law, fit.fitted, compute, flops), 1.0)
+    gradient = decision_gradient(
+        fit, product(fit.law, {**fit.fitted, **fit.given}, compute, flops), 1.0
+    )
     inverse = np.linalg.pinv(near.information, rcond=1e-13, hermitian=True)
     rows = row_jacobian(fit, candidates)
     toward = rows @ (inverse @ gradient)
@@ -186,7 +188,7 @@ def _brackets(runs: pd.DataFrame, fit: Fit | None, flops: Flops) -> pd.DataFrame
         if fit is None:
             rows.append(row | {"n_params": np.nan, "bracketed": pd.NA})
             continue
-        divided = product(fit.law, fit.fitted, float(budget), flops)
+        divided = product(fit.law, {**fit.fitted, **fit.given}, float(budget), flops)
         best = fit.allocation(divided, flops=1.0).iloc[0]
         low = float(best.get("n_params_low", best["n_params"]))
         high = float(best.get("n_params_high", best["n_params"]))
