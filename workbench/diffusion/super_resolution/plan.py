@@ -14,6 +14,7 @@ from workbench.diffusion.super_resolution.forms import (
     with_outer_level,
 )
 from workbench.diffusion.unet import UNetConfig
+from workbench.diffusion.unet.config import PLAIN_DOWN, PLAIN_UP
 from workbench.diffusion.vae import AutoencoderConfig
 from workbench.training import Recipe
 
@@ -88,13 +89,18 @@ class Plan:
         return shared + len(self.seeds) * seed
 
     def tiny(self) -> Plan:
-        """A few updates of everything, narrow: whether it works, and nothing else."""
-        narrow = {"norm_num_groups": 2}
-        unet8 = self.unet8.model_copy(update={"block_out_channels": (8, 8), **narrow})
+        """A few updates, narrow, shallow and by one reading: whether it works, and nothing else."""
+        one_level = {
+            "block_out_channels": (8,),
+            "down_block_types": (PLAIN_DOWN,),
+            "up_block_types": (PLAIN_UP,),
+            "norm_num_groups": 2,
+        }
+        unet8 = self.unet8.model_copy(update=one_level)
         return replace(
             self,
             name=f"{self.name}-tiny",
-            vae8=autoencoder_form((4, 4, 8, 8), layers=1, groups=2),
+            vae8=autoencoder_form((4, 4, 8, 8), layers=1, groups=2, mid_block=False),
             vae4=autoencoder_form((4, 4, 8), layers=1, groups=2, mid_block=False),
             unet8=unet8,
             unet4=with_outer_level(unet8, 4, layers=1),
@@ -105,4 +111,5 @@ class Plan:
             stage_steps=2,
             teacher_steps=2,
             restoring_steps=2,
+            readings=self.readings[:1],
         )
