@@ -1,12 +1,11 @@
 """The diffusion lab in Chromium: one screen high, folded rows open, lists that fit are offered."""
 
-import os
 from collections.abc import Callable
 from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
 
+from tests.artifacts import artifacts
 from tests.labs.test_plan_editor_browser import OVERFLOWING
 from tests.panels.panel_host import Host
 from workbench.labs.diffusion.view import DiffusionView
@@ -27,9 +26,7 @@ def heights(host: Host, selector: str) -> list[float]:
     return list(host.page.locator(selector).evaluate_all(script))
 
 
-def test_the_first_screen_is_as_high_as_a_panel_may_be(
-    show: Callable[..., Host], tmp_path: Path
-) -> None:
+def test_the_first_screen_is_as_high_as_a_panel_may_be(show: Callable[..., Host]) -> None:
     host = show(DiffusionView(), 3)
     host.pump(1.0)
     (panel,) = heights(host, ".wb-panel")
@@ -40,9 +37,7 @@ def test_the_first_screen_is_as_high_as_a_panel_may_be(
     last = "() => document.querySelector('.wb-claim').getBoundingClientRect().bottom"
     assert host.page.evaluate(side) - host.page.evaluate(last) < 60, "an empty column"
     assert host.page.evaluate(OVERFLOWING) == []
-    folder = Path(os.environ.get("WORKBENCH_SCREENSHOTS", tmp_path))
-    folder.mkdir(parents=True, exist_ok=True)
-    host.page.locator(".wb-panel").screenshot(path=str(folder / "diffusion-lab.png"))
+    host.page.locator(".wb-panel").screenshot(path=str(artifacts() / "diffusion-lab.png"))
 
 
 def test_folded_rows_open_and_are_drawn_at_their_width(show: Callable[..., Host]) -> None:
