@@ -13,6 +13,7 @@ from workbench.labs.scaling import tables
 from workbench.labs.scaling.bias_view import BiasView
 from workbench.labs.scaling.compare_view import CompareView
 from workbench.labs.scaling.decide_view import DecideView
+from workbench.labs.scaling.envelope_view import EnvelopeView
 from workbench.labs.scaling.fit_view import FitView
 from workbench.labs.scaling.plan_view import PlanView
 from workbench.labs.scaling.precision_view import PrecisionView
@@ -32,6 +33,7 @@ pytestmark = [
         (FitView, 5),
         (DecideView, 4),
         (CompareView, 3),
+        (EnvelopeView, 2),
         (PrecisionView, 4),
         (AnswersView, 2),
         (BiasView, 2),

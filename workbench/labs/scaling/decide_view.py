@@ -88,7 +88,8 @@ class DecideView(FittedView):
     layout = (
         (Slot("sizes", "chart", 1.1), Slot("losses", "chart", 1.0)),
         (Slot("figures", "figures", folds=False),),
-        (Slot("bill", "table", 1.0), Slot("ways", "table", 1.3)),
+        (Slot("bill", "table", 1.0),),
+        (Slot("ways", "table", 1.0),),
         (Slot("penalty", "chart", 1.0), Slot("serving", "chart", 1.1)),
     )
 
@@ -192,10 +193,9 @@ class DecideView(FittedView):
                    interval(row, "n_tokens", numbers.count), "predicted"),
             Figure("Loss", f"{row['loss']:.3f}", "nats",
                    interval(row, "loss", lambda value: f"{value:.3f}"), "predicted"),
-            Figure("Time", days(here.cost.days) if here else "–", "", "from formula", "predicted"),
-            Figure("Price", money(here.cost.price) if here else "–", "", "at your price",
-                   "predicted"),
-            Figure("Memory a device", numbers.memory(here.held.total) if here else "–", "",
+            Figure("Time", days(here.cost.days) if here else "–", "",
+                   f"{money(here.cost.price)} at your price" if here else "", "predicted"),
+            Figure("Memory of each", numbers.memory(here.held.total) if here else "–", "",
                    f"of {numbers.memory(bills.memory)}", "predicted"),
             Figure("Devices needed", str(bills.least.devices) if bills.least else "–", "",
                    "to hold it" if bills.least else "no number holds it", "predicted"),
