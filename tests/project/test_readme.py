@@ -11,7 +11,13 @@ from PIL import Image
 from tests.labs import small_text_model, tiny
 
 README = Path(__file__).resolve().parents[2] / "README.md"
-COMPARED, *REST = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def block(words: str) -> str:
+    """The one block of Python that has these words."""
+    (found,) = [code for code in BLOCKS if words in code]
+    return found
 
 
 @pytest.fixture
@@ -31,7 +37,7 @@ def run(tmp_path, monkeypatch, workbench_home):
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_five_lines_compare(run):
-    code, fewer = re.subn(r"seeds=\d+", "seeds=2", COMPARED)
+    code, fewer = re.subn(r"seeds=\d+", "seeds=2", block("FullSampling(), EncoderPropagation"))
     assert fewer == code.count("\ncompare(") == 1
     code = code.replace("\ncompare(", "\nfound = compare(")
     found = run("readme_compare", code).found
@@ -51,7 +57,8 @@ def test_a_method_and_images_of_ones_own_and_a_model_made_of_them(run):
             pixels = draw.integers(0, 255, (40, 40, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(folder / f"{number}.png")
     tiny.write(Path("my-model"))
-    method, images, model, *_ = REST
+    method, images = block("PlannedSampling"), block("image_folder")
+    model = block('diffusion.pipeline("my-model")')
     assert method.count("\ndiffusion.open(") == 1 and model.startswith("diffusion.open(")
     method = method.replace("\ndiffusion.open(", "\nmine = diffusion.open(")
     made = run("readme_own", f"{method}\n{images}\nother = {model}")
@@ -66,7 +73,7 @@ def test_a_method_and_images_of_ones_own_and_a_model_made_of_them(run):
 @pytest.mark.slow
 def test_a_checkpoint_of_ones_own(run):
     small_text_model.write(Path("my-checkpoint"))
-    code, fewer = re.subn(r"steps=20, seeds=8", "steps=6, seeds=2", REST[3])
+    code, fewer = re.subn(r"steps=20, seeds=8", "steps=6, seeds=2", block("load_pipeline"))
     code, panels = re.subn(r"\ndiffusion\.(\w+)\(", r"\n\1_panel = diffusion.\1(", code)
     code, compared = re.subn(r"\ncompare\(", "\nfound = compare(", code)
     assert (fewer, panels, compared) == (1, 3, 1)
@@ -80,7 +87,7 @@ def test_a_checkpoint_of_ones_own(run):
 
 @pytest.mark.slow
 def test_a_mixer_of_ones_own(run):
-    code = REST[4].replace("\ncheck(", "\nfound = check(")
+    code = block("from workbench.language import check").replace("\ncheck(", "\nfound = check(")
     code = code.replace("\nlanguage.where", "\npanel = language.where")
     made = run("readme_mixer", code)
     assert made.found.passed and made.found.mixer == "Decay"
@@ -90,7 +97,7 @@ def test_a_mixer_of_ones_own(run):
 
 @pytest.mark.slow
 def test_a_sweep(run):
-    table = run("readme_sweep", REST[5]).study.table()
+    table = run("readme_sweep", block("def train(settings, job)")).study.table()
     assert list(table["state"]) == ["finished"] * 6
     assert list(table["seed"]) == [0, 1, 2] * 2 and set(table["steps"]) == {50}
     assert table["loss"].max() == pytest.approx(3 * 0.99**50)
@@ -101,7 +108,7 @@ def test_a_scaling_law(run):
     from workbench.labs.scaling import tables
 
     tables.simulate().query("method == 'reference'")[1:].to_csv("runs.csv", index=False)
-    code = REST[6].replace("\nfound.allocation(", "\nrows = found.allocation(")
+    code = block("import Chinchilla").replace("\nfound.allocation(", "\nrows = found.allocation(")
     code, panels = re.subn(r"\nscaling\.(\w+)\(", r"\n\1_panel = scaling.\1(", code)
     assert panels == 2
     made = run("readme_scaling", code)
@@ -117,12 +124,15 @@ def test_a_convnet(run):
 
     vision.save(vision.new(vision.published("mobilenetv3_small_050")), "my-convnet")
     Image.new("L", (90, 60), 200).save("cat.png")
-    made = run("readme_convnet", REST[7])
+    made = run("readme_convnet", block("vision.load"))
     assert made.pictures.shape == (1, 224, 224, 3) and made.logits.shape == (1, 1000)
     assert round(vision.macs(made.grouped) / 1e9, 3) == 0.690
 
 
 def test_a_kernel_by_itself(run):
-    made = run("readme_kernels", REST[-1].replace("\nchosen(", "\nchoices = chosen("))
+    made = run(
+        "readme_kernels",
+        block("from kernels_pallas import").replace("\nchosen(", "\nchoices = chosen("),
+    )
     assert made.out.shape == made.v.shape and made.state.shape == (1, 4, 128, 128)
     assert [choice.op for choice in made.choices] == ["gated_linear_attention"]
