@@ -70,11 +70,13 @@ class Foresight:
         return self.live.get(code) or self.shipped.get(code) or self.foresee(method)
 
     def foresee(self, method: Method) -> Point:
-        """Counted operations, time at the baseline's rate, quality read off runs of the method.
+        """Counted operations; time and quality read off runs of the method.
 
-        The quality is that of the same method's runs at the same share of operations, between
-        them interpolated; a method without runs has none, and so has its time without any
-        baseline timed. Of a method that is more than a plan nothing is known before it runs.
+        They are those of the same method's runs at the same share of operations, between them
+        interpolated: the quality itself, and the time over that of as many operations at the
+        baseline's rate. A method without runs has no quality and that rate; without any baseline
+        timed there is no time. Of a method that is more than a plan nothing is known before it
+        runs.
         """
         if not isinstance(method, PlannedSampling):
             name = type(method).name
@@ -84,13 +86,14 @@ class Foresight:
         macs = costs.run(plan).macs
         share = macs / costs.run(Plan.full(self.sampling.steps)).macs
         ssim, rate = self._ssim(method, share), self._seconds_per_mac
+        seconds = None if rate is None else self._pace(method, share) * rate * macs * passes
         quality = {} if ssim is None else {"ssim": _exactly(ssim)}
         return Point(
             code=method.code(),
             method=type(method).name,
             share=share,
             quality=quality,
-            seconds=None if rate is None else _exactly(rate * macs * passes),
+            seconds=None if seconds is None else _exactly(seconds),
             kept_bytes=float(costs.kept_bytes(plan) * passes),
             gmacs=macs * passes / 1e9,
             basis="predicted",
@@ -106,6 +109,21 @@ class Foresight:
 
     def _baseline(self, points: Mapping[str, Point]) -> Point | None:
         return next((p for p in points.values() if p.method == BASELINE.name), None)
+
+    def _pace(self, method: Method, share: float) -> float:
+        """Time over that of as many operations at the baseline's rate."""
+        known = {}
+        for points in (self.recorded.points if self.recorded else {}, self.live):
+            base = self._baseline(points)
+            if base is None or base.seconds is None:
+                continue
+            for code, p in points.items():
+                if p.method == type(method).name and p.seconds is not None and p.share > 0:
+                    known[code] = p.share, p.seconds.value / (p.share * base.seconds.value)
+        if not known:
+            return 1.0
+        shares, paces = zip(*sorted(known.values()), strict=True)
+        return float(np.interp(share, shares, paces))
 
     def _ssim(self, method: Method, share: float) -> float | None:
         runs = {**(self.recorded.points if self.recorded else {}), **self.live}
