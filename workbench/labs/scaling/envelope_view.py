@@ -148,23 +148,17 @@ class EnvelopeView(TableView):
 
     def tables(self, values: Values, picture: Picture) -> Mapping[str, Any]:
         """The curves, the points of the envelope, and the exponents of each resample."""
-        chosen = self._steps(values)
+        chosen, found = self._lowest(values)
         if chosen is None:
             return {}
-        try:
-            found = lowest(chosen.runs, way(values))
-        except ValueError:
+        if found is None:
             return {"curves": chosen.runs}
         return {"curves": chosen.runs, "envelope": found.points, "resamples": found.drawn}
 
     def records(self, values: Values) -> Mapping[str, Any]:
         """The two lines and how they came about; nothing where there are none."""
-        chosen = self._steps(values)
-        if chosen is None:
-            return {}
-        try:
-            found = lowest(chosen.runs, way(values))
-        except ValueError:
+        chosen, found = self._lowest(values)
+        if chosen is None or found is None:
             return {}
         return {
             "fit": {
@@ -181,6 +175,16 @@ class EnvelopeView(TableView):
 
     def _steps(self, values: Values) -> Selection | None:
         return selected_curves(self.table(values), runs_knobs(values))
+
+    def _lowest(self, values: Values) -> tuple[Selection | None, PowerOfCompute | None]:
+        """The rows by step and their envelope, each None where there is none."""
+        chosen = self._steps(values)
+        if chosen is None:
+            return None, None
+        try:
+            return chosen, lowest(chosen.runs, way(values))
+        except ValueError:
+            return chosen, None
 
 
 def way(values: Values) -> Way:
