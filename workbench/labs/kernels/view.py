@@ -6,7 +6,7 @@ import functools
 import json
 from collections.abc import Iterator, Mapping
 from pprint import pformat
-from typing import Any
+from typing import Any, get_args
 
 from workbench import shipped
 from workbench.labs.kernels import charts, tables
@@ -157,7 +157,7 @@ class KernelView(ChartedView):
     def load(self, key: str) -> Mapping[str, Mapping[str, Any]] | None:
         """A clicked device becomes the one looked at."""
         known = Kernel.model_fields["device"].annotation
-        return {GROUP: {"device": key}} if key in known.__args__ else None  # type: ignore[union-attr]
+        return {GROUP: {"device": key}} if key in get_args(known) else None
 
     def code(self, values: Values) -> str:
         """Lines that draw the same roofline and time the same forms."""

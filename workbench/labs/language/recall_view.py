@@ -56,14 +56,11 @@ class Task(Knobs):
     seeds: int = knob(1, ge=1, le=5, label="Seeds", help="Models of each mixer.")
 
 
-Mixers = create_model(
-    "Mixers",
-    __base__=Knobs,
-    **{
-        kind: (bool, knob(kind in DRAWN, label=name, help=f"Whether {name} is asked."))
-        for kind, name in models.NAMES.items()
-    },  # type: ignore[call-overload]
-)
+ASKED: dict[str, Any] = {
+    kind: (bool, knob(kind in DRAWN, label=name, help=f"Whether {name} is asked."))
+    for kind, name in models.NAMES.items()
+}
+Mixers = create_model("Mixers", __base__=Knobs, **ASKED)
 
 GROUPS = (
     KnobGroup(TASK, "Task", Task),

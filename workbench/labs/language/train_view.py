@@ -130,8 +130,8 @@ class TrainView(LanguageView):
                 details=picture.details, when=known.date, device=known.device,
             )  # fmt: skip
         words = f"{len(kinds(values))} runs of {shared(values).steps} updates, side by side."
-        if branch(values):
-            words = f"{self.names[branch(values)['of']]} goes on from its last checkpoint."  # type: ignore[index]
+        if parent := branch(values):
+            words = f"{self.names[parent['of']]} goes on from its last checkpoint."
         return Picture(
             {"learning": EmptyContent(train_shown.LEARNING, words, self.verb)},
             claim=claims.gates(recorded.study("gates")),

@@ -42,7 +42,7 @@ class Decision(Knobs):
 class Machine(Knobs):
     """What would train it."""
 
-    device: Literal[tuple(TRAINERS)] = knob(  # type: ignore[valid-type]
+    device: Literal["h200", "h100", "rtx3090", "tpu-v5e", "tpu-v6e"] = knob(
         "h100", label="Device", choices=TRAINERS,
         help="Whose peak rate in bfloat16 the share is of.",
     )  # fmt: skip
