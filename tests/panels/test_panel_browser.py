@@ -1,5 +1,6 @@
 """The panel in Chromium, without JupyterLab: keys, pointer, states, names, widths and themes."""
 
+import time
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -71,15 +72,25 @@ def test_keys_move_a_slider_and_the_picture_follows(show: Callable[..., Host]) -
 def test_each_press_draws_a_predicted_picture_before_anything_runs(
     show: Callable[..., Host],
 ) -> None:
-    """How long that takes is measured by `benchmarks/panel_latency.py`."""
+    """How long that takes is measured by `benchmarks/panel_latency.py`: 150 ms are promised.
+
+    Other processes share the machine of a test, and the page's host here polls, so that the bound
+    only catches a panel that has become slow by itself.
+    """
     host = show(quiet=3600)
     host.until(lambda: len(points(host)) > 5, 60)
     knob = slider(host, "Largest group")
     knob.focus()
+    taken = []
     for _ in range(5):
         before = points(host)
+        begin = time.monotonic()
         knob.press("ArrowLeft")
-        host.until(lambda before=before: points(host) != before)
+        while points(host) == before:
+            host.pump(0.01)
+            assert time.monotonic() - begin < 5
+        taken.append(time.monotonic() - begin)
+    assert min(taken) < 1.0, taken
     assert host.panel.view.runs == [] and state(host) == "predicted"
 
 
