@@ -93,14 +93,14 @@ def _filtered(runs: pd.DataFrame, filters: Filter) -> list[tuple[list[Any], str]
     if filters.finished and "mid_schedule" in runs.columns:
         leave(runs.index[runs["mid_schedule"].map(_is_true)], "mid-schedule")
     if filters.ratio > 0 and {"n_params", "n_tokens"} <= set(runs.columns):
-        each = _number(runs["n_tokens"]) / _number(runs["n_params"])
+        each = as_numbers(runs["n_tokens"]) / as_numbers(runs["n_params"])
         leave(runs.index[each < filters.ratio], f"below {filters.ratio:g} tokens a parameter")
     if {"n_tokens", "unique_tokens"} <= set(runs.columns):
-        seen = _number(runs["n_tokens"]) / _number(runs["unique_tokens"])
+        seen = as_numbers(runs["n_tokens"]) / as_numbers(runs["unique_tokens"])
         leave(runs.index[seen > filters.epochs * (1 + 1e-9)], f"above {filters.epochs:g} epochs")
     leave([label for label in runs.index if str(label) in filters.left_out], "left out by hand")
     if filters.highest and "loss" in runs.columns:
-        losses = _number(runs["loss"]).drop(index=list(gone))
+        losses = as_numbers(runs["loss"]).drop(index=list(gone))
         leave(losses.nlargest(filters.highest).index, "of the highest losses")
     return found
 
@@ -112,5 +112,6 @@ def _is_true(value: Any) -> bool:
     return bool(value) and not pd.isna(value)
 
 
-def _number(column: pd.Series) -> pd.Series:
+def as_numbers(column: pd.Series) -> pd.Series:
+    """The numbers of a column; NaN for what is none."""
     return pd.to_numeric(column, errors="coerce").astype(float)

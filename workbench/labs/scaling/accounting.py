@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from workbench.scaling.flops import FLOPS, ROUNDS
+from workbench.scaling.selecting import as_numbers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -108,8 +109,8 @@ def accounting(runs: pd.DataFrame, key: str = PLAIN, *, body: bool = False) -> A
     if column not in runs.columns:
         there = ", ".join(known(runs)) or "none"
         raise ValueError(f"FLOP count {key!r} needs column {column}; the table has {there}")
-    each = _numbers(runs, column) / (_numbers(runs, "n_params") * _numbers(runs, "n_tokens"))
-    means = each.groupby(_numbers(runs, "n_params")).median().dropna()
+    whole, size, tokens = (as_numbers(runs[name]) for name in (column, "n_params", "n_tokens"))
+    means = (whole / (size * tokens)).groupby(size).median().dropna()
     means = means[(means > 0) & np.isfinite(means)]
     if means.empty and len(runs):
         raise ValueError(f"FLOP count {key!r}: column {column} holds no number above 0")
@@ -123,9 +124,3 @@ def known(runs: pd.DataFrame) -> list[str]:
 
 def _column(key: str) -> str:
     return "flops" if key == GIVEN else f"flops_{key}"
-
-
-def _numbers(runs: pd.DataFrame, column: str) -> Any:
-    import pandas as pd
-
-    return pd.to_numeric(runs[column], errors="coerce").astype(float)

@@ -14,6 +14,7 @@ from workbench.scaling.selecting import (
     BODY,
     EPOCHS,
     Filter,
+    as_numbers,
     body_as_size,
     counts_body,
     kept,
@@ -121,7 +122,7 @@ def selected(table: Table, knobs: Runs, filters: Filters | None = None) -> Selec
     runs, words = kept(runs, filter_of(filters or Filters()))
     counted = accounting(runs, count_of(knobs), body=body)
     if {"n_params", "n_tokens"} <= set(runs.columns):
-        size, tokens = (_number(runs[name]) for name in ("n_params", "n_tokens"))
+        size, tokens = (as_numbers(runs[name]) for name in ("n_params", "n_tokens"))
         each = counted.compute(size.where(size > 0), tokens.where(tokens > 0))
         runs = runs.assign(**{COMPUTE: each})
     if runs.empty:
@@ -170,9 +171,3 @@ def filters(values: Values) -> Filters:
     knobs = values.get(FILTERS, Filters())
     assert isinstance(knobs, Filters), "the form's group of this name"
     return knobs
-
-
-def _number(column: pd.Series) -> pd.Series:
-    import pandas as pd
-
-    return pd.to_numeric(column, errors="coerce").astype(float)

@@ -12,6 +12,7 @@ import pandas as pd
 
 from workbench.scaling.flops import ABOUT, Shape, per_token
 from workbench.scaling.importing.quantities import count
+from workbench.scaling.selecting import as_numbers
 
 SHAPE = ("width", "depth", "heads", "inner", "vocabulary", "length")
 """Of a decoder with softmax attention; `gated` beside them for a feed-forward of three matrices."""
@@ -63,15 +64,11 @@ def _rules(columns: Iterable[str]) -> list[Rule]:
 
 
 def _sum(first: str, second: str) -> Callable[[pd.DataFrame], pd.Series]:
-    return lambda parts: _number(parts[first]) + _number(parts[second])
+    return lambda parts: as_numbers(parts[first]) + as_numbers(parts[second])
 
 
 def _product(first: str, second: str) -> Callable[[pd.DataFrame], pd.Series]:
-    return lambda parts: _number(parts[first]) * _number(parts[second])
-
-
-def _number(column: pd.Series) -> pd.Series:
-    return pd.to_numeric(column, errors="coerce").astype(float)
+    return lambda parts: as_numbers(parts[first]) * as_numbers(parts[second])
 
 
 def _of_shape(value: Callable[[Shape, int], float]) -> Callable[[pd.DataFrame], pd.Series]:
@@ -100,7 +97,7 @@ def _trained(name: str) -> Rule:
     return Rule(
         f"flops_{name}",
         (*SHAPE, "n_tokens"),
-        lambda parts: each(parts) * _number(parts["n_tokens"]),
+        lambda parts: each(parts) * as_numbers(parts["n_tokens"]),
         COUNTED,
     )
 
@@ -116,8 +113,8 @@ RULES = (
     Rule("n_params", ("n_non_embedding", "embedding"), _sum("n_non_embedding", "embedding"),
          "N = N without embedding + embedding"),
     Rule("n_params", ("n_non_embedding", "width", "vocabulary"),
-         lambda parts: _number(parts["n_non_embedding"])
-         + _number(parts["width"]) * _number(parts["vocabulary"]),
+         lambda parts: as_numbers(parts["n_non_embedding"])
+         + as_numbers(parts["width"]) * as_numbers(parts["vocabulary"]),
          "N = N without embedding + width × vocabulary, one table for embedding and head"),
     Rule("n_params", SHAPE, _of_shape(lambda shape, _: float(shape.total)), COUNTED),
     Rule("n_non_embedding", SHAPE, _of_shape(lambda shape, _: float(shape.body)), COUNTED),
