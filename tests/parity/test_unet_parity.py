@@ -15,6 +15,7 @@ diffusers = peer("diffusers")
 
 from workbench.diffusion.checkpoint import load_unet, save_unet  # noqa: E402
 from workbench.diffusion.unet import AddedConditions, Residuals  # noqa: E402
+from workbench.model_files.precision import Precision  # noqa: E402
 
 pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("default")]
 
@@ -203,19 +204,22 @@ def test_sharded_and_half_precision(tmp_path: Path) -> None:
     assert 1e-7 < _error(_ours(half, x, t, context)[0], theirs) <= 1e-2
 
 
+@pytest.mark.parametrize("compute", ["float32", "bfloat16"])
 @pytest.mark.parametrize(
     ("dtype", "nearest", "farthest"), [("bfloat16", 1e-5, 5e-2), ("int8", 1e-4, 5e-2)]
 )
 def test_smaller_weights_stay_near(
-    dtype: str, nearest: float, farthest: float, tmp_path: Path
+    dtype: str, nearest: float, farthest: float, compute: str, tmp_path: Path
 ) -> None:
+    """Whatever this CPU would compute in: near the whole weights, and diffusers reads the saved."""
     model = _theirs("plain_and_cross")
     model.save_pretrained(tmp_path)
     x, t, context = _inputs(4)
     theirs = _answer(model, x, t, context)
-    unet = load_unet(tmp_path, dtype=dtype)
+    unet = load_unet(tmp_path, dtype=Precision(dtype, np.dtype(compute)))
     ours = _ours(unet, x, t, context)[0]
     assert nearest < _error(ours, theirs) <= farthest
     save_unet(unet, tmp_path / "small")
     again = diffusers.UNet2DConditionModel.from_pretrained(tmp_path / "small").eval()
-    assert _error(ours, _answer(again, x, t, context)) <= 1e-4
+    rounding = 1e-4 if compute == "float32" else 3e-2
+    assert _error(ours, _answer(again, x, t, context)) <= rounding
