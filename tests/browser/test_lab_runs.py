@@ -44,6 +44,23 @@ LOOKED_AT = """() => [
   document.querySelector("[data-slot=split] .wb-split img"),
 ].map((image) => image.naturalWidth ? image.src : "")"""
 """Third row of the grid and the split's accelerated side; equal pictures share an address."""
+POINT = """(code) => [...document.querySelectorAll(
+    "[data-slot=time_quality] svg.marks .mark-symbol path")].find((path) =>
+  (path.getAttribute("aria-label") || "").includes(code) || path.__data__?.datum?.load === code)
+"""
+"""The mark of a plan in the first chart."""
+UNCOVERED = """(path) => {
+  const reach = (one) => one.getBoundingClientRect();
+  const mine = reach(path);
+  const others = [...path.closest("svg").querySelectorAll(".mark-symbol path")]
+    .filter((one) => one !== path).map(reach);
+  const shares = [0.5, 0.3, 0.7, 0.1, 0.9];
+  return shares.flatMap((x) => shares.map((y) =>
+      [mine.x + x * mine.width, mine.y + y * mine.height]))
+    .find(([x, y]) => others.every((one) =>
+      x < one.left || x > one.right || y < one.top || y > one.bottom)) || null;
+}"""
+"""A place on a mark where no other one lies."""
 
 
 @pytest.fixture(scope="session")
@@ -197,36 +214,26 @@ def _copied_code(lab):
 
 def _click_on_a_point(lab):
     """After another setting, a click on the measured point brings it back, pictures and all."""
-    knob = slider(lab, "Interval").last
+    number = box(lab, "Interval").last
     before, pictures = marks(lab), lab.page.evaluate(LOOKED_AT)
     assert all(pictures) and len(set(pictures[:8])) == 8 and pictures[8] == pictures[5]
-    knob.press("ArrowLeft")
+    number.fill("2")
+    number.press("Enter")
     until_changed(lab, before)
     assert until_state(lab, "done", "error") == "done", words(lab)
-    assert box(lab, "Interval").last.input_value() == "3"
+    assert number.input_value() == "2"
     lab.page.wait_for_function(
         f"(old) => ({LOOKED_AT})().every((one) => one && !old.includes(one))", arg=pictures
     )
-    place = lab.page.evaluate(
-        """() => {
-          const chart = document.querySelector("[data-slot=time_quality]");
-          const rows = [...chart.querySelectorAll("svg.marks .mark-symbol path")];
-          const wanted = rows.find((path) =>
-            (path.getAttribute("aria-label") || "").includes("FeatureInheritance(interval=4)")
-            || (path.__data__?.datum?.load === "FeatureInheritance(interval=4)"));
-          if (!wanted) return null;
-          wanted.scrollIntoView({ block: "center" });
-          const box = wanted.getBoundingClientRect();
-          return [box.x + box.width / 2, box.y + box.height / 2];
-        }"""
-    )
-    assert place is not None
+    point = lab.page.evaluate_handle(POINT, "FeatureInheritance(interval=4)").as_element()
+    assert point is not None
+    point.scroll_into_view_if_needed()
+    point.wait_for_element_state("stable")
+    place = point.evaluate(UNCOVERED)
+    assert place is not None, "another mark covers the point"
     lab.page.mouse.move(*place)
     lab.page.mouse.click(*place)
-    lab.page.wait_for_function(
-        "() => [...document.querySelectorAll('.wb-box')].some((box) => "
-        "box.getAttribute('aria-label') === 'Interval, value' && box.value === '4')"
-    )
+    lab.page.wait_for_function("(box) => box.value === '4'", arg=number.element_handle())
     # The click also chose the method looked at: new settings, whose run is read from the store.
     assert ask(lab, "panel.wait(60)") == "True"
     until_state(lab, "cached", "done")
