@@ -28,10 +28,10 @@ os.environ["WORKBENCH_HOME"] = {home!r}
 from workbench.labs import diffusion
 model = diffusion.pipeline({model!r})
 settings = {{
-    "sampling": {{"steps": 8, "seeds": {seeds}, "look": "Feature inheritance"}},
+    "sampling": {{"steps": 8, "seeds": {seeds}, "look": "Fewer steps"}},
     "encoder_propagation": {{"key_steps": "uniform", "interval": 4, "largest_group": 2}},
     "feature_inheritance": {{"interval": 4}},
-    "fewer_steps": {{"steps": 4}},
+    "fewer_steps": {{"steps": 7}},
 }}
 panel = diffusion.open(pipeline=model, settings=settings)
 panel"""
@@ -40,10 +40,10 @@ CHARTS = 6
 """Charts, scoreboard and pictures of the panel, each a file of its own."""
 TABLE = ["trial_id", "method", "seed", "quality.ssim", "quality.psnr"]
 LOOKED_AT = """() => [
-  ...[...document.querySelectorAll("[data-slot=grid] .wb-thumb img")].slice(16, 24),
+  ...[...document.querySelectorAll("[data-slot=grid] .wb-thumb img")].slice(24, 32),
   document.querySelector("[data-slot=split] .wb-split img"),
 ].map((image) => image.naturalWidth ? image.src : "")"""
-"""Third row of the grid and the split's accelerated side; equal pictures share an address."""
+"""Last row of the grid and the split's accelerated side; equal pictures share an address."""
 POINT = """(code) => [...document.querySelectorAll(
     "[data-slot=time_quality] svg.marks .mark-symbol path")].find((path) =>
   (path.getAttribute("aria-label") || "").includes(code) || path.__data__?.datum?.load === code)
@@ -118,11 +118,11 @@ def _thumbnail(lab):
     assert title.inner_text().startswith("Seed 0")
     pictures = "[data-slot=split] .wb-split img"
     before = lab.output(pictures).nth(1).get_attribute("src")
-    lab.output(".wb-thumb").nth(2 * 8 + 5).click()
+    lab.output(".wb-thumb").nth(3 * 8 + 5).click()
     lab.page.wait_for_function(
         "() => document.querySelector('[data-slot=split] h3').textContent.startsWith('Seed 5')"
     )
-    assert lab.output(".wb-split .wb-tag").nth(1).inner_text() == "Feature inheritance"
+    assert lab.output(".wb-split .wb-tag").nth(1).inner_text() == "Fewer steps"
     assert lab.output(pictures).nth(1).get_attribute("src") != before
 
 
@@ -214,7 +214,7 @@ def _copied_code(lab):
 
 def _click_on_a_point(lab):
     """After another setting, a click on the measured point brings it back, pictures and all."""
-    number = box(lab, "Interval").last
+    number = box(lab, "Steps instead")
     before, pictures = marks(lab), lab.page.evaluate(LOOKED_AT)
     assert all(pictures) and len(set(pictures[:8])) == 8 and pictures[8] == pictures[5]
     number.fill("2")
@@ -225,7 +225,7 @@ def _click_on_a_point(lab):
     lab.page.wait_for_function(
         f"(old) => ({LOOKED_AT})().every((one) => one && !old.includes(one))", arg=pictures
     )
-    point = lab.page.evaluate_handle(POINT, "FeatureInheritance(interval=4)").as_element()
+    point = lab.page.evaluate_handle(POINT, "FewerSteps(steps=7)").as_element()
     assert point is not None
     point.scroll_into_view_if_needed()
     point.wait_for_element_state("stable")
@@ -233,7 +233,7 @@ def _click_on_a_point(lab):
     assert place is not None, "another mark covers the point"
     lab.page.mouse.move(*place)
     lab.page.mouse.click(*place)
-    lab.page.wait_for_function("(box) => box.value === '4'", arg=number.element_handle())
+    lab.page.wait_for_function("(box) => box.value === '7'", arg=number.element_handle())
     # The click also chose the method looked at: new settings, whose run is read from the store.
     assert ask(lab, "panel.wait(60)") == "True"
     until_state(lab, "cached", "done")
