@@ -10,7 +10,10 @@ import pandas as pd
 import pytest
 
 from workbench.labs.scaling import ladder_sweep as ladder
+from workbench.labs.scaling import tables
 from workbench.labs.scaling.ladder_sweep import FAMILIES, LENGTH, SIZES
+from workbench.scaling.plan import bracketed
+from workbench.scaling.selecting import EPOCHS
 
 ROOT = Path(__file__).parents[2]
 
@@ -96,3 +99,24 @@ def test_a_tiny_sweep_writes_what_the_lab_reads(tmp_path: Path) -> None:
     last = curves.groupby("row")["n_tokens"].max()
     assert (last <= found["n_tokens"]).all() and (last > 0.9 * found["n_tokens"]).all()
     assert found["loss"].between(1.0, 6.0).all() and (found["seconds"] > 0).all()
+
+
+def test_what_ships_is_the_whole_grid_with_every_best_size_between_others() -> None:
+    table = tables.shipped_sweep()
+    assert table is not None and table.curves is not None
+    runs = table.runs
+    assert set(runs["method"]) == set(FAMILIES.values())
+    cells = runs.groupby(["method", "budget"])
+    assert len(cells) == 3 * len(ladder.BUDGETS) and (cells["n_params"].nunique() == 6).all()
+    repeated = runs[runs["budget"] == ladder.REPEATED]
+    assert (repeated.groupby(["method", "n_params"])["seed"].nunique() == 3).all()
+    assert (6 * runs["n_params"] * runs["n_tokens"]).to_numpy() == pytest.approx(
+        runs["budget"].to_numpy(), rel=0.05
+    )
+    assert (runs["epochs"] * runs["unique_tokens"]).to_numpy() == pytest.approx(
+        runs["n_tokens"].to_numpy()
+    )
+    for method, rows in runs[runs["epochs"] <= EPOCHS].groupby("method"):
+        found = bracketed(rows)
+        assert found["bracketed"].all(), f"{method}: {found}"
+    assert set(table.curves["run"]) == set(runs.index)

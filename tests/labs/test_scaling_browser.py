@@ -53,11 +53,12 @@ def test_the_first_picture_is_there_and_nothing_overflows(
 def test_a_budget_moves_by_key_and_is_answered(show: Callable[..., Host]) -> None:
     host = show(DecideView(), 4)
     before = host.text("[data-slot=figures]")
+    budget = host.panel.settings["decision"]["compute"]
     knob = host.page.get_by_role("slider", name="Compute", exact=True)
     knob.focus()
     knob.press("Shift+ArrowRight")
     host.until(lambda: host.text("[data-slot=figures]") != before, 20)
-    assert host.panel.settings["decision"]["compute"] > 1e21
+    assert host.panel.settings["decision"]["compute"] == pytest.approx(10 * budget)
     chart = host.page.locator("[data-slot=sizes]")
     assert "extrapolated" in str(chart.locator("svg.marks").text_content())
     assert chart.locator(".hatching_marks line").count() > 30

@@ -6,6 +6,8 @@ import pytest
 
 from workbench.labs.scaling import recorded, tables
 from workbench.labs.scaling.accounting import accounting
+from workbench.labs.scaling.compare_view import CompareView
+from workbench.labs.scaling.fit_form import REPEATED
 from workbench.labs.scaling.fit_view import FitView
 from workbench.labs.scaling.runs_form import Shelf, corrected
 from workbench.labs.scaling.selection import Filters, selected, toggled
@@ -148,10 +150,19 @@ def test_the_simulated_table_that_ships_is_the_one_that_is_simulated():
 
 
 def test_recorded_fits_are_of_the_tables_that_ship():
-    found = recorded.records()
-    assert found, "python -m workbench.labs.scaling.record"
-    view = FitView()
-    assert view.is_known(values(view, view.presets[0].values))
+    sweep = tables.shipped_sweep()
+    pages = [
+        *((FitView(), method, "sweep", "chinchilla") for method in sweep.methods),
+        *((FitView(), method, "sweep", REPEATED) for method in sweep.methods),
+        *((FitView(), method, "simulated", "chinchilla") for method in tables.simulated().methods),
+    ]
+    for view, method, source, law in pages:
+        given = {"runs": {"source": source, "by_name": method}, "fit": {"law": law}}
+        assert view.known(values(view, given)), "python -m workbench.labs.scaling.record"
+    compared = CompareView()
+    for source in ("sweep", "simulated"):
+        assert compared.known(values(compared, {"runs": {"source": source}}))
+    assert len(recorded.records()) == len(pages) + 2
 
 
 def test_sizes_count_the_embedding_or_not():

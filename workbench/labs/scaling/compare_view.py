@@ -159,7 +159,7 @@ def gain_curves(
     return lines(
         rows, compute_axis(chosen), Axis("gain", "Compute-equivalent gain", unit="×"),
         title="Does the gain last as compute grows?",
-        subtitle=f"{f'{shared} shared' if shared else 'Nothing shared'} · band: 95 % · rule: none",
+        subtitle=f"{f'{shared} shared' if shared else 'Nothing shared'} · 95 % · line: no gain",
         slots=slots, level=1.0, extrapolated=chosen.largest,
     )  # fmt: skip
 
@@ -220,7 +220,7 @@ def figures(
 def _sentence(name: str, baseline: str, found: Mapping[str, float]) -> str:
     value = found["value"]
     if "low" in found and found["low"] <= 1 <= found["high"]:
-        return f"these runs do not part {name} from {baseline}"
+        return f"{name} is not told apart from {baseline} by these runs"
     if value <= 0:
         return f"{name} never reaches the loss of {baseline}"
     way = "less" if value > 1 else "more"

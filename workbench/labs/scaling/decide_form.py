@@ -24,8 +24,12 @@ COUNTED = {"adam": "16 bytes", "deepspeed": "18 bytes", "zero-infinity": "20 byt
            "frontier": "24 bytes"}  # fmt: skip
 
 
+SERVED = (1e6, 1e17)
+"""Tokens that a form can ask for."""
+
+
 class Decision(Knobs):
-    """Base of the budget; its bounds are those of the runs."""
+    """Base of the budget; budgets and tokens served come with the runs."""
 
     compute: float
     factor: float = knob(
@@ -33,10 +37,7 @@ class Decision(Knobs):
         help="Tokens a parameter over the best: a smaller model, trained for longer.",
         source="Gadre et al. 2024",
     )  # fmt: skip
-    served: float = knob(
-        1e12, ge=1e6, le=1e17, scale="log", label="Tokens served",
-        help="Over the model’s life, at 2 FLOP a parameter.", source="Sardana et al. 2023",
-    )  # fmt: skip
+    served: float
 
 
 class Machine(Knobs):
@@ -118,6 +119,13 @@ def groups(
             help="There are so many; the law says what seeing them again is worth.",
             source="Muennighoff et al. 2023",
         ))  # fmt: skip
+    kinds["served"] = (float, knob(
+        served(min(10 * largest, high)),
+        ge=SERVED[0], le=SERVED[1], scale="log", label="Tokens served",
+        help="Over the model’s life, at 2 FLOP a parameter. It begins at twenty times what "
+        "Chinchilla’s twenty tokens a parameter would have it trained on.",
+        source="Sardana et al. 2023",
+    ))  # fmt: skip
     return (
         KnobGroup(DECISION, "Decision", create_model("Decision", __base__=Decision, **kinds)),
         KnobGroup(MACHINE, "Machine", Machine),
@@ -125,13 +133,23 @@ def groups(
     )
 
 
+def served(compute: float, times: float = 20.0) -> float:
+    """Tokens a model answers with: so many times its training by twenty tokens a parameter.
+
+    A power of ten, within the form's bounds.
+    """
+    near = round(math.log10(times * math.sqrt(20 * compute / 6)))
+    return min(max(10.0**near, SERVED[0]), SERVED[1])
+
+
 def presets(largest: float, to: float | None) -> Sequence[Preset]:
     """Starting points for runs of which the largest has these FLOPs."""
     most = to or 100 * largest
     ten, far = (float(f"{min(times * largest, most):.2g}") for times in (10, 100))
+    many = served(ten, 2000)
     return (
         Preset("Ten times the largest run", {DECISION: {"compute": ten}}),
-        Preset("A model for many readers", {DECISION: {"compute": ten, "served": 1e14}}),
+        Preset("A model for many readers", {DECISION: {"compute": ten, "served": many}}),
         Preset("Two decades beyond the runs", {DECISION: {"compute": far}}),
     )
 

@@ -266,9 +266,9 @@ def figures(found: PowerOfCompute, chosen: Selection, knobs: Way, table: Table) 
     items = [
         Figure("Exponent a of N*", f"{found.size[0]:.3f}", "", spread(drawn, "a")),
         Figure("Exponent b of D*", f"{found.data[0]:.3f}", "", spread(drawn, "b")),
-        Figure("N*", numbers.count(float(row["n_params"])), "parameters",
+        Figure("Best size, N*", numbers.count(float(row["n_params"])), "",
                f"at {numbers.number(budget)} FLOP", "predicted"),
-        Figure("D*", numbers.count(float(row["n_tokens"])), "tokens",
+        Figure("Best data, D*", numbers.count(float(row["n_tokens"])), "",
                f"{numbers.number(float(row['n_tokens'] / row['n_params']), 3)} a parameter",
                "predicted"),
         Figure("Sizes inside", str(found.points["n_params"].nunique()), "",

@@ -91,9 +91,12 @@ class FitView(FittedView):
         (Slot("test", "chart", 1.0), Slot("contours", "chart", 1.1)),
         (Slot("said", "figures", folds=False),),
         (Slot("curves", "chart", 1.0), Slot("parabolas", "chart", 1.1)),
-        (Slot("residuals", "chart", 1.0), Slot("exponents", "chart", 1.0)),
         (Slot("parameters", "table"),),
-        (Slot("read", "table"),),
+        (
+            Slot("residuals", "chart", 1.0, folded=True),
+            Slot("exponents", "chart", 1.0, folded=True),
+        ),
+        (Slot("read", "table", folded=True),),
     )
 
     def __init__(self, table: Any = None) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from workbench.figures import numbers
 from workbench.figures.axes import Axis
 from workbench.figures.charts import contours
 from workbench.labs.scaling.fit_charts import BUDGET, LOSS, SIZE
@@ -54,7 +55,8 @@ def exponent(runs: pd.DataFrame, name: str, value: float) -> str:
     from workbench.scaling.parabola_draws import drawn, interval
 
     ends = interval(drawn(runs)[name])
-    return f"{value:.3f} ({f'{ends[0]:.3f} – {ends[1]:.3f}' if ends else 'no interval'})"
+    told = " – ".join(map(numbers.number, ends)) if ends else "no interval"
+    return f"{value:.3f} ({told})"
 
 
 def _of_budget(budget: float, group: pd.DataFrame, vertex: Any) -> list[dict[str, Any]]:

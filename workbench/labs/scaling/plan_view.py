@@ -72,7 +72,7 @@ class PlanView(FittedView):
     layout = (
         (Slot("grid", "chart"),),
         (Slot("figures", "figures", folds=False),),
-        (Slot("brackets", "table", 1.1), Slot("next", "table", 1.0)),
+        (Slot("brackets", "table", 1.4), Slot("next", "table", 1.0)),
         (Slot("ran", "table"),),
     )
 
@@ -260,6 +260,6 @@ def next_best(after: Any, knobs: Planning) -> TableContent:
     )  # fmt: skip
     about = (
         f"What it takes from the variance of ln D* at {numbers.number(knobs.target)} FLOP, to "
-        "first order, over the best one's; among runs no larger than those there are"
+        "first order, over the best one’s; among runs no larger than those there are"
     )
     return TableContent(columns, rows, NEXT, about)

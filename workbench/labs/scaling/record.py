@@ -2,25 +2,31 @@
 
 python -m workbench.labs.scaling.record [--out data/scaling-lab] [--only table fits]
 
-Fits are those of the pages' first settings, on the simulated table and on the sweep that ships.
+Fits are those of the pages' first settings, on the simulated table and on the sweep that ships,
+which has the law of repeated data besides.
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime
+import itertools
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from workbench.labs.scaling import tables
-from workbench.labs.scaling.compare_form import Comparing, law_across
-from workbench.labs.scaling.fit_form import Fitting, law_of, settings_of
-from workbench.labs.scaling.fits import Fits, Fitted
-from workbench.labs.scaling.runs_form import Shelf
-from workbench.labs.scaling.selection import selected
+from workbench.labs.scaling.compare_view import CompareView
+from workbench.labs.scaling.fit_form import FIT, REPEATED
+from workbench.labs.scaling.fit_view import FitView
+from workbench.labs.scaling.fits import Fitted
+from workbench.labs.scaling.fitted_view import FittedView
+from workbench.labs.scaling.runs_form import RUNS
+from workbench.labs.scaling.unique_data import UNIQUE
 from workbench.measure import device
+from workbench.panels.settings import accepted, start
 from workbench.progress import silent
 
 
@@ -39,6 +45,8 @@ def main() -> None:
     if "fits" in given.only:
         place = given.out / "recorded"
         place.mkdir(exist_ok=True)
+        for old in place.glob("*.json"):
+            old.unlink()
         for name, found, held_out in fits():
             text = json.dumps(as_json(found, held_out), indent=None, allow_nan=False)
             (place / f"{name}.json").write_text(text + "\n", encoding="utf-8")
@@ -46,26 +54,32 @@ def main() -> None:
 
 
 def fits() -> Iterator[tuple[str, Fitted, float]]:
-    """Name, fit and held-out share of each first picture."""
-    shelf, knobs = Shelf(), Fitting()
+    """Name, fit and held-out share: each method's law, what methods share, and repeated data."""
     sources = {"simulated": tables.simulated(), "sweep": tables.shipped_sweep()}
     for source, table in sources.items():
         if table is None:
             continue
-        runs_knobs: Any = shelf.group().knobs.parse({"source": source})
-        all_knobs: Any = shelf.group(together=True).knobs.parse({"source": source})
-        chosen = selected(table, runs_knobs)
-        *_, found = Fits().fitted(
-            law_of(knobs), settings_of(knobs), chosen.runs, knobs.held_out, silent
-        )
-        yield source, found, knobs.held_out
+        laws = ["chinchilla", *([REPEATED] if UNIQUE in table.runs.columns else [])]
+        for method, law in itertools.product(table.methods, laws):
+            given = {RUNS: {"source": source, "by_name": method}, FIT: {"law": law}}
+            yield f"{source}-{_in_a_file(method)}-{law}", *_fitted(FitView(), given)
         if len(table.methods) > 1:
-            together = selected(table, all_knobs)
-            law = law_across(Comparing(), table.methods)
-            *_, found = Fits().fitted(
-                law, settings_of(knobs), together.runs, knobs.held_out, silent
-            )
-            yield f"{source}-methods", found, knobs.held_out
+            yield f"{source}-methods", *_fitted(CompareView(), {RUNS: {"source": source}})
+
+
+def _fitted(view: FittedView, given: Mapping[str, Mapping[str, Any]]) -> tuple[Fitted, float]:
+    """What a page would fit under these settings, and the share it holds out."""
+    values = accepted(view, start(view, given))
+    held_out = view.held_out(values)
+    *_, found = view.fits.fitted(
+        view.law(values), view.fit_settings(values), view.chosen(values).runs, held_out, silent
+    )
+    return found, held_out
+
+
+def _in_a_file(name: str) -> str:
+    """A method's name as part of a file's."""
+    return re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 def as_json(found: Fitted, held_out: float) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -44,8 +44,12 @@ CURVES, RUNS = "How do the runs go?", "Runs"
 POINTS, SHOWN = 150, 40
 """Points of a curve, and rows of the table, that are drawn."""
 
-HEADS = {"method": "Method", "budget": "FLOP", "n_params": "Parameters", "n_tokens": "Tokens",
-         "loss": "Loss", "seconds": "Seconds"}  # fmt: skip
+COLUMNS: Mapping[str, tuple[str, Callable[[Any], str]]] = {
+    "method": ("Method", str), "budget": ("FLOP", numbers.number),
+    "n_params": ("Parameters", numbers.count), "n_tokens": ("Tokens", numbers.count),
+    "loss": ("Loss", "{:.3f}".format), "seconds": ("Time", numbers.seconds),
+}  # fmt: skip
+"""Columns of a table of runs that is shown: their heads, and how a value is written."""
 
 LOOK = 1.0
 """Seconds between two looks at the files."""
@@ -323,8 +327,11 @@ def _of_table(table: Table) -> Picture:
         rows, SIZE, LOSS, BUDGET, title="Which losses came out?",
         subtitle=f"{table.title}, all methods · darker: more compute, counted as 6 N D", height=250,
     )  # fmt: skip
-    heads = [name for name in HEADS if name in runs.columns]
-    shown = [[_plain(run[name]) for name in heads] for _, run in runs.head(12).iterrows()]
+    columns = {name: told for name, told in COLUMNS.items() if name in runs.columns}
+    shown = [
+        [write(run[name]) for name, (_, write) in columns.items()]
+        for _, run in runs.head(12).iterrows()
+    ]
     items = [
         Figure("Finished", f"{len(runs)} of {len(runs)}", "", "runs"),
         Figure("Methods", str(max(len(table.methods), 1)), "", ", ".join(table.methods)),
@@ -338,7 +345,7 @@ def _of_table(table: Table) -> Picture:
             'scaling.sweep("mine").',
         ),
         "runs": TableContent(
-            [Column(HEADS[name], number=name != "method") for name in heads],
+            [Column(head, number=name != "method") for name, (head, _) in columns.items()],
             shown, RUNS, f"The first {len(shown)} of {len(runs)}",
         ),
     }  # fmt: skip
@@ -351,4 +358,4 @@ def _plain(value: Any) -> str:
     number = float(value)
     if abs(number) >= 1e15:
         return numbers.number(number)
-    return numbers.count(number) if abs(number) >= 1e5 else f"{number:.4g}"
+    return numbers.count(number) if abs(number) >= 1e4 else f"{number:.4g}"
