@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.optimize import brentq, minimize_scalar
 
-from workbench.labs.scaling import spending, tables
+from workbench.labs.scaling import decide_form, spending, tables
 from workbench.labs.scaling.accounting import accounting
 from workbench.labs.scaling.bias_view import BiasView
 from workbench.labs.scaling.compare_view import CompareView
@@ -213,6 +213,36 @@ def test_a_decision_moves_with_its_slider_and_is_hatched_beyond_the_runs():
     beyond = charts(high)["sizes"].rows["beyond"][0]
     assert beyond["from"] == pytest.approx(1e20, rel=1e-6)
     assert "100 times the largest run" in high.contents["figures"].subtitle
+
+
+@pytest.mark.parametrize("largest", [3e12, 1.26e15, 1e20])
+def test_the_slider_ends_two_decades_above_the_largest_run(largest):
+    knobs = decide_form.groups(largest / 30, largest, None)[0].knobs
+    least, most = (
+        next(getattr(m, name) for m in knobs.model_fields["compute"].metadata if hasattr(m, name))
+        for name in ("ge", "le")
+    )
+    assert most == 100 * largest and least <= largest / 30
+    for preset in decide_form.presets(largest, None):
+        assert knobs.parse(preset.values["decision"]).compute <= most
+    assert decide_form.presets(largest, None)[-1].values["decision"]["compute"] > 95 * largest
+
+
+@pytest.mark.parametrize(("kind", "field"), [(DecideView, "Compute"), (PlanView, "First budget")])
+def test_runs_elsewhere_than_the_form_are_said_with_the_way_to_open_them(kind, field, tmp_path):
+    runs = tables.simulated().runs.head(45).drop(columns=["method", "flops_total"])
+    small = runs.assign(n_params=runs["n_params"] / 1e6, n_tokens=runs["n_tokens"] / 1e6)
+    small.to_csv(tmp_path / "runs.csv", index=False)
+    view, file = kind(), str(tmp_path / "runs.csv")
+    assert not view.check(values(view))
+    (problem,) = view.check(values(view, {"runs": {"source": "file", "file": file}}))
+    assert problem.level == "warn" and problem.message.startswith(f"{field} goes with")
+    assert "these runs have 10⁶ – 10⁸ FLOP" in problem.message
+    assert problem.message.endswith(f'scaling.{view.opener}("{file}")')
+    assert not kind(file).check(values(kind(file)))
+    back = kind(file)
+    (problem,) = back.check(values(back, {"runs": {"source": "simulated"}}))
+    assert problem.message.endswith(f"scaling.{view.opener}(scaling.tables.simulated().runs)")
 
 
 def test_a_fit_can_be_brought_to_the_decision(tmp_path):

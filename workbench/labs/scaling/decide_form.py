@@ -94,6 +94,15 @@ class Placement(Knobs):
     )  # fmt: skip
 
 
+def ends(smallest: float, largest: float, to: float | None = None) -> tuple[float, float]:
+    """FLOPs at which the slider of runs of these FLOPs begins and ends; arguments as of `groups`.
+
+    It ends two decades above the largest run, and is no shorter than one.
+    """
+    low = 10.0 ** math.floor(math.log10(smallest))
+    return low, max(100 * largest if to is None else to, 10 * low)
+
+
 def groups(
     smallest: float, largest: float, to: float | None, unique: float | None = None
 ) -> tuple[KnobGroup, ...]:
@@ -103,11 +112,10 @@ def groups(
         to: FLOPs at which it ends instead.
         unique: tokens there are, where the law tells them from repeated ones.
     """
-    low = 10.0 ** math.floor(math.log10(smallest))
-    high = to if to is not None else 10.0 ** math.ceil(math.log10(100 * largest) - 1e-9)
+    low, high = ends(smallest, largest, to)
     kinds: dict[str, Any] = {
         "compute": (float, knob(
-            float(f"{min(10 * largest, high):.2g}"), ge=low, le=max(high, 10 * low), scale="log",
+            max(_at_most(10 * largest, high), low), ge=low, le=high, scale="log",
             label="Compute", unit="FLOP",
             help=f"Training budget. The largest run has {largest:.2g}: what lies beyond is "
             "extrapolated.",
@@ -145,13 +153,18 @@ def served(compute: float, times: float = 20.0) -> float:
 def presets(largest: float, to: float | None) -> Sequence[Preset]:
     """Starting points for runs of which the largest has these FLOPs."""
     most = to or 100 * largest
-    ten, far = (float(f"{min(times * largest, most):.2g}") for times in (10, 100))
+    ten, far = (_at_most(times * largest, most) for times in (10, 100))
     many = served(ten, 2000)
     return (
         Preset("Ten times the largest run", {DECISION: {"compute": ten}}),
         Preset("A model for many readers", {DECISION: {"compute": ten, "served": many}}),
         Preset("Two decades beyond the runs", {DECISION: {"compute": far}}),
     )
+
+
+def _at_most(value: float, most: float) -> float:
+    """A value of two figures, no larger than the most."""
+    return min(float(f"{value:.2g}"), most)
 
 
 def decision(values: Values) -> Decision:

@@ -11,8 +11,10 @@ import numpy as np
 from workbench.figures import numbers
 from workbench.labs.scaling import decide_charts, spending, training_bill
 from workbench.labs.scaling.decide_form import (
+    DECISION,
     MACHINE,
     decision,
+    ends,
     groups,
     machine,
     placement,
@@ -22,7 +24,7 @@ from workbench.labs.scaling.decide_form import (
 from workbench.labs.scaling.decision import decide as decided
 from workbench.labs.scaling.decision import interval
 from workbench.labs.scaling.fits import Fitted
-from workbench.labs.scaling.fitted_view import FittedView, opened
+from workbench.labs.scaling.fitted_view import FittedView, Reach, opened
 from workbench.labs.scaling.lab_view import RECORD
 from workbench.labs.scaling.recorded import Recorded
 from workbench.labs.scaling.selection import Selection, selected
@@ -108,6 +110,8 @@ class DecideView(FittedView):
         unique = most_unique(fit) if fit is not None and reads_unique(fit) else None
         self.groups = (runs, *groups(chosen.smallest, chosen.largest, to, unique))
         self.presets = presets(chosen.largest, to)
+        low, high = ends(chosen.smallest, chosen.largest, to)
+        self.reach = Reach("Compute", "compute", DECISION, low, max(high, chosen.largest))
 
     def arguments(self) -> list[str]:
         """The file and the slider's end, as code."""
@@ -138,10 +142,11 @@ class DecideView(FittedView):
         return Fitted(with_unique(self.fit, unique_tokens(values))), None
 
     def check(self, values: Values) -> list[Problem]:
-        """What keeps the law from being fitted; and whether the run fits the machine."""
+        """What keeps the law from being fitted, runs out of reach, a machine that is too small."""
         found = super().check(values)
         if any(problem.level == "error" for problem in found):
             return found
+        found += self.out_of_reach(values, self.reach)
         known = self.known(values)
         if known is not None and (words := self._bills(values, known[0]).warning):
             found.append(Problem("warn", "devices", words, MACHINE))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from workbench.figures import numbers
 from workbench.labs.scaling.fit_form import Fitting, law_of, settings_of
 from workbench.labs.scaling.fits import Fits, Fitted, first_known
 from workbench.labs.scaling.lab_view import recorded_as
@@ -20,6 +22,22 @@ from workbench.progress import Report
 from workbench.scaling.laws.law import Law
 from workbench.scaling.result import Fit
 from workbench.scaling.settings import Settings
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Between which FLOPs a field of the form lies, by the runs that the page opened on.
+
+    Attributes:
+        label, field, group: the field, on the screen and in the form.
+        low, high: FLOPs.
+    """
+
+    label: str
+    field: str
+    group: str
+    low: float
+    high: float
 
 
 def opened(
@@ -87,6 +105,21 @@ class FittedView(TableView):
         except (ValueError, OSError) as fault:
             return [unread(values, fault)]
         return told(problems(law, chosen.runs))
+
+    def out_of_reach(self, values: Values, reach: Reach) -> list[Problem]:
+        """Whether the largest of these runs lies where a field does not go, and what to do."""
+        chosen = self.chosen(values)
+        if not (chosen.largest < reach.low or chosen.largest > reach.high):
+            return []
+        here, there = (
+            f"{numbers.number(low)} – {numbers.number(high)} FLOP"
+            for low, high in ((chosen.smallest, chosen.largest), (reach.low, reach.high))
+        )
+        words = (
+            f"{reach.label} goes with the table that the page opened on, {there}; these runs have "
+            f"{here}: open the page on them, scaling.{self.opener}({self.source(values)})"
+        )
+        return [Problem("warn", reach.field, words, reach.group)]
 
     def is_known(self, values: Values) -> bool:
         """Whether a picture stands, or none can, before anything was fitted here."""

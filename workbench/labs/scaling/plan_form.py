@@ -38,12 +38,17 @@ class Planning(Knobs):
     target: float
 
 
+def ends(smallest: float, largest: float) -> tuple[float, float]:
+    """FLOPs between which budgets lie, for runs of these FLOPs."""
+    return _two(0.01 * smallest), _two(1e4 * largest)
+
+
 def group(smallest: float, largest: float, sizes: tuple[float, float]) -> KnobGroup:
     """The form for runs of these FLOPs and parameters."""
-    low, high = 0.01 * smallest, 1e4 * largest
+    low, high = ends(smallest, largest)
 
     def compute(value: float, label: str, help: str) -> Any:
-        return (float, knob(_two(value), ge=_two(low), le=_two(high), scale="log", label=label,
+        return (float, knob(_two(value), ge=low, le=high, scale="log", label=label,
                             unit="FLOP", help=help))  # fmt: skip
 
     def size(value: float, label: str) -> Any:

@@ -13,9 +13,9 @@ from workbench.figures.charts import Chart, contours
 from workbench.labs.scaling.decision import candidates
 from workbench.labs.scaling.fit_charts import AHEAD, compute_axis, size_axis
 from workbench.labs.scaling.fits import Fitted
-from workbench.labs.scaling.fitted_view import FittedView, opened
+from workbench.labs.scaling.fitted_view import FittedView, Reach, opened
 from workbench.labs.scaling.lab_view import RECORD
-from workbench.labs.scaling.plan_form import Planning, group, planning, presets
+from workbench.labs.scaling.plan_form import PLAN, Planning, ends, group, planning, presets
 from workbench.labs.scaling.selection import COMPUTE, Selection, selected
 from workbench.labs.scaling.tables import Table
 from workbench.labs.scaling.training_bill import days, money
@@ -82,12 +82,14 @@ class PlanView(FittedView):
         start: Any = runs.knobs.parse({})
         chosen = selected(self.shelf.table(start), start)
         sizes = chosen.runs["n_params"].astype(float)
-        ends = float(sizes.min()), float(sizes.max())
-        self.groups = (runs, group(chosen.smallest, chosen.largest, ends))
+        between = float(sizes.min()), float(sizes.max())
+        self.groups = (runs, group(chosen.smallest, chosen.largest, between))
+        low, high = ends(chosen.smallest, chosen.largest)
+        self.reach = Reach("First budget", "first", PLAN, low, high)
         self.presets = presets(chosen.largest)
 
     def check(self, values: Values) -> list[Problem]:
-        """A grid the wrong way round, or runs that cannot be read."""
+        """A grid the wrong way round, runs that cannot be read, or runs out of reach."""
         knobs = planning(values)
         found = [
             Problem("error", high, f"{high.capitalize()} must be at least {low}: {b:g} is below "
@@ -96,7 +98,10 @@ class PlanView(FittedView):
                                     ("smallest", "largest", knobs.smallest, knobs.largest))
             if b < a
         ]  # fmt: skip
-        return [*found, *super().check(values)]
+        found += super().check(values)
+        if any(problem.level == "error" for problem in found):
+            return found
+        return [*found, *self.out_of_reach(values, self.reach)]
 
     def tables(self, values: Values, picture: Picture) -> Mapping[str, Any]:
         """The plan's runs, to hand to a sweep."""

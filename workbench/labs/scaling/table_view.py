@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from workbench.labs.scaling.columns_form import corrected
 from workbench.labs.scaling.lab_view import ScalingView
-from workbench.labs.scaling.runs_form import FILE, RUNS, Shelf, runs_knobs
+from workbench.labs.scaling.runs_form import FILE, GIVEN, MADE_UP, RUNS, Shelf, runs_knobs
 from workbench.labs.scaling.tables import Table
 from workbench.panels.view import Problem, Values
 
@@ -39,6 +40,17 @@ class TableView(ScalingView):
         if is_study(self.given):
             return [as_code(self.given)]
         return [repr(str(self.given)) if self.shelf.file else "table"]
+
+    def source(self, values: Values) -> str:
+        """The table that is chosen, as code."""
+        knobs = runs_knobs(values)
+        if knobs.source == FILE:
+            return json.dumps(knobs.file.strip(), ensure_ascii=False)
+        if knobs.source in self.shelf.studies:
+            return as_code(self.shelf.studies[knobs.source])
+        if knobs.source == GIVEN:
+            return as_code(self.given) if is_study(self.given) else "table"
+        return "scaling.tables.simulated().runs" if knobs.source == MADE_UP else ""
 
     def code(self, values: Values) -> str:
         """With the import of a study."""
