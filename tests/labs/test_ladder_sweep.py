@@ -38,6 +38,17 @@ def test_a_run_spends_its_budget(family: str, budget: float) -> None:
         assert recipe.batch_size == ladder.ROWS
         assert 6 * told["n_params"] * tokens == pytest.approx(budget, rel=0.05)
         assert told["flops_total"] == pytest.approx(budget, rel=0.05)
+        if family == "attention":  # each softmax, and scores whether they are masked or not
+            config = ladder.model(family, size)
+            scores = sum(
+                4 * LENGTH * config.hidden_size + 3 * config.mixer(layer).num_heads * LENGTH
+                for layer in range(config.num_hidden_layers)
+            )
+            head = config.vocab_size * config.hidden_size
+            body = told["n_non_embedding"]
+            assert told["flops_detailed"] == pytest.approx(
+                3 * (2 * body + 4 * head + scores) * tokens, rel=1e-12
+            )
         assert told["flops_kaplan"] < told["flops_standard"] < told["flops_attention"]
         assert recipe.seed == 1 and recipe.learning_rate == 3e-3
 
@@ -120,3 +131,17 @@ def test_what_ships_is_the_whole_grid_with_every_best_size_between_others() -> N
         found = bracketed(rows)
         assert found["bracketed"].all(), f"{method}: {found}"
     assert set(table.curves["run"]) == set(runs.index)
+
+
+def test_what_ships_has_the_rates_of_its_search_and_flops_by_the_same_count() -> None:
+    runs = tables.shipped_sweep().runs
+    search = pd.read_csv(ROOT / "data/scaling-lab/rates.csv")
+    best = search.loc[search.groupby(["method", "n_params"])["train_loss"].idxmin()]
+    rates = best.set_index(["method", "n_params"])["rate"]
+    for (method, size), rows in runs.groupby(["method", "n_params"]):
+        assert set(rows["rate"]) == {rates[method, size]}
+    kinds = {title: family for family, title in FAMILIES.items()}
+    for _, run in runs[runs["seed"] == 0].iterrows():
+        size = min(SIZES, key=lambda name: abs(SIZES[name][0] - run["n_params"]))
+        told = ladder.counted(kinds[run["method"]], size, int(run["n_tokens"]))
+        assert {name: run[name] for name in told} == pytest.approx(told, rel=1e-12)

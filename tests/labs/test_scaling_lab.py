@@ -2,18 +2,20 @@
 
 import json
 import zipfile
+from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
 import pytest
 from scipy.optimize import brentq, minimize_scalar
 
-from workbench.labs.scaling import decide_form, spending, tables
+from workbench.labs.scaling import claims, decide_form, spending, tables
 from workbench.labs.scaling.accounting import accounting
 from workbench.labs.scaling.bias_view import BiasView
 from workbench.labs.scaling.compare_view import CompareView
 from workbench.labs.scaling.decide_view import DecideView
 from workbench.labs.scaling.fit_view import FitView
+from workbench.labs.scaling.fits import Fitted
 from workbench.labs.scaling.plan_view import PlanView
 from workbench.labs.scaling.precision_view import PrecisionView
 from workbench.labs.scaling.sweep_view import SweepView
@@ -137,6 +139,17 @@ def test_no_simulated_run_decides_a_claim():
     card = view.predict(values(view)).claim
     assert card.verdict == "open" and "imulated" in card.reason
     assert [row.verdict for row in card.rows] == ["open", "open"]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [(0.42, 0.64, "reproduced"), (0.4, 0.8, "open"), (0.6, 0.8, "failed"), (0.3, 0.45, "failed")],
+)
+def test_equal_growth_is_told_from_kaplans(low, high, verdict, monkeypatch):
+    monkeypatch.setattr(claims, "exponent", lambda fit: (0.55, low, high))
+    table = replace(tables.simulated(), real=True)
+    found = Fitted(FitView().fit_of(values(FitView())))
+    assert claims.equal_growth(found, {}, table).verdict == verdict
 
 
 @pytest.mark.slow

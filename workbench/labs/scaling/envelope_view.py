@@ -280,6 +280,8 @@ def figures(found: PowerOfCompute, chosen: Selection, knobs: Way, table: Table) 
         if table.real
         else "Simulated runs: the law itself on the way, so that only the smoothing misses it."
     )
+    if table.curves_of:
+        source += f" Curves are of the {table.curves_of}."
     lines = f"{share} of {RESAMPLES} draws of {100 * SHARE:.0f} % of the runs give a line."
     return FiguresContent(items, "What the envelope says", f"{source} {lines}")
 

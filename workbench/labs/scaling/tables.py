@@ -54,6 +54,7 @@ class Table:
         choices: which column was taken for what, where it was brought.
         real: whether somebody trained these runs.
         curves: a row a step of a run, `run` beside the same names, where they are known.
+        curves_of: what their loss is, where that is not the loss of the runs.
     """
 
     title: str
@@ -63,6 +64,7 @@ class Table:
     choices: Sequence[Choice] = field(default=())
     real: bool = True
     curves: pd.DataFrame | None = None
+    curves_of: str = ""
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -92,8 +94,8 @@ def shipped_sweep() -> Table | None:
     if runs is None:
         return None
     device = f", {runs['device'].iloc[0]}" if "device" in runs.columns else ""
-    note = f"{len(runs)} runs trained for this lab{device}"
-    return Table("Shipped sweep", note, runs, curves=_curves(runs))
+    note = f"{len(runs)} runs on bytes of English, a token each{device}"
+    return Table("Shipped sweep", note, runs, curves=_curves(runs), curves_of="training loss")
 
 
 def _curves(runs: pd.DataFrame) -> pd.DataFrame | None:
