@@ -19,6 +19,7 @@ from workbench.scaling import (
     DownstreamError,
     Fit,
     Kaplan,
+    KaplanLimit,
     KaplanSteps,
     LossCompute,
     OverTraining,
@@ -34,7 +35,7 @@ from workbench.scaling.laws.kaplan import critical_batch, least_compute, least_s
 from workbench.scaling.laws.law import Law
 from workbench.scaling.laws.logarithm import log
 from workbench.scaling.laws.precision import best_bits, constrained
-from workbench.scaling.presets import BESIROGLU, HOFFMANN, PRESETS, UNROUNDED
+from workbench.scaling.presets import BESIROGLU, EXPONENTS, HOFFMANN, PF_DAY, PRESETS, UNROUNDED
 from workbench.scaling.settings import Settings
 
 BUDGET = 5.88e23
@@ -132,6 +133,36 @@ def test_at_the_critical_batch_steps_and_compute_are_twice_their_least() -> None
         preset.params, {"n_params": jnp.asarray([6.5e13]), "least_steps": jnp.asarray([2.1e3])}
     )
     assert float(loss) == pytest.approx(2.0, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("key", "scale", "exponent"),
+    [
+        ("kaplan-size", 8.8e13, 0.076),
+        ("kaplan-data", 5.4e13, 0.095),
+        ("kaplan-compute", 3.1e8 * 8.64e19, 0.050),
+    ],
+)
+def test_of_one_limit_the_loss_is_1_at_its_scale(key: str, scale: float, exponent: float) -> None:
+    preset = PRESETS[key]
+    (column,) = preset.law.columns
+    at = {column: jnp.asarray([scale, scale / 2, scale / 1e10])}
+    found = preset.law.predict(preset.params, at)
+    np.testing.assert_allclose(found, [1, 2**exponent, 10 ** (10 * exponent)], rtol=1e-12)
+    assert not preset.confirmed
+
+
+def test_what_kaplan_says_of_size_and_compute() -> None:
+    # A model twice as large keeps 0.95 of its loss; a day of a petaFLOP/s reaches 2.66 nats.
+    size, compute = PRESETS["kaplan-size"], PRESETS["kaplan-compute"]
+    one, two = size.law.predict(size.params, {"n_params": jnp.asarray([1e9, 2e9])})
+    assert float(two / one) == pytest.approx(0.95, abs=5e-3)
+    (loss,) = compute.law.predict(compute.params, {"least_flops": jnp.asarray([PF_DAY])})
+    assert float(loss) == pytest.approx(2.66, abs=5e-3)
+    assert PF_DAY == 8.64e19
+    assert EXPONENTS["kaplan"].a == 0.73 and EXPONENTS["kaplan"].mark
+    with pytest.raises(ValueError, match="over is 'flops'"):
+        KaplanLimit("flops")
 
 
 def test_repeated_data_gives_the_published_losses() -> None:
@@ -253,6 +284,7 @@ CASES = [
         {"Nc": 6.4e13, "alpha_N": 0.076, "Dc": 1.8e13, "alpha_D": 0.103},
         {"n_params": N, "n_tokens": D},
     ),
+    (KaplanLimit(), {"Nc": 8.8e13, "alpha_N": 0.076}, {"n_params": np.geomspace(1e6, 1e10, 12)}),
     (
         KaplanSteps(),
         {"Nc": 6.5e13, "alpha_N": 0.077, "Sc": 2.1e3, "alpha_S": 0.76},

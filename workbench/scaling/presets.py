@@ -15,6 +15,7 @@ from workbench.scaling.laws import (
     Chinchilla,
     DataConstrained,
     Kaplan,
+    KaplanLimit,
     KaplanSteps,
     Law,
     PowerLaw,
@@ -80,6 +81,9 @@ class Exponent:
         return "" if self.confirmed else UNCONFIRMED
 
 
+PF_DAY = 1e15 * 86_400
+"""FLOPs of a petaFLOP/s for a day."""
+
 BESIROGLU = {"E": 1.8172, "A": 482.01, "alpha": 0.3478, "B": 2085.43, "beta": 0.3658}
 HOFFMANN = {"E": 1.69, "A": 406.4, "alpha": 0.34, "B": 410.7, "beta": 0.28}
 UNROUNDED = {
@@ -138,6 +142,33 @@ PRESETS: Mapping[str, Preset] = {
         "Kaplan et al. 2020, arXiv 2001.08361",
         confirmed=False,
         remark="N without embeddings",
+        by="Kaplan",
+    ),
+    "kaplan-size": Preset(
+        "Kaplan, of size",
+        KaplanLimit("n_params"),
+        {"Nc": 8.8e13, "alpha_N": 0.076},
+        "Kaplan et al. 2020, arXiv 2001.08361",
+        confirmed=False,
+        remark="N without embeddings",
+        by="Kaplan",
+    ),
+    "kaplan-data": Preset(
+        "Kaplan, of data",
+        KaplanLimit("n_tokens"),
+        {"Dc": 5.4e13, "alpha_D": 0.095},
+        "Kaplan et al. 2020, arXiv 2001.08361",
+        confirmed=False,
+        remark="tokens, where the model is large enough and training stops early",
+        by="Kaplan",
+    ),
+    "kaplan-compute": Preset(
+        "Kaplan, of compute",
+        KaplanLimit("least_flops"),
+        {"Cc": 3.1e8 * PF_DAY, "alpha_C": 0.050},
+        "Kaplan et al. 2020, arXiv 2001.08361",
+        confirmed=False,
+        remark="printed as 3.1e8 PF-days; at one batch size for all the exponent is .057",
         by="Kaplan",
     ),
     "kaplan-steps": Preset(
@@ -204,6 +235,7 @@ PRESETS: Mapping[str, Preset] = {
 QUOTED = "the table of published exponents in Open Athena's scaling-law analysis"
 
 EXPONENTS: Mapping[str, Exponent] = {
+    "kaplan": Exponent("Kaplan", 0.73, None, None, "arXiv 2001.08361"),
     "hoffmann-1": Exponent("Hoffmann, approach 1", 0.50, 0.488, 0.502, "arXiv 2203.15556, §3.1"),
     "hoffmann-2": Exponent("Hoffmann, approach 2", 0.49, 0.462, 0.534, "arXiv 2203.15556, §3.2"),
     "hoffmann-3": Exponent(

@@ -8,7 +8,7 @@ from workbench.scaling.laws.across import Across
 from workbench.scaling.laws.broken import Broken
 from workbench.scaling.laws.chinchilla import Chinchilla
 from workbench.scaling.laws.data_constrained import DataConstrained
-from workbench.scaling.laws.kaplan import Kaplan, KaplanSteps
+from workbench.scaling.laws.kaplan import Kaplan, KaplanLimit, KaplanSteps
 from workbench.scaling.laws.law import Law, Parameter
 from workbench.scaling.laws.over_training import (
     DownstreamAccuracy,
@@ -29,6 +29,7 @@ __all__ = [
     "DownstreamAccuracy",
     "DownstreamError",
     "Kaplan",
+    "KaplanLimit",
     "KaplanSteps",
     "Law",
     "LossCompute",
@@ -46,6 +47,7 @@ LAWS: dict[str, Any] = {
     for law in (
         Chinchilla,
         Kaplan,
+        KaplanLimit,
         KaplanSteps,
         OverTraining,
         DownstreamError,

@@ -1,9 +1,10 @@
-"""The laws of Kaplan et al. 2020, without a loss that stays: of data, and of time."""
+"""The laws of Kaplan et al. 2020, without a loss that stays: of one limit, of data, of time."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 import jax.numpy as jnp
 
@@ -45,6 +46,59 @@ class Kaplan(Law):
         log_n = jnp.log(ratio) + ratio * jnp.log(values["Nc"]) + product - jnp.log(values["Dc"])
         log_n = log_n / (1 + ratio)
         return jnp.exp(log_n), jnp.exp(product - log_n)
+
+
+Limit = Literal["n_params", "n_tokens", "least_flops"]
+"""What alone limits a run: its size, its data, or its compute in FLOPs."""
+
+NAMED: Mapping[str, tuple[str, tuple[float, float], str]] = {
+    "n_params": ("N", (1e6, 1e16), "parameters"),
+    "n_tokens": ("D", (1e6, 1e16), "tokens"),
+    "least_flops": ("C", (1e20, 1e32), "FLOPs"),
+}
+"""Letter, where the scale's starts are drawn, and unit of each limit."""
+
+
+@dataclass(frozen=True)
+class KaplanLimit(Law):
+    """L(X) = (Xc / X)^alpha_X, where X alone limits a run (arXiv 2001.08361, eq. 1.1 to 1.3).
+
+    N counts no embedding in the paper. Compute is C_min, divided at its best and spent in batches
+    far below the critical one: see `least_compute`.
+
+    Args:
+        over: the column that is X.
+    """
+
+    over: Limit = "n_params"
+
+    key: ClassVar[str] = "kaplan-limit"
+    title: ClassVar[str] = "Kaplan, of one limit"
+    source: ClassVar[str] = "Kaplan et al. 2020, arXiv 2001.08361"
+
+    def __post_init__(self) -> None:
+        if self.over not in get_args(Limit):
+            raise ValueError(f"over is {self.over!r}, not one of {', '.join(get_args(Limit))}")
+
+    @property
+    def columns(self) -> tuple[str, ...]:  # type: ignore[override]
+        """X alone."""
+        return (self.over,)
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Xc and alpha_X, with N, D or C for X."""
+        letter, start, unit = NAMED[self.over]
+        about = f"exponent of {letter}"
+        return (
+            Parameter(f"{letter}c", start, about=f"scale of {letter}, {unit}"),
+            Parameter(f"alpha_{letter}", (0.01, 0.5), bounds=(1e-4, 4.0), about=about),
+        )
+
+    def predict(self, values: Values, runs: Columns) -> Any:
+        """The loss of each run."""
+        scale, exponent = self.names
+        return jnp.exp(values[exponent] * (jnp.log(values[scale]) - jnp.log(runs[self.over])))
 
 
 @dataclass(frozen=True)
