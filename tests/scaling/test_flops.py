@@ -34,6 +34,23 @@ def test_the_choice_of_a_convention(
     assert scores / found["detailed"] == pytest.approx(attention, abs=1e-3)
 
 
+def test_conventions_by_hand() -> None:
+    width, depth, heads, inner, words, length = 4, 3, 2, 10, 7, 5
+    layer = 6 * length * 4**2  # queries, keys, values
+    layer += 2 * length**2 * 4 + 3 * 2 * length**2 + 2 * length**2 * 4  # scores, softmax, values
+    layer += 2 * length * 4**2 + 4 * length * 4 * 10  # output, feed-forward
+    ends = 2 * (2 * length * 7 * 4)  # embedding as a product, head
+    assert (layer, ends) == (480 + 550 + 960, 560)
+    found = per_token(Shape(width, depth, heads, inner, words), length)
+    assert found["detailed"] == 3 / 5 * (560 + 3 * 1990) == 3918
+    # 3 layers of 64 + 80 weights and a head of 28; the causal half of scores and values is 6 s d l.
+    assert found["standard"] == 6 * (3 * 144 + 28) == 2760
+    assert found["attention"] == 2760 + 6 * 5 * 4 * 3 == 3120
+    gated = per_token(Shape(width, depth, heads, inner, words, gated=True), length)
+    assert gated["detailed"] - found["detailed"] == 3 * (2 * 4 * 10) * 3
+    assert gated["attention"] - found["attention"] == 6 * (4 * 10) * 3
+
+
 def test_every_convention_is_explained_and_ordered() -> None:
     shape = Shape(512, 8, 8, 2048, 32_000)
     found = training(shape, 1e9, 2048)
