@@ -125,6 +125,31 @@ def test_a_setting_nobody_ran_is_foreseen_hollow(view):
     assert time.basis == "predicted" and time.text.lstrip("≈ ")
 
 
+@pytest.mark.parametrize("knobs", [{"interval": 1}, {"interval": 2, "level": "unit"}])
+def test_a_plan_of_nearly_all_operations_takes_nearly_the_baselines_time(view, knobs):
+    values = settings(view, feature_inheritance=knobs)
+    base, *methods = chosen(view.methods, values)
+    (method,) = [m for m in methods if m.name == "Feature inheritance"]
+    foresight = view._foresight(values)
+    point, whole = foresight.foresee(method), foresight.point(base)
+    ratio = point.seconds.value / whole.seconds.value
+    assert 0.5 < point.share <= 1
+    assert ratio == pytest.approx(point.share, rel=0.25) and (point.share < 1 or ratio == 1)
+
+
+def test_a_plan_that_its_runs_foresee_to_be_slower_is_said_so(view):
+    """Few operations are no help where the runs of a method take longer than they count."""
+    values = settings(view, feature_inheritance={"interval": 6})
+    assert not [p for p in view.check(values) if "as long" in p.message]
+    context = view._context(values)
+    base, *_ = chosen(view.methods, values)
+    known = view._foresight(values).shipped
+    slow = {c: p.scaled(20) for c, p in known.items() if p.method == "Feature inheritance"}
+    view.measured[context] = {base.code(): known[base.code()], **slow}
+    (said,) = [p for p in view.check(values) if "as long as the baseline" in p.message]
+    assert (said.level, said.group) == ("warn", "feature_inheritance")
+
+
 def test_foreseen_operations_are_the_counted_ones(view):
     """The prediction without jax agrees with the counter that reads the traced program."""
     from workbench.diffusion.costs import plan_cost

@@ -120,10 +120,20 @@ class Foresight:
             for code, p in points.items():
                 if p.method == type(method).name and p.seconds is not None and p.share > 0:
                     known[code] = p.share, p.seconds.value / (p.share * base.seconds.value)
-        if not known:
-            return 1.0
-        shares, paces = zip(*sorted(known.values()), strict=True)
+        # The full run is every method's end: all operations, at the baseline's rate.
+        shares, paces = zip(*sorted([*known.values(), (1.0, 1.0)]), strict=True)
         return float(np.interp(share, shares, paces))
+
+    def slower(self, method: PlannedSampling) -> str:
+        """That a plan of fewer operations takes longer than the baseline, if its runs say so."""
+        share = self.foresee(method).share
+        ratio = share * self._pace(method, share)
+        if share >= 1 or ratio <= 1:
+            return ""
+        return (
+            f"By the times of other runs of {method.name} this plan takes {ratio:.2f} times as "
+            f"long as the baseline, though it computes {100 * (1 - share):.0f} % less"
+        )
 
     def _ssim(self, method: Method, share: float) -> float | None:
         runs = {**(self.recorded.points if self.recorded else {}), **self.live}

@@ -142,8 +142,8 @@ class DiffusionView(View):
     def check(self, values: Values) -> list[Problem]:
         """Plans that no sampler can run, or that save nothing; and what a method checks itself."""
         methods = chosen(self.methods, values)[1:]
-        costs = self.facts.costs
-        found = [problems(m, values, costs, lambda: self._study(values).subject) for m in methods]
+        known = self._foresight(values)
+        found = [problems(m, values, known, lambda: self._study(values).subject) for m in methods]
         return [problem for each in found for problem in each]
 
     def hints(self, values: Values) -> Hints:
