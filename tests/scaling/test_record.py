@@ -7,8 +7,18 @@ import numpy as np
 import pytest
 
 from tests.scaling.surfaces import runs
-from workbench.scaling import Across, Chinchilla, Fit, fit
-from workbench.scaling.record import as_json, law_as_json, law_from_json
+from workbench.scaling import (
+    Across,
+    Chinchilla,
+    Fit,
+    back_test,
+    fit,
+    influence,
+    leave_one_size_out,
+    profile,
+    project,
+)
+from workbench.scaling.record import as_json, from_json, law_as_json, law_from_json
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +36,36 @@ def test_a_fit_comes_back_whole(found: Fit, tmp_path: Path) -> None:
     np.testing.assert_allclose(again.residuals, found.residuals, rtol=1e-12)
     assert again.allocation(1e24).equals(found.allocation(1e24))
     assert again.intervals == found.intervals
+
+
+def test_a_record_says_what_the_objective_is_of(found: Fit, tmp_path: Path) -> None:
+    projected, _ = project(runs(noise=0.005), delta=1e-2)
+    file = tmp_path / "one.json"
+    projected.save(file)
+    assert json.loads(file.read_text())["settings"]["estimator"] == "projection"
+    again = Fit.load(file)
+    assert again.settings == projected.settings and again.summary() == projected.summary()
+    first = again.summary().splitlines()[0]
+    assert "variable projection, sum of huber, delta 0.01 of loss itself" in first
+    assert "projection" not in found.summary()
+    # The objective is of these residuals, and of no logarithm.
+    size = again.residuals.abs()
+    each = np.where(size <= 1e-2, size**2 / 2, 1e-2 * (size - 5e-3))
+    assert each.sum() == pytest.approx(again.objective, rel=1e-9)
+    for asked in (leave_one_size_out, back_test, lambda fit: influence(fit, 1e24)):
+        with pytest.raises(ValueError, match="estimator is 'projection'"):
+            asked(again)
+    with pytest.raises(ValueError, match="estimator is 'projection'"):
+        profile(again, "E", [1.8])
+
+
+def test_a_record_from_before_estimators_were_named_loads(found: Fit) -> None:
+    content = as_json(found)
+    assert content["settings"].pop("estimator") == "residuals"
+    assert from_json(content).settings == found.settings
+    content["settings"]["estimator"] = "guess"
+    with pytest.raises(ValueError, match="estimator is 'guess', not one of residuals, projection"):
+        from_json(content)
 
 
 def test_a_law_inside_a_law_comes_back() -> None:

@@ -28,6 +28,9 @@ def leave_one_size_out(fit: Fit, *, report: Report = silent) -> pd.DataFrame:
 
     Returns:
         A row for each size: `n_params` left out, and every parameter.
+
+    Raises:
+        ValueError: a fit by `project`.
     """
     sizes = sorted(fit.runs["n_params"].unique())
     rows = []
@@ -55,7 +58,9 @@ def back_test(
 
     Raises:
         RunsError: too few runs below.
+        ValueError: a fit by `project`.
     """
+    fit.settings.need_residuals()
     if compute is None:
         compute = flops * fit.runs["n_params"].astype(float) * fit.runs["n_tokens"].astype(float)
     edge = compute.max() / below
@@ -147,6 +152,7 @@ def wald(fit: Fit, other: Fit | dict[str, float]) -> Wald:
 
 def _again(fit: Fit, runs: pd.DataFrame) -> Fit:
     settings = fit.settings
+    settings.need_residuals()
     return fit_law(
         fit.law,
         runs,

@@ -54,7 +54,12 @@ class Linearised:
 
 @in_float64
 def linearised(fit: Fit) -> Linearised:
-    """Of a fit, at its parameters."""
+    """Of a fit, at its parameters.
+
+    Raises:
+        ValueError: a fit by `project`, whose objective is not of these residuals.
+    """
+    fit.settings.need_residuals()
     law, columns = fit.law, law_columns(fit.law, fit.runs)
     found = _residuals(law, law.coordinates(fit.fitted), columns)
     residual, jacobian = (np.asarray(one) for one in found)

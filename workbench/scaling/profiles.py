@@ -49,7 +49,7 @@ def profile(
         `value`, `objective`, and `over`, the objective above the fit's as a share of it.
 
     Raises:
-        ValueError: a name that is not fitted.
+        ValueError: a name that is not fitted, or a fit by `project`.
     """
     _parameter(fit, name)
     rows = []
@@ -79,7 +79,7 @@ def profile_interval(fit: Fit, name: str, *, report: Report = silent) -> Interva
         The fitted value, the two ends, and the number of runs.
 
     Raises:
-        ValueError: a name that is not fitted, or no more runs than parameters.
+        ValueError: a name that is not fitted, no more runs than parameters, or a fit by `project`.
     """
     parameter = _parameter(fit, name)
     cut = float(chi2.ppf(LEVEL, 1)) / 2 * noise(fit)

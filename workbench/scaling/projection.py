@@ -12,7 +12,7 @@ from scipy.optimize import minimize, nnls
 from workbench.scaling.laws.chinchilla import Chinchilla
 from workbench.scaling.result import Fit
 from workbench.scaling.runs_table import LEAST_LOSS, checked
-from workbench.scaling.settings import Settings
+from workbench.scaling.settings import Objective, Settings
 
 GRID = 32
 LOW, HIGH = 0.05, 0.95
@@ -54,7 +54,8 @@ def project(
         lambda pair: inner.solved(pair)[1], start, method="Nelder-Mead", options=options
     )
     fitted, objective, condition = inner.named(found.x)
-    settings = Settings("squared" if delta is None else "huber", delta or 1e-3, GRID**2)
+    objective_of: Objective = "squared" if delta is None else "huber"
+    settings = Settings(objective_of, delta or 1e-3, GRID**2, estimator="projection")
     words = tuple(str(one) for one in dropped)
     return Fit(law, settings, fitted, objective, used, dropped=words), condition
 

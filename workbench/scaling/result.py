@@ -77,7 +77,9 @@ class Fit:
 
     @cached_property
     def residuals(self) -> pd.Series:
-        """Of each run: what was fitted, for a loss ln L less the law's ln L."""
+        """Of each run: what was fitted, for a loss ln L less the law's ln L; by `project`, L less
+        the law's.
+        """
         return self._residuals()
 
     def predict(self, table: pd.DataFrame) -> pd.DataFrame:
@@ -178,8 +180,11 @@ class Fit:
     def _how(self) -> str:
         settings = self.settings
         shown = f"huber, delta {settings.delta:g}" if settings.objective == "huber" else ""
-        words = f"sum of {shown or settings.objective} {self.objective:.6g}, "
-        words += f"{settings.starts} starts"
+        shown = shown or settings.objective
+        if settings.estimator == "projection":
+            words = f"variable projection, sum of {shown} of {self.law.target} itself "
+            return words + f"{self.objective:.6g}, {settings.starts} pairs of exponents tried"
+        words = f"sum of {shown} {self.objective:.6g}, {settings.starts} starts"
         if settings.bootstrap:
             words += f", {settings.bootstrap} {settings.resampling} resamples"
         return words
@@ -208,7 +213,11 @@ class Fit:
     @in_float64
     def _residuals(self) -> pd.Series:
         columns = law_columns(self.law, self.runs, padded_rows(len(self.runs)))
-        found = np.asarray(_misses(self.law, dict(self.fitted), columns))[: len(self.runs)]
+        if self.settings.estimator == "projection":
+            told = np.asarray(_values(self.law, dict(self.fitted), columns))[: len(self.runs)]
+            found = self.runs[self.law.target].to_numpy(float) - told
+        else:
+            found = np.asarray(_misses(self.law, dict(self.fitted), columns))[: len(self.runs)]
         return pd.Series(found, index=self.runs.index, name="residual")
 
     @in_float64
