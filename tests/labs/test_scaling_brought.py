@@ -114,10 +114,19 @@ def test_a_log_reaches_laws_and_curves_once_sizes_and_tokens_are_given(log):
     assert len(table.runs) == 16 and "all points of 2 runs" in table.note
     assert "D = steps × tokens a step" in table.note
     assert table.runs.groupby("run")["n_tokens"].max().tolist() == [8000, 8000]
-    found = view.check(chosen)
-    assert [(one.level, one.field) for one in found] == [("warn", "resampling")]
-    clusters = {"runs": given, "fit": {"resampling": "cluster"}}
+    few, found = view.check(chosen)
+    assert few.level == "error" and (found.level, found.field) == ("warn", "finished")
+    assert "no learning rate: all but a run’s last point count as mid-schedule" in found.message
+    assert "count as mid-schedule" in table.note
+    assert view.chosen(chosen).runs["n_tokens"].tolist() == [8000, 8000]
+    assert view.chosen(chosen).left_out == ["14 mid-schedule"]
+    every = {"runs": given, "filters": {"finished": False}}
+    assert len(view.chosen(values(view, every)).runs) == 16
+    (found,) = view.check(values(view, every))
+    assert (found.level, found.field) == ("warn", "resampling")
+    clusters = {**every, "fit": {"resampling": "cluster"}}
     assert view.check(values(view, clusters)) == []
+    assert len(selected_curves(table, chosen["runs"]).runs) == 16
     view.remember(chosen)
     again = selected_curves(EnvelopeView(log).shelf.first, values(EnvelopeView(log))["runs"])
     assert again.runs["compute"].max() == pytest.approx(6 * 2e6 * 8000)

@@ -79,6 +79,17 @@ def test_rows_are_chosen_as_in_the_lab_and_the_choice_is_told() -> None:
         selected(table, Chosen(filters=Filter(ratio=1e9)))
 
 
+def test_all_points_of_a_log_without_rates_are_told_apart(tmp_path: Path) -> None:
+    file = tmp_path / "steps.csv"
+    steps = [(run, step, 5.0 - step) for run in range(2) for step in (1, 2, 3)]
+    pd.DataFrame(steps, columns=["run", "tokens", "loss"]).assign(params=7e7).to_csv(file)
+    table, words = brought(file, Chosen(points="all"))
+    assert words[-1].endswith("last point count as mid-schedule; --unfinished fits them too")
+    found, told = selected(table, Chosen(points="all"))
+    assert len(table) == 6 and len(found) == 2 and told[-1] == "left out: 4 mid-schedule"
+    assert not any("mid-schedule" in line for line in brought(file, Chosen())[1])
+
+
 def test_a_table_without_the_embedding_is_read_as_it_is_and_says_so(tmp_path: Path) -> None:
     file = tmp_path / "body.csv"
     runs().rename(columns={"n_params": "non_embedding_params"}).to_csv(file, index=False)

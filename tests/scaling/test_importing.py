@@ -20,6 +20,7 @@ from workbench.scaling.importing import (
     Choice,
     LogError,
     applied,
+    assumed,
     bring,
     completions,
     propose,
@@ -171,6 +172,28 @@ def test_rows_of_steps_become_runs(tmp_path: Path) -> None:
         bring(file, points="first")
 
 
+def test_without_a_rate_every_point_but_the_last_is_on_the_way(tmp_path: Path) -> None:
+    file = tmp_path / "steps.csv"
+    by_step().drop(columns="learning_rate").to_csv(file, index=False)
+    last, _ = bring(file)
+    assert len(last) == 3 and "mid_schedule" not in last
+    whole, _ = bring(file, points="all")
+    assert (~whole["mid_schedule"]).tolist() == [step == 5 for step in whole["step"]]
+    assert assumed(whole) == (
+        "no learning rate: all but a run’s last point count as mid-schedule"
+    )  # fmt: skip
+    rates = by_step()["learning_rate"].where(by_step()["run"] != "run0")
+    by_step().assign(learning_rate=rates).to_csv(file, index=False)
+    some, _ = bring(file, points="all")
+    assert some[some["run"] == "run0"]["mid_schedule"].tolist() == [True] * 4 + [False]
+    assert assumed(some).startswith("no learning rate for 1 of 3 runs: ")
+    by_step().to_csv(file, index=False)
+    assert assumed(bring(file, points="all")[0]) == ""
+    by_step().drop(columns="learning_rate").assign(mid_schedule=False).to_csv(file, index=False)
+    own, _ = bring(file, points="all")
+    assert not own["mid_schedule"].any() and assumed(own) == ""
+
+
 def steps_alone() -> pd.DataFrame:
     """A log that knows neither sizes nor tokens."""
     return by_step()[["run", "step", "loss"]].rename(columns={"loss": "val/loss"})
@@ -258,7 +281,8 @@ def test_a_sweep_is_a_table_of_runs(tmp_path: Path) -> None:
     assert len(whole) == 12 and whole["cluster"].nunique() == 6
     half = whole.groupby("run")["n_tokens"].agg(["min", "max"])
     assert (half["min"] * 2 == half["max"]).all()
-    assert whole["loss"].max() > found["loss"].max() + 0.5 and "mid_schedule" not in whole
+    assert whole["loss"].max() > found["loss"].max() + 0.5
+    assert whole["mid_schedule"].sum() == 6 and assumed(whole).startswith("no learning rate: ")
     empty = study_of(Store(tmp_path), "empty", [], waiting=2)
     with pytest.raises(LogError, match="study 'empty' has no finished run"):
         bring(empty)

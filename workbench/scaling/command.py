@@ -17,6 +17,7 @@ from workbench.scaling.flops import FLOPS
 from workbench.scaling.importing import (
     Choice,
     as_runs,
+    assumed,
     completions,
     finished,
     propose,
@@ -123,7 +124,10 @@ def brought(file: Path, rows: Chosen) -> tuple[pd.DataFrame, list[str]]:
             choices = put_by_hand(choices, raw, target, words)
     study = None if isinstance(source, Path) else source
     runs = as_runs(raw, choices, points=rows.points, study=study)
-    return runs, [*map(_told, choices), *completions(choices)]
+    about = [*map(_told, choices), *completions(choices)]
+    if "cluster" in runs.columns and rows.points == ALL and (taken := assumed(runs)):
+        about.append(f"{taken}; --unfinished fits them too")
+    return runs, about
 
 
 def source_of(file: Path) -> Any:

@@ -77,6 +77,7 @@ def mapped(source: Source, corrections: Sequence[Choice] = (), points: str = LAS
     """
     from workbench.scaling.importing import (
         applied,
+        assumed,
         completions,
         every_point,
         is_by_step,
@@ -87,7 +88,7 @@ def mapped(source: Source, corrections: Sequence[Choice] = (), points: str = LAS
     as_it_stands = source.known and not corrections
     choices = [] if as_it_stands else chosen(source.raw, corrections)
     runs = source.raw if as_it_stands else applied(source.raw, choices)
-    about, curves = [source.note, *completions(choices)], None
+    about, curves, taken = [source.note, *completions(choices)], None, ""
     if source.study is not None:
         curves = logged(source.study, runs)
     elif is_by_step(runs):
@@ -95,8 +96,10 @@ def mapped(source: Source, corrections: Sequence[Choice] = (), points: str = LAS
         shown = "all points" if points == ALL else "the last"
         about[0] = f"{source.note}, {shown} of {len(last)} runs"
         runs = curves if points == ALL else last
+        taken = assumed(curves) if points == ALL else ""
+        about += [taken] if taken else []
     raw = None if as_it_stands else source.raw
-    return Table(source.title, "; ".join(about), runs, raw, choices, curves=curves)
+    return Table(source.title, "; ".join(about), runs, raw, choices, curves=curves, assumed=taken)
 
 
 def chosen(raw: pd.DataFrame, corrections: Sequence[Choice] = ()) -> list[Choice]:

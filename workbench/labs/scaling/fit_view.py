@@ -113,11 +113,22 @@ class FitView(FittedView):
     def check(self, values: Values) -> list[Problem]:
         """What keeps the law from being fitted, and the rows that would be left out."""
         self._left_out = filters(values).left_out
-        found = super().check(values)
+        found = [*super().check(values), *self._on_the_way(values)]
         if any(problem.level == "error" for problem in found):
             return found
         self._labels = frozenset(map(str, self.table(values).runs.index))
         return [*found, *drawn_apart(self.chosen(values), fitting(values))]
+
+    def _on_the_way(self, values: Values) -> list[Problem]:
+        """Whether all points of a log are asked for and a filter takes most of them out again."""
+        try:
+            taken = self.table(values).assumed
+        except (ValueError, OSError):
+            return []
+        if not (taken and filters(values).finished):
+            return []
+        words = f"All points are asked for, and {taken}: switch this off to fit them too"
+        return [Problem("warn", "finished", words, FILTERS)]
 
     def run(self, values: Values, report: Report) -> Iterator[Picture]:
         """The law at once, then its test, then intervals."""

@@ -54,7 +54,7 @@ class Filters(Knobs):
     finished: bool = knob(
         True, label="Ended schedules only",
         help="Leave out points read while the learning rate was high: a finished run of that "
-        "length does better.",
+        "length does better. Where a log has no learning rate, all but each run’s last point.",
     )  # fmt: skip
     left_out: str = knob(
         "", label="Rows left out",

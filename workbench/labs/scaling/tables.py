@@ -55,6 +55,7 @@ class Table:
         real: whether somebody trained these runs.
         curves: a row a step of a run, `run` beside the same names, where they are known.
         curves_of: what their loss is, where that is not the loss of the runs.
+        assumed: what is taken for granted of points whose learning rates are not known.
     """
 
     title: str
@@ -65,6 +66,7 @@ class Table:
     real: bool = True
     curves: pd.DataFrame | None = None
     curves_of: str = ""
+    assumed: str = ""
 
     @property
     def methods(self) -> tuple[str, ...]:

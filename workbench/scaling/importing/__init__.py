@@ -17,7 +17,7 @@ from workbench.scaling.importing.proposal import (
     put_by_hand,
     put_right,
 )
-from workbench.scaling.importing.steps import every_point, is_by_step, one_each
+from workbench.scaling.importing.steps import assumed, every_point, is_by_step, one_each
 from workbench.scaling.importing.studies import finished, logged
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ __all__ = [
     "LogError",
     "applied",
     "as_runs",
+    "assumed",
     "bring",
     "completions",
     "every_point",
