@@ -2,10 +2,14 @@
 
 from dataclasses import replace
 
+import jax
 import pytest
+from flax import nnx
 
+from workbench import shipped
 from workbench.diffusion import costs, step_lists
 from workbench.diffusion.arithmetic import UnitCosts
+from workbench.diffusion.checkpoint import load_unet
 from workbench.diffusion.plan import Plan, PlanError
 from workbench.diffusion.stable_diffusion import STABLE_DIFFUSION_15
 from workbench.diffusion.unet import UNetConfig
@@ -151,3 +155,28 @@ def test_group_memory_grows_with_the_group(tiny):
     known = costs.unit_costs(tiny.shape)
     one = known.group_bytes(1, tiny.passes, 8)
     assert known.group_bytes(8, tiny.passes, 8) == 8 * one > 8 * 8 * known.feature_bytes
+
+
+@pytest.mark.slow
+def test_a_groups_memory_is_near_what_its_program_allocates():
+    """XLA's own figure for the shipped decoder, 8 steps of 8 guided pictures as one batch."""
+    unet = load_unet(shipped.path("data/digits-unet/unet"))
+    definition, weights = nnx.split(unet)
+    rows = 8 * 8 * 2
+
+    def parts(weights, x, t, context):
+        return nnx.merge(definition, weights).encode(x, t, context)
+
+    def decode(weights, skips, mid, t, context):
+        return nnx.merge(definition, weights).decode(skips, mid, t, context)
+
+    x, t = (
+        jax.ShapeDtypeStruct((rows, 16, 16, 1), "float32"),
+        jax.ShapeDtypeStruct((rows,), "int32"),
+    )
+    context = jax.ShapeDtypeStruct((rows, 2, 64), "float32")
+    skips, mid = jax.eval_shape(parts, weights, x, t, context)
+    plan = jax.jit(decode).lower(weights, skips, mid, t, context).compile().memory_analysis()
+    held = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves((skips, mid)))
+    told = costs.unit_costs(costs.UNetShape(unet.config, 16, 16, 2)).group_bytes(8, 2, 8)
+    assert told == pytest.approx(plan.temp_size_in_bytes + held, rel=0.3)
