@@ -22,6 +22,7 @@ from workbench.scaling.laws.law import Columns, Law, Values
 from workbench.scaling.problem import law_columns, padded_rows
 from workbench.scaling.settings import Settings
 from workbench.scaling.solver import in_float64
+from workbench.scaling.vanished import largest_shares, vanished
 
 LOW, HIGH = 2.5, 97.5
 """Percentiles of every interval."""
@@ -142,19 +143,34 @@ class Fit:
             interval = self.intervals.get(name)
             between = f"  ({interval.low:.4g} to {interval.high:.4g})" if interval else ""
             lines.append(f"  {name:<8} {value:.6g}{between}")
-        lines += [f"  at its bound: {name}" for name in self.at_bounds]
+        lines += [
+            f"  {'changes nothing' if name in self.vanished else 'at its bound'}: {name}"
+            for name in self.at_bounds
+        ]
         lines += [f"  left out: {words}" for words in self.dropped]
         return "\n".join(lines)
 
     @property
     def at_bounds(self) -> tuple[str, ...]:
-        """Parameters that ended at the end of their range: the table does not determine them."""
+        """Parameters that the table does not determine.
+
+        They ended at the end of their range, or where they change nothing: see `vanished`.
+        """
         found = []
         for parameter in self.law.parameters:
             at = float(np.asarray(self._inward(parameter.name)))
-            if min(abs(at - bound) for bound in parameter.range) < 1e-6:
+            end = min(abs(at - bound) for bound in parameter.range) < 1e-6
+            if end or parameter.name in self.vanished:
                 found.append(parameter.name)
         return tuple(found)
+
+    @cached_property
+    def vanished(self) -> tuple[str, ...]:
+        """Positive parameters with which no loss moves, such as an E that fell to nothing.
+
+        A hundredfold of such a value is as good, so that its interval says little.
+        """
+        return self._vanished()
 
     def save(self, file: Path) -> None:
         """Writes the record from which `Fit.load` makes the fit again.
@@ -193,6 +209,16 @@ class Fit:
     def _inward(self, name: str) -> Any:
         parameter = next(one for one in self.law.parameters if one.name == name)
         return parameter.inward(self.fitted[name])
+
+    @in_float64
+    def _vanished(self) -> tuple[str, ...]:
+        rows, count = padded_rows(len(self.runs)), len(self.runs)
+        weights = np.zeros(rows)
+        weights[:count] = self.runs.get("weight", 1.0)
+        point = np.asarray(self.law.coordinates(self.fitted))
+        columns = law_columns(self.law, self.runs, rows)
+        gone = vanished(self.law, largest_shares(self.law, point, columns, weights))
+        return tuple(name for name, one in zip(self.law.names, gone, strict=True) if one)
 
     @in_float64
     def _named(self, values: Mapping[str, float]) -> dict[str, float]:

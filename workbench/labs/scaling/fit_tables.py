@@ -73,6 +73,7 @@ def parameters(found: Fitted) -> TableContent:
         ends = fit.intervals.get(name)
         between = f"{_plain(ends.low)} – {_plain(ends.high)}" if ends else "–"
         bound = "at its bound" if name in fit.at_bounds else ""
+        bound = "changes nothing" if name in fit.vanished else bound
         told = [_plain(of[name]) if name in of else "–" for _, of in beside]
         own = Cell(_plain(value), strong=True, note=bound)
         rows.append([SYMBOLS.get(name, name), own, between, *told])
