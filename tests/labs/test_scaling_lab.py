@@ -211,6 +211,12 @@ def test_every_figure_leaves_with_the_fits_record():
         assert fit.params == view.fit_of(chosen).params
         assert name == f"scaling-fit{'-contours' if ' ' in kind else ''}.zip"
     assert from_json(json.loads(view.export("json", chosen, picture)[1])).draws is not None
+    about = json.loads(view.export("json", chosen, picture)[1])["about"]
+    assert about["table"] == view.study_line and about["methods"] == ["reference"]
+    assert about["flops"] == "counted as 6 N D" and about["n_counts"] == "parameters"
+    assert about["left_out"] == []
+    few = view.about(values(view, {"filters": {"highest": 2}, "fit": {"law": "loss-compute"}}))
+    assert few["left_out"] == ["2 of the highest losses", "38 not the best of their budget"]
     with pytest.raises(ValueError, match="no export of kind"):
         view.export("exe", chosen, picture)
 
@@ -264,6 +270,7 @@ def test_a_fit_can_be_brought_to_the_decision(tmp_path):
     view = DecideView(fit=Fit.load(tmp_path / "fit.json"))
     assert view.predict(values(view)).contents["figures"].figures
     assert view.fit_of(values(view)).params == given.params
+    assert "about" not in view.records(values(view))["fit"]
 
 
 @pytest.mark.slow

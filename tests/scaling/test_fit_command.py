@@ -1,5 +1,6 @@
 """`python -m workbench fit`: the same as in Python, from a file to a folder."""
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -30,6 +31,10 @@ def test_a_csv_becomes_a_record_and_tables(tmp_path: Path) -> None:
     table = pd.read_csv(out / "allocation.csv")
     assert {"compute", "n_params", "n_params_low", "loss_high"} <= set(table.columns)
     assert len(pd.read_csv(out / "residuals.csv")) == 45
+    assert json.loads((out / "fit.json").read_text(encoding="utf-8"))["about"] == {
+        "table": str(file), "methods": [], "left_out": [], "flops": "counted as 6 N D",
+        "n_counts": "parameters",
+    }  # fmt: skip
 
 
 @pytest.mark.slow
@@ -52,7 +57,10 @@ def test_what_is_wrong_is_said_and_nothing_written(tmp_path: Path) -> None:
     assert "row 3: loss is -1" in done.output
     assert run(str(file), "--law", "linear", "--out", str(out)).exit_code == 1
     assert run(str(tmp_path / "gone.csv"), "--out", str(out)).exit_code == 1
-    assert run(str(file), "--drop", "--out", str(out)).exit_code == 0
+    assert run(str(file), "--drop", "--ratio", "1", "--out", str(out)).exit_code == 0
+    about = json.loads((out / "fit.json").read_text(encoding="utf-8"))["about"]
+    below, faulty = about["left_out"]
+    assert below.endswith("below 1 tokens a parameter") and faulty.startswith("row 3: loss is -1")
 
 
 def test_rows_are_chosen_as_in_the_lab_and_the_choice_is_told() -> None:

@@ -18,7 +18,7 @@ from workbench.scaling import (
     profile,
     project,
 )
-from workbench.scaling.record import as_json, from_json, law_as_json, law_from_json
+from workbench.scaling.record import about, as_json, from_json, law_as_json, law_from_json
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +66,15 @@ def test_a_record_from_before_estimators_were_named_loads(found: Fit) -> None:
     content["settings"]["estimator"] = "guess"
     with pytest.raises(ValueError, match="estimator is 'guess', not one of residuals, projection"):
         from_json(content)
+
+
+def test_what_a_fit_is_about_is_written_and_read_past(found: Fit, tmp_path: Path) -> None:
+    file = tmp_path / "one.json"
+    told = about("runs.csv", ("dense",), ["3 above 4 epochs"], "counted as 6 N D", "parameters")
+    found.save(file, told)
+    assert json.loads(file.read_text(encoding="utf-8"))["about"] == told
+    assert Fit.load(file).params == found.params
+    assert "about" not in as_json(found)
 
 
 def test_a_law_inside_a_law_comes_back() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import inf
 from pathlib import Path
@@ -27,6 +28,7 @@ from workbench.scaling.importing import (
 )
 from workbench.scaling.laws import Across, law_named
 from workbench.scaling.laws.law import Law
+from workbench.scaling.record import about
 from workbench.scaling.result import Fit
 from workbench.scaling.runs_table import RunsError
 from workbench.scaling.selecting import (
@@ -44,6 +46,7 @@ REPEATED = "data-constrained"
 """The law that runs of many epochs are for."""
 
 ALL = "all"
+LEFT_OUT = "left out: "
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,8 @@ def run(
         return 1
     finally:
         bar.close()
-    write(found, out)
+    gone = [line.removeprefix(LEFT_OUT) for line in more if line.startswith(LEFT_OUT)]
+    write(found, out, _about(file, runs, found, gone))
     print(found.summary())
     return 0
 
@@ -163,7 +167,7 @@ def selected(
     words += [*about, f"{len(left)} of {len(runs)} rows; {_filters(runs, filters)}"]
     if left.empty:
         raise ValueError(f"no run is left: {', '.join(out) or 'the table has none'}")
-    return left, [*words, *(f"left out: {one}" for one in out)]
+    return left, [*words, *(f"{LEFT_OUT}{one}" for one in out)]
 
 
 def _of_method(runs: pd.DataFrame, method: str, together: bool) -> tuple[pd.DataFrame, list[str]]:
@@ -207,10 +211,10 @@ def chosen(key: str, runs: pd.DataFrame, shared: bool) -> Law:
     return Across(_methods(runs), law=law) if shared and key != Across.key else law
 
 
-def write(found: Fit, out: Path) -> None:
-    """The record, and its tables as CSV."""
+def write(found: Fit, out: Path, about: Mapping[str, Any] | None = None) -> None:
+    """The record with what it is about, and its tables as CSV."""
     out.mkdir(parents=True, exist_ok=True)
-    found.save(out / "fit.json")
+    found.save(out / "fit.json", about)
     found.residuals.to_csv(out / "residuals.csv")
     table = budgets(found)
     if table is not None:
@@ -231,6 +235,21 @@ def budgets(found: Fit) -> pd.DataFrame | None:
         return found.allocation(np.geomspace(compute.min(), 100 * compute.max(), BUDGETS))
     except TypeError:
         return None
+
+
+def _about(file: Path, runs: pd.DataFrame, found: Fit, gone: list[str]) -> dict[str, Any]:
+    """What the record says of its rows: compute is the table's where the law reads it, else 6 N D.
+
+    Args:
+        runs: that were to be fitted.
+        gone: rows left out before, in words.
+    """
+    body = BODY in runs.columns and bool((runs["n_params"] == runs[BODY]).all())
+    flops = "counted as 6 N D" + (" without embedding and head" if body else "")
+    if "flops" in found.law.columns:
+        flops = "counted as given in the table"
+    sizes = "parameters without embedding" if body else "parameters"
+    return about(str(file), methods_of(runs), [*gone, *found.dropped], flops, sizes)
 
 
 def _methods(runs: pd.DataFrame) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,9 @@ FORMAT = 1
 KIND = "scaling-law fit"
 
 
-def write(fit: Fit, file: Path) -> None:
-    """Writes a fit; an old file is replaced in one step."""
-    text = json.dumps(as_json(fit), indent=1, allow_nan=False)
+def write(fit: Fit, file: Path, about: Mapping[str, Any] | None = None) -> None:
+    """Writes a fit; an old file is replaced in one step. `about` as of `as_json`."""
+    text = json.dumps(as_json(fit, about), indent=1, allow_nan=False)
     file.parent.mkdir(parents=True, exist_ok=True)
     replace_file(file, [text.encode()])
 
@@ -41,12 +42,38 @@ def read(file: Path) -> Fit:
     return from_json(content, file.name)
 
 
-def as_json(fit: Fit) -> dict[str, Any]:
-    """The content of a record."""
+def about(
+    table: str, methods: Sequence[str], left_out: Sequence[str], flops: str, sizes: str
+) -> dict[str, Any]:
+    """Where a fit's rows come from; for the reader, a fit does not depend on it.
+
+    Args:
+        table: its name and origin, or the file.
+        methods: whose runs are fitted; none where the table names none.
+        left_out: rows that are not, in words.
+        flops: how training compute is counted.
+        sizes: what N counts.
+    """
+    return {
+        "table": table,
+        "methods": list(methods),
+        "left_out": list(left_out),
+        "flops": flops,
+        "n_counts": sizes,
+    }
+
+
+def as_json(fit: Fit, about: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The content of a record.
+
+    Args:
+        about: of `about`, where it is known.
+    """
     used = read_by(fit.law, fit.runs)
     return {
         "kind": KIND,
         "format": FORMAT,
+        **({"about": dict(about)} if about else {}),
         "law": law_as_json(fit.law),
         "settings": asdict(fit.settings),
         "params": dict(fit.params),
@@ -66,7 +93,7 @@ def as_json(fit: Fit) -> dict[str, Any]:
 
 
 def from_json(content: Any, name: str = "the record") -> Fit:
-    """The fit of a record's content.
+    """The fit of a record's content; what it is about is for the reader, and not kept.
 
     Raises:
         ValueError: what is wrong with it.

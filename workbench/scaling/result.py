@@ -172,15 +172,16 @@ class Fit:
         """
         return self._vanished()
 
-    def save(self, file: Path) -> None:
+    def save(self, file: Path, about: Mapping[str, Any] | None = None) -> None:
         """Writes the record from which `Fit.load` makes the fit again.
 
         Args:
             file: ends in `.json`.
+            about: where its rows come from, of `record.about`.
         """
         from workbench.scaling.record import write
 
-        write(self, file)
+        write(self, file, about)
 
     @staticmethod
     def load(file: Path) -> Fit:

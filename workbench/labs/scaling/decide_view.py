@@ -135,6 +135,10 @@ class DecideView(FittedView):
         grid = np.geomspace(chosen.smallest, 100 * chosen.largest, BUDGETS)
         return {"runs": fit.runs, "allocation": chosen.counted.allocation(fit, grid)}
 
+    def about(self, values: Values) -> Mapping[str, Any]:
+        """Nothing of a fit that was given: its rows were chosen elsewhere."""
+        return super().about(values) if self.fit is None else {}
+
     def known(self, values: Values) -> tuple[Fitted, Recorded | None] | None:
         """The fit that was given, or what is known of the table's."""
         if self.fit is None:

@@ -187,7 +187,10 @@ class FitView(FittedView):
         chosen = selected(self.table(values), runs_knobs(values), left_out)
         whole = {"n_params", "n_tokens", "loss"} <= set(chosen.runs.columns)
         if fitting(values).law in OF_COMPUTE and whole:
-            return replace(chosen, runs=best_of_budgets(chosen.runs))
+            best = best_of_budgets(chosen.runs)
+            beaten = len(chosen.runs) - len(best)
+            gone = [f"{beaten} not the best of their budget"] if beaten else []
+            return replace(chosen, runs=best, left_out=[*chosen.left_out, *gone])
         return chosen
 
     def picture(self, values: Values, found: Fitted) -> Picture:

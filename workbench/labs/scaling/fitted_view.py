@@ -13,7 +13,7 @@ from workbench.labs.scaling.lab_view import recorded_as
 from workbench.labs.scaling.recorded import Recorded
 from workbench.labs.scaling.runs_form import runs_knobs
 from workbench.labs.scaling.selection import Selection, selected, told
-from workbench.labs.scaling.table_view import TableView, unread
+from workbench.labs.scaling.table_view import TableView, named, unread
 from workbench.labs.scaling.unique_data import with_unique
 from workbench.panels.panel import Panel
 from workbench.panels.picture import Picture
@@ -143,6 +143,15 @@ class FittedView(TableView):
             self.held_out(values), report,
         ):  # fmt: skip
             yield self.picture(values, found)
+
+    def about(self, values: Values) -> Mapping[str, Any]:
+        """The table, its methods, what was left out, how compute is counted, what N counts."""
+        from workbench.scaling.record import about
+
+        chosen, fit = self.chosen(values), self.fit_of(values)
+        gone = [*chosen.left_out, *(() if fit is None else fit.dropped)]
+        table = named(self.table(values))
+        return about(table, chosen.methods, gone, chosen.counted.title, chosen.sizes)
 
     def fit_of(self, values: Values) -> Fit | None:
         """The law in use."""

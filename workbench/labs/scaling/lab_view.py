@@ -57,12 +57,16 @@ class ScalingView(ChartedView):
         fit = self.fit_of(values)
         return {} if fit is None else {"runs": fit.runs}
 
+    def about(self, values: Values) -> Mapping[str, Any]:
+        """Where the fit's rows come from, for its record; empty where that is not known."""
+        return {}
+
     def records(self, values: Values) -> Mapping[str, Any]:
         """The fit's record."""
         from workbench.scaling.record import as_json
 
         fit = self.fit_of(values)
-        return {} if fit is None else {"fit": as_json(fit)}
+        return {} if fit is None else {"fit": as_json(fit, self.about(values))}
 
     def export(self, kind: str, values: Values, picture: Picture) -> tuple[str, bytes]:
         """The fit's record alone, or what every chart offers."""
