@@ -7,7 +7,7 @@ import io
 
 import numpy as np
 
-from workbench.figures.numbers import number, seconds
+from workbench.figures.numbers import memory, number, seconds
 from workbench.labs.diffusion.points import Point
 from workbench.labs.diffusion.scene import Scene
 from workbench.panels.picture import ImageRow, ImagesContent, SplitContent, Thumb
@@ -122,6 +122,8 @@ def _note(point: Point | None, base: Point | None) -> str:
         parts.append("reference")
     elif np.isfinite(point.ssim):
         parts.append(f"SSIM {number(point.ssim)}")
+    if point.peak_bytes is not None:
+        parts.append(memory(point.peak_bytes))
     return " · ".join(parts)
 
 
