@@ -6,7 +6,7 @@ import pytest
 
 from tests.scaling.studies import ladder, study_of
 from workbench.labs.scaling import fit_charts, tables
-from workbench.labs.scaling.accounting import accounting
+from workbench.labs.scaling.accounting import TITLES, accounting
 from workbench.labs.scaling.decide_view import DecideView
 from workbench.labs.scaling.envelope_view import EnvelopeView
 from workbench.labs.scaling.fit_view import FitView
@@ -186,6 +186,16 @@ def test_the_largest_runs_are_those_of_the_count_in_use():
     assert apart != held(plain_.runs, 8.0)
     tested, _ = foreseen(fit_of(detailed.runs), 8.0)
     assert {str(label) for label in tested.index} == apart
+
+
+@pytest.mark.parametrize("count", TITLES)
+def test_the_test_of_a_law_names_the_count_in_use_on_two_lines(count):
+    runs = simulated(**{"flops" if count == "given" else f"flops_{count}": costly})
+    tested = fit_of(runs).runs.tail(3).assign(value=3.0, error=-0.0123, low=2.9, high=3.1)
+    counted = accounting(runs, count).title
+    chart = fit_charts.foreseen(tested, 8.0, counted)
+    assert f"the largest FLOP, {counted} · bar: 95 % · filled: truth" in chart.subtitle
+    assert len(chart.drawn()["title"]["subtitle"]) == 2
 
 
 def test_a_count_without_numbers_is_no_count():

@@ -54,8 +54,14 @@ def size_axis(chosen: Selection) -> Axis:
     return replace(SIZE, title=chosen.sizes.capitalize())
 
 
-def foreseen(tested: pd.DataFrame, held_out: float) -> Chart:
-    """The largest held-out runs: what was foreseen with its interval, over what came out."""
+def foreseen(tested: pd.DataFrame, held_out: float, counted: str) -> Chart:
+    """The largest held-out runs: what was foreseen with its interval, over what came out.
+
+    Args:
+        tested: of `fits.foreseen`.
+        held_out: the largest compute over the one where they begin.
+        counted: how compute is counted, in words.
+    """
     rows: list[dict[str, Any]] = []
     for label, run in tested.head(SHOWN).iterrows():
         name = f"{numbers.count(run['n_params'])}, {numbers.count(run['n_tokens'])} tokens"
@@ -67,13 +73,13 @@ def foreseen(tested: pd.DataFrame, held_out: float) -> Chart:
         ]
     top = tested.iloc[0]
     error = f"{'+' if top['error'] >= 0 else '−'}{numbers.number(100 * abs(top['error']), 2)} %"
-    band = " and 95 % interval" if "low" in tested.columns else ""
+    band = " · bar: 95 %" if "low" in tested.columns else ""
     return ranges(
         rows,
         LOSS,
         title=TEST,
-        subtitle=f"Hollow: foreseen from runs below 1/{held_out:g} of the largest compute{band} · "
-        f"filled: its truth · the largest: {error}",
+        subtitle=f"Hollow: foreseen by runs below 1/{held_out:g} of the largest FLOP, {counted}"
+        f"{band} · filled: truth · largest: {error}",
         slots={"run": 0},
     )
 

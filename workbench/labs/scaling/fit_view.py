@@ -203,7 +203,9 @@ class FitView(FittedView):
         contents: dict[str, Content] = {
             "test": EmptyContent(fit_charts.TEST, found.why)
             if found.tested is None
-            else ChartContent.of(fit_charts.foreseen(found.tested, knobs.held_out)),
+            else ChartContent.of(
+                fit_charts.foreseen(found.tested, knobs.held_out, chosen.counted.title)
+            ),
             **_laws(found, used, decision),
             "said": fit_tables.said(
                 found,
