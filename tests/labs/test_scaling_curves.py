@@ -5,11 +5,12 @@ import pandas as pd
 import pytest
 
 from workbench.labs import scaling
-from workbench.labs.scaling import tables
+from workbench.labs.scaling import other_ways, parabola_charts, tables
 from workbench.labs.scaling.envelope_view import EnvelopeView
 from workbench.labs.scaling.fit_view import FitView
 from workbench.panels.picture import ChartContent, EmptyContent
 from workbench.panels.settings import accepted, start
+from workbench.scaling.bias import simulated
 from workbench.scaling.presets import BESIROGLU
 
 EXPONENT = BESIROGLU["beta"] / (BESIROGLU["alpha"] + BESIROGLU["beta"])
@@ -145,3 +146,27 @@ def test_a_file_that_is_not_there_is_said(workbench_home):
     view = EnvelopeView()
     (problem,) = view.check(values(view, {"runs": {"source": "file", "file": "nowhere.csv"}}))
     assert problem.level == "error" and problem.field == "file" and "nowhere.csv" in problem.message
+
+
+def test_points_that_are_none_are_left_out_with_words(log):
+    table = pd.read_csv(log)
+    table.loc[5, "loss"] = -1.0
+    table.to_csv(log, index=False)
+    view = EnvelopeView(str(log))
+    chosen = values(view)
+    (told,) = view.check(chosen)
+    assert told.level == "warn" and "row 5: loss is -1.0" in told.message
+    picture = view.predict(chosen)
+    assert list(picture.contents) == ["curves", "growth", "figures", "table"]
+    assert len(view.tables(chosen, picture)["curves"]) == len(table) - 1
+    assert any("row 5" in words for words in view.records(chosen)["fit"]["left_out"])
+
+
+def test_parabolas_leave_out_rows_without_tokens_and_say_so():
+    runs = simulated(BESIROGLU, 6.0, 1.0, 1.0, (1e18, 1e19, 1e20), 8)
+    runs.loc[7, "n_tokens"] = np.nan
+    shown = parabola_charts.parabolas(runs)
+    assert isinstance(shown, ChartContent)
+    assert "left out: row 7: n_tokens is empty" in shown.chart.subtitle
+    assert len(parabola_charts.vertices(runs)) == 3
+    assert other_ways.by_parabolas(runs)[0] == pytest.approx(EXPONENT, abs=0.02)

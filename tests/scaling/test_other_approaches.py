@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 
 from tests.scaling.surfaces import TRUTH, loss, runs
-from workbench.scaling import Chinchilla, envelope, fit, isoflop, project
+from workbench.scaling import Chinchilla, RunsError, envelope, fit, isoflop, project
 from workbench.scaling.bias import simulated
-from workbench.scaling.parabolas import budgets
+from workbench.scaling.curve_envelope import checked_curves
+from workbench.scaling.parabolas import budgets, checked_sizes
 
 EXPONENT = TRUTH["beta"] / (TRUTH["alpha"] + TRUTH["beta"])
 
@@ -37,6 +38,72 @@ def test_the_envelope_of_curves_has_the_laws_exponent() -> None:
         envelope(curves.drop(columns="run"))
     with pytest.raises(ValueError, match="no rows"):
         envelope(curves.iloc[:0])
+
+
+FAULTS = [
+    ("loss", np.nan, "row 7: loss is empty or NaN"),
+    ("loss", -2.0, "row 7: loss is -2.0, not a finite number above 0"),
+    ("loss", 0.01, "row 7: loss is 0.01, not a loss in nats a token"),
+    ("n_tokens", "many", "row 7: n_tokens is 'many', not a number"),
+    ("n_params", 0, "row 7: n_params is 0, not a finite number above 0"),
+]
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "words"), [*FAULTS, ("budget", np.nan, "row 7: budget is empty or NaN")]
+)
+def test_parabolas_name_a_faulty_row(column: str, value: object, words: str) -> None:
+    table = simulated(TRUTH, 4.0, 1.0, 1.0)
+    faulty = table.astype(object)
+    faulty.loc[7, column] = value
+    with pytest.raises(RunsError) as caught:
+        isoflop(faulty)
+    assert words in str(caught.value)
+    assert [problem.rows for problem in caught.value.problems] == [(7,)]
+    kept, faults = checked_sizes(faulty, drop=True)
+    assert [str(fault) for fault in faults] == [str(caught.value)]
+    assert isoflop(kept)[0].size == isoflop(table.drop(index=7))[0].size
+
+
+def test_parabolas_count_a_run_once() -> None:
+    table = simulated(TRUTH, 4.0, 1.0, 1.0)
+    again = pd.concat([table, table.iloc[[3]]], ignore_index=True)
+    with pytest.raises(RunsError, match="row 75: the same n_params, n_tokens, loss as a row"):
+        isoflop(again)
+    seeds = pd.concat([table.assign(seed=0), table.assign(seed=1)], ignore_index=True)
+    assert isoflop(seeds)[0].size == pytest.approx(isoflop(table)[0].size, rel=1e-9)
+    with pytest.raises(RunsError, match="n_tokens: not in the table, which approach 2 needs"):
+        isoflop(table.drop(columns="n_tokens"))
+
+
+def few_curves() -> pd.DataFrame:
+    """Six runs, 20 points each."""
+    sizes, tokens = np.geomspace(1e7, 1e9, 6), np.geomspace(1e7, 1e12, 20)
+    rows = [(str(size), size, seen) for size in sizes for seen in tokens]
+    curves = pd.DataFrame(rows, columns=["run", "n_params", "n_tokens"])
+    return curves.assign(loss=loss(TRUTH, curves))
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "words"), [*FAULTS, ("run", None, "row 7: run is empty, not a name")]
+)
+def test_the_envelope_names_a_faulty_row(column: str, value: object, words: str) -> None:
+    curves = few_curves()
+    faulty = curves.astype(object)
+    faulty.loc[7, column] = value
+    with pytest.raises(RunsError) as caught:
+        envelope(faulty)
+    assert str(caught.value).startswith(words)
+    kept, _ = checked_curves(faulty, drop=True)
+    assert envelope(kept).size == envelope(curves.drop(index=7)).size
+
+
+def test_points_of_a_curve_are_no_repeats_but_the_same_point_is() -> None:
+    curves = few_curves()
+    assert checked_curves(curves)[1] == []
+    again = pd.concat([curves, curves.iloc[[3]]], ignore_index=True)
+    with pytest.raises(RunsError, match="row 120: the same run, n_params, n_tokens, loss as a"):
+        envelope(again)
 
 
 @pytest.mark.parametrize("vertex", ["parabola", "akima"])

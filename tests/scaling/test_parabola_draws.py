@@ -28,6 +28,7 @@ def test_a_draw_is_approach_2_on_the_rows_drawn(runs):
         rows = pd.concat(
             [g.loc[np.repeat(g.index, c[k])] for g, c in zip(groups, counts, strict=True)]
         )
+        rows = rows.assign(seed=range(len(rows)))  # a run drawn twice counts twice
         try:
             lines, _ = isoflop(rows)
         except ValueError:

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from workbench.scaling.flops import FLOPS
+from workbench.scaling.runs_table import Problem, checked_rows
 
 POINTS = 1500
 SMOOTHING = 0.9
@@ -73,11 +74,10 @@ def envelope(
         seed: of the draws.
 
     Raises:
-        ValueError: missing columns, or fewer than three sizes or two points left.
+        RunsError: missing columns, or rows that cannot be read: see `checked_curves`.
+        ValueError: fewer than three sizes or two points left.
     """
-    missing = {"run", "n_params", "n_tokens", "loss"} - set(curves.columns)
-    if missing:
-        raise ValueError(f"columns {', '.join(sorted(missing))} are not in the table of curves")
+    curves, _ = checked_curves(curves)
     runs = [smooth(run, smoothing, flops) for _, run in curves.groupby("run", sort=True)]
     if not runs:
         raise ValueError("the table of curves has no rows")
@@ -99,6 +99,26 @@ def envelope(
             one = _lowest(grid, losses[rows], sizes[rows], costs[rows])
             exponents.append({"a": one.size[0], "b": one.data[0]})
     return replace(found, drawn=pd.DataFrame(exponents, columns=["a", "b"]))
+
+
+def checked_curves(
+    curves: pd.DataFrame, *, drop: bool = False
+) -> tuple[pd.DataFrame, list[Problem]]:
+    """The rows of curves that can be read, and what was wrong with the others.
+
+    A run has a row for each of its tokens: only rows equal in all are one given twice.
+
+    Args:
+        curves: as of `envelope`.
+        drop: leave faulty rows out, rather than raise.
+
+    Raises:
+        RunsError: what is wrong, with the rows.
+    """
+    return checked_rows(
+        curves, ("run", "n_params", "n_tokens", "loss"), needed_by="approach 1", texts=("run",),
+        optional=("compute",), drop=drop,
+    )  # fmt: skip
 
 
 def smooth(run: pd.DataFrame, smoothing: float = SMOOTHING, flops: float = FLOPS) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from workbench.scaling.curve_envelope import PowerOfCompute, through
 from workbench.scaling.flops import FLOPS
+from workbench.scaling.runs_table import Problem, checked_rows
 
 LEAST = 4
 """Runs of a budget below which no parabola is drawn."""
@@ -51,13 +52,12 @@ def isoflop(
         `curvature`, and `why` it was left out, empty where it counts.
 
     Raises:
-        ValueError: missing columns, or fewer than two budgets with a vertex.
+        RunsError: missing columns, or rows that are no runs: see `checked_sizes`.
+        ValueError: fewer than two budgets with a vertex.
     """
-    missing = {"n_params", "n_tokens", "loss"} - set(runs.columns)
-    if missing:
-        raise ValueError(f"columns {', '.join(sorted(missing))} are not in the table")
     if vertex not in ("parabola", "akima"):
         raise ValueError(f"vertex is {vertex!r}, not 'parabola' or 'akima'")
+    runs, _ = checked_sizes(runs)
     rows, weights = [], []
     draw = np.random.default_rng(seed)
     for compute, group in budgets(runs, flops):
@@ -72,6 +72,20 @@ def isoflop(
         reasons = "; ".join(sorted({str(row["why"]) for row in rows if row["why"]})) or "no runs"
         raise ValueError(f"{len(good)} budgets have a vertex, and a line needs two: {reasons}")
     return through(good, np.asarray(weights) if resamples else None), table
+
+
+def checked_sizes(runs: pd.DataFrame, *, drop: bool = False) -> tuple[pd.DataFrame, list[Problem]]:
+    """The rows that parabolas can be drawn through, and what was wrong with the others.
+
+    Args:
+        runs: as of `isoflop`.
+        drop: leave faulty rows out, rather than raise.
+
+    Raises:
+        RunsError: what is wrong, with the rows.
+    """
+    wanted = ("n_params", "n_tokens", "loss")
+    return checked_rows(runs, wanted, needed_by="approach 2", optional=("budget",), drop=drop)
 
 
 def budgets(runs: pd.DataFrame, flops: float = FLOPS) -> list[tuple[float, pd.DataFrame]]:

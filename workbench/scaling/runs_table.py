@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,32 +58,59 @@ def problems(law: Law, runs: pd.DataFrame, *, least_loss: float = LEAST_LOSS) ->
         least_loss: a smaller loss is in another unit, or of something else.
     """
     wanted = (*law.columns, law.target)
+    found = row_problems(
+        runs, wanted, needed_by=law.title, texts=law.texts, optional=("weight",),
+        least_loss=least_loss,
+    )  # fmt: skip
+    if any(problem.fatal for problem in found):
+        return found
+    bad = {row for problem in found for row in problem.rows}
+    counted = [column for column in wanted if column not in law.texts]
+    good = pd.DataFrame({column: _numbers(runs[column]) for column in counted}, index=runs.index)
+    return [*found, *_too_few(law, good.drop(index=list(bad)))]
+
+
+def row_problems(
+    runs: pd.DataFrame,
+    wanted: Sequence[str],
+    *,
+    needed_by: str,
+    texts: Sequence[str] = (),
+    optional: Sequence[str] = (),
+    least_loss: float = LEAST_LOSS,
+) -> list[Problem]:
+    """What is wrong with single rows, or that a column is missing.
+
+    Args:
+        runs: the table.
+        wanted: columns that must be there; rows equal in all of them are one row, given twice.
+        needed_by: what reads them, in words.
+        texts: those of them that hold names.
+        optional: further columns of numbers, looked at where they are there.
+        least_loss: see `problems`.
+    """
     missing = [column for column in wanted if column not in runs.columns]
     if missing:
         there = ", ".join(map(str, runs.columns)) or "none"
         return [
             Problem(
                 f"column{'s' if len(missing) > 1 else ''} {', '.join(missing)}: not in the table, "
-                f"which {law.title} needs; it has {there}",
+                f"which {needed_by} needs; it has {there}",
                 fatal=True,
             )
         ]
     found: list[Problem] = []
-    counted = [column for column in wanted if column not in law.texts]
-    numbers = pd.DataFrame({column: _numbers(runs[column]) for column in counted}, index=runs.index)
-    for column in counted:
-        found += _values(column, runs[column], numbers[column], least_loss)
-    for column in law.texts:
-        if (empty := runs[column].isna()).any():
+    more = [column for column in optional if column in runs.columns and column != "weight"]
+    for column in (*wanted, *more):
+        if column not in texts:
+            found += _values(column, runs[column], _numbers(runs[column]), least_loss)
+        elif (empty := runs[column].isna()).any():
             found.append(Problem(f"{column} is empty, not a name", tuple(runs.index[empty])))
-    if "weight" in runs.columns:
+    if "weight" in optional and "weight" in runs.columns:
         weights = _numbers(runs["weight"])
         if (bad := ~(np.isfinite(weights) & (weights >= 0))).any():
             found.append(_named("weight", runs["weight"], bad, "a number from 0"))
-    found += _repeated(runs, wanted)
-    bad_rows = {row for problem in found for row in problem.rows}
-    good = numbers.drop(index=list(bad_rows))
-    return [*found, *_too_few(law, good)]
+    return [*found, *_repeated(runs, tuple(wanted))]
 
 
 def checked(
@@ -101,10 +128,40 @@ def checked(
         RunsError: what is wrong, with the rows.
     """
     found = problems(law, runs, least_loss=least_loss)
+    return _without(runs, found, drop), found
+
+
+def checked_rows(
+    runs: pd.DataFrame,
+    wanted: Sequence[str],
+    *,
+    needed_by: str,
+    texts: Sequence[str] = (),
+    optional: Sequence[str] = (),
+    drop: bool = False,
+) -> tuple[pd.DataFrame, list[Problem]]:
+    """As `checked`, for what reads some columns without a law; numbers come back as such.
+
+    Args:
+        runs, wanted, needed_by, texts, optional: as of `row_problems`.
+        drop: as of `checked`.
+
+    Raises:
+        RunsError: what is wrong, with the rows.
+    """
+    if not runs.index.is_unique:
+        runs = runs.reset_index(drop=True)
+    found = row_problems(runs, wanted, needed_by=needed_by, texts=texts, optional=optional)
+    kept = _without(runs, found, drop)
+    counted = [name for name in (*wanted, *optional) if name in kept and name not in texts]
+    return kept.assign(**{name: _numbers(kept[name]) for name in counted}), found
+
+
+def _without(runs: pd.DataFrame, found: Sequence[Problem], drop: bool) -> pd.DataFrame:
     if any(problem.fatal for problem in found) or (found and not drop):
         raise RunsError(found)
     bad = {row for problem in found for row in problem.rows}
-    return runs.drop(index=list(bad)), found
+    return runs.drop(index=list(bad))
 
 
 def _numbers(column: pd.Series) -> pd.Series:

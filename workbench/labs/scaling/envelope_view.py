@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from workbench.figures.charts import Chart, contours, lines
 from workbench.labs.scaling.fit_charts import AHEAD, LOSS, compute_axis, size_axis
 from workbench.labs.scaling.lab_view import RECORD
 from workbench.labs.scaling.runs_form import runs_knobs
-from workbench.labs.scaling.selection import COMPUTE, Selection, selected_curves
+from workbench.labs.scaling.selection import COMPUTE, Selection, selected_curves, told
 from workbench.labs.scaling.table_view import TableView, unread
 from workbench.labs.scaling.tables import Table, shipped_sweep
 from workbench.panels.charted import EXPORTS, others, waiting
@@ -30,7 +31,16 @@ from workbench.panels.picture import (
 )
 from workbench.panels.view import KnobGroup, Preset, Problem, Slot, Values
 from workbench.progress import Report
-from workbench.scaling.curve_envelope import SHARE, SMOOTHING, PowerOfCompute, envelope, smooth
+from workbench.scaling.curve_envelope import (
+    SHARE,
+    SMOOTHING,
+    PowerOfCompute,
+    checked_curves,
+    envelope,
+    smooth,
+)
+from workbench.scaling.runs_table import Problem as Fault
+from workbench.scaling.runs_table import RunsError
 from workbench.study.knobs import Knobs, knob
 
 if TYPE_CHECKING:
@@ -109,12 +119,11 @@ class EnvelopeView(TableView):
         self.groups = (self.shelf.group(columns=True), KnobGroup(WAY, "Curves", Way))
 
     def check(self, values: Values) -> list[Problem]:
-        """A table that cannot be read, or has no such columns."""
+        """A table that cannot be read, or has no such columns; rows of curves that are left out."""
         try:
-            self._steps(values)
+            return told(self._read(values)[1])
         except (ValueError, OSError) as fault:
             return [unread(values, fault)]
-        return []
 
     def predict(self, values: Values) -> Picture:
         """Everything is computed at once."""
@@ -174,7 +183,22 @@ class EnvelopeView(TableView):
         }
 
     def _steps(self, values: Values) -> Selection | None:
-        return selected_curves(self.table(values), runs_knobs(values))
+        return self._read(values)[0]
+
+    def _read(self, values: Values) -> tuple[Selection | None, Sequence[Fault]]:
+        """The rows by step that can be read, and what was wrong with the others.
+
+        Raises:
+            RunsError: none can.
+        """
+        chosen = selected_curves(self.table(values), runs_knobs(values))
+        if chosen is None:
+            return None, ()
+        runs, faults = checked_curves(chosen.runs, drop=True)
+        if runs.empty:
+            raise RunsError(faults)
+        words = (*chosen.left_out, *map(str, faults))
+        return replace(chosen, runs=runs, left_out=words), faults
 
     def _lowest(self, values: Values) -> tuple[Selection | None, PowerOfCompute | None]:
         """The rows by step and their envelope, each None where there is none."""

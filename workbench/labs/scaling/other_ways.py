@@ -21,7 +21,7 @@ def exponents(fit: Fit, curves: pd.DataFrame | None = None) -> dict[str, Exponen
         fit: whose rows.
         curves: their rows by step, where they are known.
     """
-    from workbench.scaling.curve_envelope import envelope
+    from workbench.scaling.curve_envelope import checked_curves, envelope
     from workbench.scaling.projection import project
     from workbench.scaling.runs_table import RunsError
 
@@ -30,7 +30,11 @@ def exponents(fit: Fit, curves: pd.DataFrame | None = None) -> dict[str, Exponen
         return found
     if curves is not None:
         with contextlib.suppress(ValueError):  # too few sizes with a least inside
-            found["approach 1"] = (envelope(curves).size[0], None, None)
+            found["approach 1"] = (
+                envelope(checked_curves(curves, drop=True)[0]).size[0],
+                None,
+                None,
+            )
     with contextlib.suppress(ValueError):  # too few budgets with a least inside
         found["approach 2"] = by_parabolas(fit.runs)
     with contextlib.suppress(RunsError):
@@ -43,12 +47,15 @@ def exponents(fit: Fit, curves: pd.DataFrame | None = None) -> dict[str, Exponen
 def by_parabolas(runs: pd.DataFrame) -> Exponent:
     """Approach 2, with the interval of resampled runs where enough resamples give a line.
 
+    Rows that it cannot read are left out, such as those whose tokens a law of compute ignores.
+
     Raises:
         ValueError: fewer than two budgets with a vertex.
     """
     from workbench.scaling.parabola_draws import drawn, interval
-    from workbench.scaling.parabolas import isoflop
+    from workbench.scaling.parabolas import checked_sizes, isoflop
 
+    runs, _ = checked_sizes(runs, drop=True)
     lines, _ = isoflop(runs)
     ends = interval(drawn(runs)["a"])
     return (lines.size[0], *(ends or (None, None)))

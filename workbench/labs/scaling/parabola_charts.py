@@ -27,12 +27,14 @@ def parabolas(runs: pd.DataFrame, size: Axis = SIZE) -> Content:
     """
     if not {"n_params", "n_tokens", "loss"} <= set(runs.columns):
         return EmptyContent(ASKED, "Parabolas need sizes, tokens and losses.")
-    from workbench.scaling.parabolas import budgets, isoflop
+    from workbench.scaling.parabolas import budgets, checked_sizes, isoflop
 
+    runs, faults = checked_sizes(runs, drop=True)
     try:
         lines, vertices = isoflop(runs)
     except ValueError as fault:
-        return EmptyContent(ASKED, f"No parabolas: {fault}.")
+        gone = "".join(f" Left out: {one}." for one in faults)
+        return EmptyContent(ASKED, f"No parabolas: {fault}.{gone}")
     rows: list[dict[str, Any]] = []
     for (budget, group), (_, vertex) in zip(budgets(runs), vertices.iterrows(), strict=True):
         rows += _of_budget(budget, group, vertex)
@@ -42,6 +44,7 @@ def parabolas(runs: pd.DataFrame, size: Axis = SIZE) -> Content:
     left = (
         f" · {len(missed)} of {len(vertices)} budgets have no least inside" if len(missed) else ""
     )
+    left += "".join(f" · left out: {one}" for one in faults)
     return ChartContent.of(
         contours(
             rows, size, LOSS, BUDGET, title=ASKED,
@@ -83,9 +86,9 @@ def _of_budget(budget: float, group: pd.DataFrame, vertex: Any) -> list[dict[str
 
 def vertices(runs: pd.DataFrame) -> pd.DataFrame | None:
     """The least of each budget's parabola, for the export; None where there are too few."""
-    from workbench.scaling.parabolas import isoflop
+    from workbench.scaling.parabolas import checked_sizes, isoflop
 
     try:
-        return isoflop(runs)[1]
+        return isoflop(checked_sizes(runs, drop=True)[0])[1]
     except ValueError:
         return None
