@@ -2,12 +2,10 @@
 
 import pytest
 
+from tests.scaling.surfaces import ASYMMETRIC, HOFFMANN, SYMMETRIC
 from workbench.scaling.bias import parabola_bias, simulated
 from workbench.scaling.parabolas import isoflop
 
-HOFFMANN = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}
-SYMMETRIC = {"E": 1.69, "A": 400.0, "B": 400.0, "alpha": 0.31, "beta": 0.31}
-ASYMMETRIC = {"E": 1.69, "A": 400.0, "B": 400.0, "alpha": 0.465, "beta": 0.155}
 WIDTHS = (2, 4, 8, 16)
 
 

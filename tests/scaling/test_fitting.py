@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import minimize
 from scipy.special import logsumexp
 
-from tests.scaling.surfaces import TRUTH, runs
+from tests.scaling.surfaces import ASYMMETRIC, HOFFMANN, SYMMETRIC, TRUTH, runs
 from workbench.progress import Cancelled
 from workbench.scaling import Chinchilla, Fit, fit, problem
 from workbench.scaling.resampling import together
@@ -16,9 +16,12 @@ from workbench.scaling.starts import spread
 
 
 @pytest.mark.parametrize("objective", ["huber", "squared", "absolute"])
-def test_a_surface_without_noise_gives_its_parameters_back(objective: str) -> None:
-    found = fit(Chinchilla(), runs(), objective=objective)
-    for name, value in TRUTH.items():
+@pytest.mark.parametrize("truth", [TRUTH, HOFFMANN, SYMMETRIC, ASYMMETRIC])
+def test_a_surface_without_noise_gives_its_parameters_back(
+    truth: dict[str, float], objective: str
+) -> None:
+    found = fit(Chinchilla(), runs(truth), objective=objective)
+    for name, value in truth.items():
         assert found.params[name] == pytest.approx(value, rel=1e-6)
     assert found.objective < 1e-9
     assert found.at_bounds == ()

@@ -329,17 +329,31 @@ def test_a_law_fits_what_it_predicts(law, params: dict[str, float], columns: dic
         assert found.params[name] == pytest.approx(value, rel=1e-4), name
 
 
+OF_QAT = {
+    "theta": 0.3, "kappa": 0.9, "phi": 4.0, "chi": 0.6, "psi": 0.1, "omega": 0.2,
+    "lambda": 2.0, "mu": 0.3, "nu": 0.15, "xi": -0.1, "rho": 0.3,
+}  # fmt: skip
+
+
 @pytest.mark.slow
 def test_a_law_of_many_terms_fits_what_it_predicts() -> None:
-    params = {
-        "theta": 0.3, "kappa": 0.9, "phi": 4.0, "chi": 0.6, "psi": 0.1, "omega": 0.2,
-        "lambda": 2.0, "mu": 0.3, "nu": 0.15, "xi": -0.1, "rho": 0.3,
-    }  # fmt: skip
+    params = OF_QAT
     law = QATLoss(BASE)
     table = table_of(law, params, n_params=QN, fp_tokens=QF, qat_tokens=QQ, bits=QB)
     found = fit(law, table, objective="squared", starts=128)
     # Its terms stand in for one another: the losses come back, the constants need not.
     assert np.sqrt(2 * found.objective / len(table)) < 2e-3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("xi", [-0.4, 0.4])
+def test_the_sign_of_xi_comes_from_the_runs(xi: float) -> None:
+    law = QATLoss(BASE)
+    table = table_of(law, OF_QAT | {"xi": xi}, n_params=QN, fp_tokens=QF, qat_tokens=QQ, bits=QB)
+    noise = np.random.default_rng(0).standard_normal(len(table))
+    for given in (table, table.assign(loss=table["loss"] * np.exp(1e-4 * noise))):
+        found = fit(law, given, objective="squared", starts=128)
+        assert found.params["xi"] == pytest.approx(xi, abs=0.1)
 
 
 @pytest.mark.slow
