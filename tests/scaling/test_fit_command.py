@@ -67,13 +67,15 @@ def test_rows_are_chosen_as_in_the_lab_and_the_choice_is_told() -> None:
     table = runs().assign(method=["a"] * 30 + ["b"] * 15, unique_tokens=1e30)
     table["mid_schedule"] = [True, *[False] * 44]
     table.loc[1:3, "unique_tokens"] = 1.0
-    found, words = selected(table, Chosen())
+    found, words, gone = selected(table, Chosen())
     assert set(found["method"]) == {"a"} and len(found) == 26
     assert words == [
         "method: a, of a, b; --method names another, --shared takes all",
         "26 of 30 rows; filters: at most 4 epochs, ended schedules only",
-        "left out: 1 mid-schedule",
-        "left out: 3 above 4 epochs",
+    ]
+    assert gone == [
+        "1 mid-schedule",
+        "3 above 4 epochs",
     ]
     assert len(selected(table, Chosen(method="b"))[0]) == 15
     assert len(selected(table, Chosen(method="all"))[0]) == 41
@@ -93,8 +95,8 @@ def test_all_points_of_a_log_without_rates_are_told_apart(tmp_path: Path) -> Non
     pd.DataFrame(steps, columns=["run", "tokens", "loss"]).assign(params=7e7).to_csv(file)
     table, words = brought(file, Chosen(points="all"))
     assert words[-1].endswith("last point count as mid-schedule; --unfinished fits them too")
-    found, told = selected(table, Chosen(points="all"))
-    assert len(table) == 6 and len(found) == 2 and told[-1] == "left out: 4 mid-schedule"
+    found, _, gone = selected(table, Chosen(points="all"))
+    assert len(table) == 6 and len(found) == 2 and gone == ["4 mid-schedule"]
     assert not any("mid-schedule" in line for line in brought(file, Chosen())[1])
 
 
@@ -102,7 +104,7 @@ def test_a_table_without_the_embedding_is_read_as_it_is_and_says_so(tmp_path: Pa
     file = tmp_path / "body.csv"
     runs().rename(columns={"n_params": "non_embedding_params"}).to_csv(file, index=False)
     table, _ = brought(file, Chosen())
-    found, words = selected(table, Chosen())
+    found, words, _ = selected(table, Chosen())
     assert (found["n_params"] == table["n_non_embedding"]).all()
     assert "6 N D is Kaplan's count" in words[0]
 

@@ -73,8 +73,11 @@ class MixerConfig(BaseModel, ABC):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: ClassVar[str]
-    bounded: ClassVar[bool] = False
-    """Whether it takes a lower bound of its forget gate, which the model then learns."""
+
+    @property
+    def bounded(self) -> bool:
+        """Whether it takes a lower bound of its forget gate, which the model then learns."""
+        return False
 
     @abstractmethod
     def build(

@@ -46,7 +46,6 @@ REPEATED = "data-constrained"
 """The law that runs of many epochs are for."""
 
 ALL = "all"
-LEFT_OUT = "left out: "
 
 
 @dataclass(frozen=True)
@@ -97,8 +96,8 @@ def run(
     try:
         runs, words = brought(file, rows)
         together = shared or law == Across.key
-        runs, more = selected(runs, rows, together=together, repeated=law == REPEATED)
-        for line in (*words, *more):
+        runs, more, gone = selected(runs, rows, together=together, repeated=law == REPEATED)
+        for line in (*words, *more, *(f"left out: {one}" for one in gone)):
             print(line, file=sys.stderr)
         found = fit(
             chosen(law, runs, shared), runs, drop=drop, report=Throttled(bar, 0.5), **settings
@@ -108,7 +107,6 @@ def run(
         return 1
     finally:
         bar.close()
-    gone = [line.removeprefix(LEFT_OUT) for line in more if line.startswith(LEFT_OUT)]
     write(found, out, _about(file, runs, found, gone))
     print(found.summary())
     return 0
@@ -145,8 +143,8 @@ def source_of(file: Path) -> Any:
 
 def selected(
     runs: pd.DataFrame, rows: Chosen, *, together: bool = False, repeated: bool = False
-) -> tuple[pd.DataFrame, list[str]]:
-    """The rows that are fitted, and in words how they were chosen.
+) -> tuple[pd.DataFrame, list[str], list[str]]:
+    """The rows that are fitted, in words how they were chosen, and which are left out.
 
     Args:
         runs: under this library's names.
@@ -167,7 +165,7 @@ def selected(
     words += [*about, f"{len(left)} of {len(runs)} rows; {_filters(runs, filters)}"]
     if left.empty:
         raise ValueError(f"no run is left: {', '.join(out) or 'the table has none'}")
-    return left, [*words, *(f"{LEFT_OUT}{one}" for one in out)]
+    return left, words, list(out)
 
 
 def _of_method(runs: pd.DataFrame, method: str, together: bool) -> tuple[pd.DataFrame, list[str]]:

@@ -9,7 +9,7 @@ from jaxtyping import Int
 
 from workbench.language.generation.batcher import Batcher, tokens_of
 from workbench.language.generation.programs import LanguageModel
-from workbench.language.generation.request import Report
+from workbench.language.generation.request import Report, Request
 from workbench.language.generation.sampling import GREEDY, Sampling
 
 LEAST_ROOM = 256
@@ -21,12 +21,11 @@ class Writer(Iterator[int]):
 
     Args:
         batcher: of one row.
-        arguments: of `Batcher.submit`.
+        request: the text, submitted to it.
     """
 
-    def __init__(self, batcher: Batcher, prompt: Int[np.ndarray, " N"], **arguments: object):
-        self._batcher = batcher
-        self._request = batcher.submit(prompt, **arguments)  # type: ignore[arg-type]
+    def __init__(self, batcher: Batcher, request: Request):
+        self._batcher, self._request = batcher, request
 
     def __next__(self) -> int:
         while self._batcher.busy:
@@ -73,7 +72,8 @@ def generate(
             f"max_position_embeddings={limit}"
         )
     batcher = Batcher(model, slots=1, length=length or room(needed, limit))
-    return Writer(batcher, ids, steps=steps, sampling=sampling, seed=seed, stop=stop)
+    request = batcher.submit(ids, steps=steps, sampling=sampling, seed=seed, stop=stop)
+    return Writer(batcher, request)
 
 
 def room(tokens: int, limit: int | None) -> int:

@@ -19,9 +19,13 @@ class HGRN2Config(MixerConfig):
     """Shape of an HGRN2 layer."""
 
     kind: ClassVar[str] = "hgrn2"
-    bounded: ClassVar[bool] = True
 
     expand_ratio: int = Field(128, ge=1, description="width of a head, and rows of its state")
+
+    @property
+    def bounded(self) -> bool:
+        """Its gates are never below a learned bound."""
+        return True
 
     def build(
         self, width: int, layer: int, *, linear: MakeLinear, eps: float, dtype: Any, rngs: Any

@@ -32,7 +32,7 @@ class MLGRUConfig(MixerConfig):
     )
 
     @property
-    def bounded(self) -> bool:  # type: ignore[override]
+    def bounded(self) -> bool:
         """The equations of the paper have no lower bounds."""
         return self.variant == "released" and self.use_lower_bound
 
