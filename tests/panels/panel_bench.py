@@ -15,7 +15,28 @@ class Bench:
         self.sent: list[tuple[dict[str, Any], list[bytes]]] = []
         more.setdefault("quiet", 0.02)
         self.panel = Panel(view, **more)
-        self.panel.send = lambda m, b=None: self.sent.append((m, list(b or [])))
+        self.known: dict[str, Any] = dict(self.panel.opening["slots"])
+        self.raw: list[dict[str, Any]] = []
+        self.panel.send = self.receive
+
+    def receive(self, message: dict[str, Any], buffers: Any = None) -> None:
+        """As a browser does: a slot's kept parts come from what was known of it."""
+        self.raw.append(message)
+        if message["type"] == "picture":
+            whole = {slot: self.whole(slot, sent) for slot, sent in message["slots"].items()}
+            self.known |= whole
+            message = {**message, "slots": whole}
+        self.sent.append((message, list(buffers or [])))
+
+    def whole(self, slot: str, sent: dict[str, Any]) -> dict[str, Any]:
+        content = {name: value for name, value in sent.items() if name != "kept"}
+        for field, *part in sent.get("kept", []):
+            had = self.known[slot][field]
+            if part:
+                content[field] = {**content[field], part[0]: had[part[0]]}
+            else:
+                content[field] = had
+        return content
 
     def say(self, what: str, **more: Any) -> None:
         self.panel._message(self.panel, {"type": what, **more}, [])

@@ -5,9 +5,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from tests.panels.panel_bench import Bench
 from tests.panels.panel_demo import DemoView
 from workbench.panels.picture import Picture
+from workbench.panels.stage import difference
 from workbench.panels.view import Values
 
 Make = Callable[..., Bench]
@@ -51,6 +54,57 @@ def test_a_reopened_page_gets_the_whole_picture(make: Make) -> None:
     bench.say("hello", images=[])
     assert set(bench.slots()) >= {"pareto", "split", "images", "figures", "claim"}
     assert sum(len(buffers) for _, buffers in bench.sent) > 32
+
+
+def test_a_move_sends_what_changed_and_names_what_is_kept(make: Make) -> None:
+    bench = make()
+    bench.raw.clear()
+    bench.move("encoder", "group", 8)
+    bench.until(lambda: bench.kind() == "done")
+    charts = [
+        content
+        for message in bench.raw
+        if message["type"] == "picture"
+        for content in message["slots"].values()
+        if content.get("kind") == "chart" or ["kind"] in content.get("kept", [])
+    ]
+    assert charts and all("kept" in chart for chart in charts)
+    sent = len(json.dumps([message for message in bench.raw if message["type"] == "picture"]))
+    assert sent < len(json.dumps(bench.known)) / 2
+    bench.raw.clear()
+    known = bench.known
+    bench.say("hello", images=[])
+    assert bench.known == known
+    assert not any("kept" in slot for slot in bench.raw[-1]["slots"].values())
+
+
+BEFORE = {"kind": "chart", "title": "a", "rows": {"live": [1], "gone": [2]}, "stale": False}
+
+
+@pytest.mark.parametrize(
+    ("now", "sent", "kept"),
+    [
+        ({**BEFORE, "stale": True}, {"stale": True}, [["kind"], ["title"], ["rows"]]),
+        (
+            {**BEFORE, "rows": {"live": [1], "new": [3]}},
+            {"rows": {"new": [3]}},
+            [["kind"], ["title"], ["rows", "live"], ["stale"]],
+        ),
+        (
+            {**BEFORE, "rows": [1]},
+            {"rows": [1]},
+            [["kind"], ["title"], ["stale"]],
+        ),
+    ],
+)
+def test_difference(now: dict[str, Any], sent: dict[str, Any], kept: list[list[str]]) -> None:
+    assert difference(BEFORE, now) == {**sent, "kept": kept}
+
+
+def test_another_kind_is_sent_whole() -> None:
+    table = {"kind": "table", "title": "a", "rows": [], "stale": False}
+    assert difference(BEFORE, table) == table
+    assert difference({}, BEFORE) == BEFORE
 
 
 def test_code_and_export(make: Make) -> None:

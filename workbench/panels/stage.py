@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from workbench.panels import wire
@@ -10,6 +10,9 @@ from workbench.panels.blind import Sides
 from workbench.panels.picture import Content, PairsContent, Picture
 
 Send = Callable[..., None]
+
+PARTED = ("spec", "rows")
+"""Fields of a chart that are sent part by part."""
 
 
 class Stage:
@@ -44,7 +47,8 @@ class Stage:
             stale = before.get("stale", False) if fresh is None else slot not in fresh
             shown = {**encoded, "stale": stale}
             if shown != before:
-                changed[slot] = self._slots[slot] = shown
+                changed[slot] = difference(before, shown)
+                self._slots[slot] = shown
         claim = wire.encode(picture.claim, {})
         if claim != self._slots.get("claim", {}).get("card"):
             changed["claim"] = self._slots["claim"] = {"kind": "claim", "card": claim}
@@ -76,3 +80,26 @@ class Stage:
         if names:
             self._sent.update(names)
             self._send({"type": "images", "names": names}, [self._images[n] for n in names])
+
+
+def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """`now` without what the browser has from `before`, named under "kept".
+
+    A content's fields are left out as [field], and the parts of its `spec` and `rows` as
+    [field, part]: a move changes few of a chart's row sets, and most bytes are rows.
+    """
+    if before.get("kind") != now["kind"]:
+        return dict(now)
+    sent: dict[str, Any] = {}
+    kept: list[list[str]] = []
+    for field, value in now.items():
+        had = before.get(field)
+        if value == had:
+            kept.append([field])
+        elif field in PARTED and isinstance(value, dict) and isinstance(had, dict):
+            same = [part for part in value if part in had and value[part] == had[part]]
+            kept += [[field, part] for part in same]
+            sent[field] = {part: value[part] for part in value if part not in same}
+        else:
+            sent[field] = value
+    return {**sent, "kept": kept}

@@ -165,8 +165,8 @@ function createChart(host, { onPick, onHover, model, vega } = {}) {
       const tuple = living.get(row.key);
       if (!tuple) change.insert({ ...row });
       else {
-        for (const [field, value] of Object.entries(row)) {
-          if (tuple[field] !== value) change.modify(tuple, field, value);
+        for (const field in row) {
+          if (tuple[field] !== row[field]) change.modify(tuple, field, row[field]);
         }
       }
     }

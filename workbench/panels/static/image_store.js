@@ -24,8 +24,9 @@ function imageStore(send) {
       }
     },
     // Frees pictures that no slot refers to, once there are many.
-    sweep(text) {
+    sweep(wanted) {
       if (urls.size < 600) return;
+      const text = wanted();
       for (const [name, url] of urls) {
         if (!text.includes(name)) {
           URL.revokeObjectURL(url);

@@ -100,10 +100,11 @@ function render({ model, el }) {
   function receive(message, buffers) {
     if (message.type === "images") ctx.images.receive(message.names, buffers);
     else if (message.type === "picture") {
-      Object.assign(known, message.slots);
-      if (message.slots.claim) claim.update(message.slots.claim.card);
-      grid.update(message.slots);
-      ctx.images.sweep(JSON.stringify(known));
+      const changed = wholeSlots(message.slots, known);
+      Object.assign(known, changed);
+      if (changed.claim) claim.update(changed.claim.card);
+      grid.update(changed);
+      ctx.images.sweep(() => JSON.stringify(known));
     } else if (message.type === "code") ctx.copy(message.text, "Code copied");
     else if (message.type === "settings") ctx.copy(message.text, "Settings copied");
     else if (message.type === "acted") message.text ? ctx.copy(message.text, message.said) : ctx.note(message.said);

@@ -1,5 +1,20 @@
 // Slots of the picture: a titled place whose content is drawn by its kind and kept while it lasts.
 
+// A move sends only what changed of a slot and names what is kept; a slot that was never seen
+// whole (this view opened a moment ago) waits for the answer to its "hello".
+function wholeSlots(slots, known) {
+  const whole = {};
+  for (const [id, { kept, ...content }] of Object.entries(slots)) {
+    if (kept && !known[id]) continue;
+    for (const [field, part] of kept || []) {
+      if (part === undefined) content[field] = known[id][field];
+      else content[field][part] = known[id][field][part];
+    }
+    whole[id] = content;
+  }
+  return whole;
+}
+
 function pictureGrid(ctx) {
   const slots = new Map();
   const rows = ctx.schema.layout.map((row, index) => {
@@ -35,7 +50,7 @@ function pictureGrid(ctx) {
       const all = Object.entries(changed);
       draw(Object.fromEntries(all.filter(([id]) => first.has(id))));
       Object.assign(later, Object.fromEntries(all.filter(([id]) => !first.has(id))));
-      if (!frame) frame = window.requestAnimationFrame(() => window.setTimeout(drawLater, 0));
+      if (!frame) frame = window.requestAnimationFrame(() => whenIdle(drawLater));
     },
     destroy() {
       window.cancelAnimationFrame(frame);
@@ -43,6 +58,11 @@ function pictureGrid(ctx) {
       slots.forEach((place) => place.destroy());
     },
   };
+}
+
+function whenIdle(work) {
+  if (window.requestIdleCallback) window.requestIdleCallback(work, { timeout: 100 });
+  else window.setTimeout(work, 0);
 }
 
 // In one-column cells, later rows start folded; in wider ones those that say so, and the others
@@ -105,6 +125,8 @@ function slotPlace(ctx, slot, rowIndex) {
   return place;
 }
 
+const DRAWN = ["spec", "rows", "height", "description"]; // fields of a chart's content
+
 function chartSlot(ctx, slot, host, rowIndex) {
   const chart = createChart(host, {
     model: ctx.model,
@@ -113,9 +135,9 @@ function chartSlot(ctx, slot, host, rowIndex) {
   let before = null;
   return {
     update(content) {
-      const { stale, ...rest } = content;
-      if (before && sameJson(before, rest)) return;
-      before = rest;
+      const same = before && DRAWN.every((field) => before[field] === content[field]);
+      before = content;
+      if (same) return; // what is kept is the same object: only words beside the chart changed
       const main = ((content.spec.usermeta || {}).workbench || {}).data || "live";
       const sets = Array.isArray(content.rows) ? { [main]: content.rows } : content.rows;
       const height = content.height || slot.height || content.spec.height || (rowIndex === 0 ? 264 : 190);
