@@ -115,11 +115,13 @@ def records(rows: Any, needed: Iterable[str], form: str) -> list[Row]:
 
 def plain(value: Any) -> Any:
     """Returns a numpy or pandas value as a plain Python one; what is not a number is None."""
+    if value is None or type(value) in (str, int, bool):  # most of a chart's cells
+        return value
     if hasattr(value, "item") and getattr(value, "ndim", 0) == 0:
         value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if value is None or isinstance(value, bool | int | float | str):
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, int | str):
         return value
     return None if type(value).__name__ in ("NAType", "NaTType") else str(value)
 
