@@ -58,6 +58,12 @@ def test_the_bill_says_how_many_devices_hold_a_run():
     assert many.here.cost.price == pytest.approx(2.5 * 24 * 64 * many.here.cost.days)
     split = training_bill.bills(way, Machine(devices=64), Placement(zero="0"))
     assert split.least is None and "no number of them would" in split.warning
+    shared = Placement(zero="0", tensor=8, stages=2)
+    large = training_bill.bills(way, Machine(devices=64), shared)
+    assert large.here.fits and large.least.devices == 16
+    assert "2 pipeline stages of 8 devices · logits" in training_bill.table(large).subtitle
+    few = training_bill.bills(way, Machine(devices=8), shared)
+    assert few.here is None and few.warning == "2 stages of 8 devices each need 16 devices"
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 """Diagnostics against what they stand for: refits, held parameters, and known sets."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -60,6 +62,19 @@ def test_equal_laws_are_not_told_apart_and_others_are(table: pd.DataFrame) -> No
     assert wald(found, HOFFMANN).p < 1e-6
     same = fit(Chinchilla(), runs(noise=0.005, seed=9), bootstrap=300)
     assert wald(found, same).p > 0.01 and wald(found, same).degrees == 5
+    told = wald(found, HOFFMANN)
+    # Besiroglu et al. 2024 print chi2(5) = 238.4, p = 1.7e-49: here by draws spread as wide.
+    assert found.draws is not None
+    logs = np.log(found.draws)
+    wider = np.exp(logs.mean(0) + (logs - logs.mean(0)) * np.sqrt(told.statistic / 238.4))
+    names = found.law.names
+    for name in ("alpha", "beta"):
+        place = names.index(name)
+        own = found.draws[:, place]
+        wider[:, place] = own.mean() + (own - own.mean()) * np.sqrt(told.statistic / 238.4)
+    printed = wald(replace(found, draws=wider), HOFFMANN)
+    assert (round(printed.statistic, 1), printed.degrees) == (238.4, 5)
+    assert f"{printed.p:.1e}" == "1.7e-49"
     with pytest.raises(ValueError, match="bootstrap"):
         wald(fit(Chinchilla(), table), TRUTH)
     with pytest.raises(ValueError, match="two laws"):

@@ -99,6 +99,17 @@ def test_the_logarithm_in_plain_arithmetic() -> None:
     assert beyond[0] == np.inf and np.isnan(beyond[1]) and beyond[2] == 0.0
 
 
+def test_published_exponents_of_the_allocation() -> None:
+    base = PRESETS["muennighoff"].law
+    assert isinstance(base, DataConstrained) and base.base is not None
+    for params, a in ((HOFFMANN, 0.452), (BESIROGLU, 0.513), (dict(base.base), 0.5)):
+        (near, far), _ = Chinchilla().optimum(params, jnp.asarray([1e20, 1e22]))
+        assert float(jnp.log10(far / near)) / 2 == pytest.approx(a, abs=5e-4)
+    assert [round(UNROUNDED[name], 4) for name in ("E", "alpha", "beta")] == [
+        1.6934, 0.3392, 0.2849,
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("params", [BESIROGLU, HOFFMANN])
 def test_at_the_optimum_both_terms_fall_alike(params: dict[str, float]) -> None:
     n, d = Chinchilla().optimum(params, jnp.asarray(BUDGET / 6))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from workbench.scaling.test_time import (
+    B200,
     QWEN3,
     Served,
     constant_state,
@@ -37,6 +38,11 @@ def test_where_the_cache_costs_what_the_weights_do(name: str, length: int) -> No
         return cost.total - cost.linear > cost.linear
 
     assert over(length + 1) and not over(length - 1)
+
+
+def test_flops_of_an_element() -> None:
+    # 2.25e15 FLOP/s in dense bfloat16 over 8e12 B/s, two bytes an element.
+    assert B200 == 2.25e15 / 8e12 * 2
 
 
 def test_visible_keys_are_a_sum() -> None:

@@ -1,5 +1,7 @@
 """Megatron-LM's and ZeRO-Infinity's published tables, by their equations."""
 
+import math
+
 import pytest
 
 from workbench.scaling.training_cost import (
@@ -8,6 +10,8 @@ from workbench.scaling.training_cost import (
     bubble,
     checkpoint_bytes,
     efficiency,
+    kept_bytes,
+    live_chunks,
     of_flops,
     of_tokens,
     rule_of_eight,
@@ -44,22 +48,87 @@ def test_megatron_weak_scaling(row: tuple[float, ...]) -> None:
     assert bubble(int(stages), int(micro)) == pytest.approx(idle, abs=1e-3)
 
 
+PRINTED = [(44, 4.4), (44, 8.8), (46, 18.2), (43, 34.6), (44, 70.8), (45, 143.8), (47, 227.1),
+           (50, 297.4), (52, 410.2), (52, 502.0)]  # fmt: skip
+
+
+@pytest.mark.parametrize(("row", "printed"), [*zip(TABLE_1, PRINTED, strict=True)])
+def test_megatron_throughput(row: tuple[float, ...], printed: tuple[int, float]) -> None:
+    _, width, layers, devices, batch, rate, *_ = row
+    model, cluster = Decoder(int(layers), int(width)), Cluster(int(devices), rate * 1e12)
+    days = of_tokens(model, batch * model.length, int(batch), cluster).days
+    together = model.step_flops(int(batch)) / (86_400 * days)
+    assert together / 1e15 == pytest.approx(printed[1], abs=1.4)
+    assert 100 * together / devices / 312e12 == pytest.approx(printed[0], abs=0.5)
+
+
 @pytest.mark.parametrize(
-    ("stages", "micro_batches", "interleaved", "idle"),
+    ("stages", "micro_batches", "interleaved", "idle", "live"),
     [
-        (4, 8, 1, 0.3750),
-        (4, 8, 2, 0.1875),
-        (8, 32, 1, 0.21875),
-        (8, 32, 2, 0.109375),
-        (8, 32, 4, 0.0546875),
-        (64, 512, 1, 0.123046875),
-        (64, 512, 2, 0.0615234375),
+        (4, 8, 1, 0.3750, 4),
+        (4, 8, 2, 0.1875, 11),
+        (8, 32, 1, 0.21875, 8),
+        (8, 32, 2, 0.109375, 23),
+        (8, 32, 4, 0.0546875, 39),
+        (64, 512, 1, 0.123046875, 64),
+        (64, 512, 2, 0.0615234375, 191),
     ],
 )
-def test_interleaving_divides_the_bubble(
-    stages: int, micro_batches: int, interleaved: int, idle: float
+def test_interleaving_divides_the_bubble_and_keeps_more(
+    stages: int, micro_batches: int, interleaved: int, idle: float, live: int
 ) -> None:
     assert bubble(stages, micro_batches, interleaved) == idle
+    assert live_chunks(stages, micro_batches, interleaved) == live
+    more = 1 + (stages - 1) / (stages * interleaved) if interleaved > 1 else 1
+    assert live / interleaved == pytest.approx(stages * more)
+
+
+# Korthikanti et al. 2022 (arXiv 2205.05198), A100, V = 51200, s = 2048, 8 devices a layer, and
+# Calculon's model of the same runs (github.com/calculon-ai/calculon).
+SEQUENCE = [
+    # layers, width, heads, stages, pieces, batch, rows,
+    # seconds recomputing / selectively and by sequence, the same by Calculon,
+    # GiB of activations kept / selectively and by sequence, GiB of state
+    (48, 6144, 64, 1, 1, 4, 4, (1.42, 1.10), (1.40, 1.14), (59.25, 9.56), 45.56),
+    (96, 12288, 96, 8, 3, 64, 1, (18.13, 13.75), (18.03, 13.64), (66.84, 12.35), 45.56),
+    (105, 20480, 128, 35, 3, 280, 1, (49.05, 37.83), (49.89, 34.47), (114.02, 23.08), 31.64),
+    (128, 25600, 160, 64, 1, 512, 1, (94.42, 71.49), (90.08, 66.04), (131.25, 26.56), 32.96),
+]
+
+
+@pytest.mark.parametrize("row", SEQUENCE, ids=lambda row: f"{row[1]} wide")
+def test_one_rate_gives_the_seconds_with_and_without_recomputing(row) -> None:
+    layers, width, _, stages, pieces, batch, rows, published, calculon, *_ = row
+    model, devices = Decoder(layers, width), 8 * stages
+    longer = 1 + bubble(stages, batch // rows, pieces)
+    work = [model.step_flops(batch, recompute=again) * longer for again in (True, False)]
+    for seconds, within in ((published, 0.02), (calculon, 0.05)):
+        rate = math.sqrt(math.prod(work) / math.prod(seconds)) / devices
+        cluster = Cluster(devices, rate)
+        for flops, told in zip(work, seconds, strict=True):
+            assert 86_400 * of_flops(flops, cluster).days == pytest.approx(told, rel=within)
+        assert 0.4 < rate / 312e12 < 0.7
+
+
+@pytest.mark.parametrize("row", SEQUENCE, ids=lambda row: f"{row[1]} wide")
+def test_activations_and_state_shared_by_the_devices_of_a_layer(row) -> None:
+    layers, width, heads, stages, pieces, batch, rows, _, _, (plain, few), state = row
+    model = Decoder(layers, width)
+    flying = live_chunks(stages, batch // rows, pieces) / (pieces * stages)
+    kept = kept_bytes(model, rows, heads=heads, tensor=8, sequence=False)
+    selective = kept_bytes(model, rows, tensor=8)
+    assert flying * kept / 2**30 == pytest.approx(plain, abs=6e-3)
+    assert flying * selective / 2**30 == pytest.approx(few, abs=6e-3)
+    found = state_bytes(12 * layers * width**2, counted="deepspeed", shards=8 * stages)
+    assert found / 2**30 == pytest.approx(state, abs=6e-3)
+
+
+@pytest.mark.parametrize(("width", "gigabytes"), [(8192, 26), (12288, 17)])
+def test_activations_leave_the_device_as_fast_as_they_are_made(width: int, gigabytes: int) -> None:
+    # 34 b s h l bytes in a forward pass at 150 TFLOP/s; short rows, no vocabulary: 1.42 X / h.
+    model = Decoder(48, width, vocabulary=0, length=16)
+    seconds = model.step_flops(8, recompute=False) / 3 / 150e12
+    assert kept_bytes(model, 8) / seconds / 1e9 == pytest.approx(gigabytes, abs=0.5)
 
 
 def test_six_flops_a_parameter_leave_a_quarter_to_a_third_out() -> None:

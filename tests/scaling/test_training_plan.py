@@ -55,6 +55,25 @@ def test_what_a_device_holds_by_its_parts():
     assert few.activations == plain.activations / 4
 
 
+def test_devices_that_share_a_layer_and_pieces_that_take_turns():
+    plain = held(MODEL, PARAMS, Layout(stages=4), 2)
+    shared = held(MODEL, PARAMS, Layout(stages=4, tensor=8), 2)
+    for name in ("state", "activations", "operator"):
+        assert getattr(shared, name) == getattr(plain, name) / 8
+    turns = held(MODEL, PARAMS, Layout(stages=4, interleaved=2), 2)
+    assert turns.activations == plain.activations * 11 / 8 and turns.state == plain.state
+    layout = Layout(stages=4, interleaved=2, tensor=2, batch=32)
+    model, cluster = MODEL, Cluster(19, 1e14)
+    busy = of_tokens(model, 1e10, 32, replace(cluster, devices=16), recompute=False)
+    cost = trained(model, 1e10, layout, cluster)
+    assert cost.days == pytest.approx(busy.days * (1 + 3 / (2 * 16)))
+    assert fewest(model, PARAMS, layout, 24e9) % 8 == 0
+    with pytest.raises(ValueError, match="devices is 7, fewer than the 8 of a replica, 2 a stage"):
+        trained(model, 1e10, layout, Cluster(7, 1e14))
+    with pytest.raises(ValueError, match="tensor is 0, not a number from 1"):
+        Layout(tensor=0)
+
+
 @pytest.mark.parametrize("zero", [0, 1, 2, 3])
 @pytest.mark.parametrize("stages", [1, 4])
 @pytest.mark.parametrize("memory", [8e9, 24e9])

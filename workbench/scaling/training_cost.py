@@ -136,6 +136,23 @@ def bubble(stages: int, micro_batches: int, interleaved: int = 1) -> float:
     return (stages - 1) / (interleaved * micro_batches)
 
 
+def live_chunks(stages: int, micro_batches: int, interleaved: int = 1) -> int:
+    """Pieces of the model, l / (p v) layers each, of which the first stage keeps activations.
+
+    min(p, m) with 1F1B, and 2 (p - 1) + (v - 1) p + 1 interleaved (Narayanan et al. 2021, §2.2):
+    the forward passes before the first backward one. Over v they are 1 + (p - 1) / (p v) of what
+    1F1B keeps (Korthikanti et al. 2022, §4.2.3).
+
+    Args:
+        stages: p.
+        micro_batches: m, of a step.
+        interleaved: v, pieces a stage.
+    """
+    if interleaved == 1:
+        return min(stages, micro_batches)
+    return min(2 * (stages - 1) + (interleaved - 1) * stages + 1, interleaved * micro_batches)
+
+
 def state_bytes(
     params: float, *, counted: str = "adam", shards: int = 1, stage: int = 3
 ) -> float:  # fmt: skip
@@ -164,13 +181,25 @@ def checkpoint_bytes(model: Decoder, batch: int, every: int = 1) -> float:
     return 2.0 * batch * model.length * model.width * model.layers / every
 
 
-def kept_bytes(model: Decoder, batch: int) -> float:
-    """34 b s h l: all activations of a pass, where nothing is computed again.
+def kept_bytes(
+    model: Decoder, batch: int, *, heads: int = 0, tensor: int = 1, sequence: bool = True
+) -> float:
+    """b s h l (10 + 24 / t + 5 a s / (h t)): all activations of a pass, nothing computed again.
 
-    Korthikanti et al. 2022 (arXiv 2205.05198, eq. 1) without scores, which flash attention keeps
-    none of.
+    Korthikanti et al. 2022 (arXiv 2205.05198, eqs. 1, 2 and 4). The first term is of norms and
+    dropout; sequence parallelism divides it, too: 34 b s h l / t.
+
+    Args:
+        model: its shape.
+        batch: b, rows.
+        heads: a, of kept scores; 0 where none are, with flash attention or where the scores are
+            computed again (their selective recomputing).
+        tensor: t, devices that share each layer.
+        sequence: whether these share norms and dropout by the row's tokens.
     """
-    return 34.0 * batch * model.length * model.width * model.layers
+    shared = 24.0 + 5.0 * heads * model.length / model.width
+    a_token = 10.0 / (tensor if sequence else 1) + shared / tensor
+    return batch * model.length * model.width * model.layers * a_token
 
 
 def working_bytes(model: Decoder, heads: int, batch: int, every: int = 1) -> tuple[float, float]:

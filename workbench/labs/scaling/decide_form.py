@@ -82,6 +82,16 @@ class Placement(Knobs):
         help="Parts of the model one after another; the devices are idle (p − 1) / m of the time.",
         source="Narayanan et al. 2021, §2.2",
     )  # fmt: skip
+    interleaved: int = knob(
+        1, ge=1, le=16, scale="log", label="Interleaved",
+        help="Pieces of the model on each stage: v of them divide the idle time by v, and keep "
+        "1 + (p − 1) / (p v) times the activations.", source="Narayanan et al. 2021, §2.2",
+    )  # fmt: skip
+    tensor: int = knob(
+        1, ge=1, le=64, scale="log", label="Tensor parallel",
+        help="Devices that share every layer, and norms by the row’s tokens. What they exchange "
+        "slows them: it is part of the share of the peak.", source="Korthikanti et al. 2022, §4.2",
+    )  # fmt: skip
     length: int = knob(
         2048, ge=16, le=131072, scale="log", label="Row", unit="tok", help="Tokens of a row.",
     )  # fmt: skip

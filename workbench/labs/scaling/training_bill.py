@@ -46,7 +46,7 @@ class Bills:
         model: its guessed shape.
         memory: of a device, bytes.
         name: of the device.
-        here: on the devices that are there; None where they make no pipeline.
+        here: on the devices that are there; None where they make no replica.
         least: on the fewest; None where no number of them holds it.
         layout: how it lies.
         asked: devices that are there.
@@ -70,6 +70,9 @@ class Bills:
     def warning(self) -> str:
         """Why it cannot be trained so, with what would; empty where it can."""
         if self.here is None:
+            if self.layout.tensor > 1:
+                each = f"{self.layout.stages} stages of {self.layout.tensor} devices"
+                return f"{each} each need {self.layout.devices} devices"
             return f"A pipeline of {self.layout.stages} stages needs as many devices"
         if self.here.fits:
             return ""
@@ -90,7 +93,7 @@ def layout_of(machine: Machine, placed: Placement) -> Layout:
     """As the form asks."""
     return Layout(
         machine.state, int(placed.zero), placed.recompute, placed.rows,
-        max(placed.batch, placed.rows), placed.stages,
+        max(placed.batch, placed.rows), placed.stages, placed.interleaved, placed.tensor,
     )  # fmt: skip
 
 
@@ -101,13 +104,13 @@ def bills(way: Way, machine: Machine, placed: Placement) -> Bills:
     rate = PEAKS[str(machine.device)].flops_per_s["bfloat16"] * machine.share / 100
 
     def on(devices: int) -> Bill:
-        replicas = min(devices // layout.stages, layout.most_replicas)
+        replicas = min(devices // layout.devices, layout.most_replicas)
         found = held(model, way.size, layout, replicas)
         cost = trained(model, way.tokens, layout, Cluster(devices, rate, machine.price))
-        return Bill(replicas * layout.stages, found, cost, found.total <= memory)
+        return Bill(replicas * layout.devices, found, cost, found.total <= memory)
 
     enough = fewest(model, way.size, layout, memory)
-    here = on(machine.devices) if machine.devices >= layout.stages else None
+    here = on(machine.devices) if machine.devices >= layout.devices else None
     return Bills(model, memory, name, here, None if enough is None else on(enough), layout,
                  machine.devices)  # fmt: skip
 
@@ -146,11 +149,12 @@ def table(found: Bills) -> TableContent:
     work = ""
     if found.here is not None and found.here.devices < found.asked:
         work = f" · of {found.asked} devices {found.here.devices} have work: rows a step are few"
+    shared = f" of {found.layout.tensor} devices" if found.layout.tensor > 1 else ""
     about = (
         f"{found.shape}, guessed: 12 l h² = N with h = 128 l · {found.name} · ZeRO-"
         f"{found.layout.zero}, {'recomputing' if found.layout.recompute else 'nothing recomputed'}"
-        f", {found.layout.stages} pipeline stage{'s' if found.layout.stages > 1 else ''} · logits, "
-        f"buffers and fragmentation come on top{work}"
+        f", {found.layout.stages} pipeline stage{'s' if found.layout.stages > 1 else ''}{shared} · "
+        f"logits, buffers and fragmentation come on top{work}"
     )
     return TableContent(columns, rows, ASKED, about)
 
