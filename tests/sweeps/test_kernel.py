@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from jupyter_client.manager import KernelManager
 
-from tests.sweeps.cluster import ROOT
+from tests.sweeps.cluster import cluster, environment
 from tests.sweeps.noted import did, each_once, note, quiet_afterwards, slow, until
 from workbench.runs import Store
 from workbench.sweeps import Study
@@ -32,6 +32,18 @@ from workbench.sweeps import sweep
 def begin():
     grid = {{"folder": {folder!r}, "n": list(range(1, {runs} + 1)), "pause": 0.05}}
     sweep(slow, grid, store=Store({folder!r} + "/store"), report=silent)
+"""
+OVER_DASK = """
+from distributed import Client
+from workbench.progress import silent
+from workbench.runs import Store
+from workbench.sweeps import sweep
+
+def begin():
+    grid = {{"folder": {folder!r}, "n": list(range(1, {runs} + 1)), "pause": 0.05}}
+    with Client({address!r}) as client:
+        executor = client.get_executor()
+        sweep(slow, grid, store=Store({folder!r} + "/store"), executor=executor, report=silent)
 """
 OPEN = """
 from workbench.labs.scaling.sweep_view import SweepView
@@ -83,9 +95,8 @@ class Notebook:
 def kernel(folder: Path, name: str) -> Iterator[tuple[Notebook, int]]:
     """A new kernel as a notebook has it, and the number of its process."""
     manager = KernelManager(connection_file=str(folder / f"{name}.json"))
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "IPYTHONDIR": str(folder / "ipython"),
-                   "WORKBENCH_HOME": str(folder / "home")}  # fmt: skip
-    manager.start_kernel(env=environment, cwd=str(folder))
+    places = {"IPYTHONDIR": str(folder / "ipython"), "WORKBENCH_HOME": str(folder / "home")}
+    manager.start_kernel(env={**environment(), **places}, cwd=str(folder))
     notebook = Notebook(manager)
     try:
         assert manager.provisioner is not None
@@ -117,3 +128,27 @@ def test_a_killed_kernel(tmp_path: Path) -> None:
     assert live[0][1] and counts == sorted(counts) and counts[0] < counts[-1] == RUNS
     assert live[-1][2] == ["finished"] * RUNS
     each_once(Store(tmp_path / "store"), "slow", tmp_path, RUNS)
+
+
+def test_a_killed_kernel_over_two_dask_workers(tmp_path: Path) -> None:
+    pytest.importorskip("distributed", reason="the extra 'dask' is not installed")
+    study = Study("slow", Store(tmp_path / "store"))
+    with cluster(tmp_path) as parts:
+        cells = (TRAIN, OVER_DASK.format(folder=str(tmp_path), runs=RUNS, address=parts.address))
+        with kernel(tmp_path, "first") as (notebook, pid):
+            for cell in cells:
+                notebook.run(cell)
+            notebook.client.execute("begin()")
+            until(lambda: len(did(tmp_path)) >= 2 and study.progress().running == 2, 90)
+            os.kill(pid, signal.SIGKILL)
+        quiet_afterwards(tmp_path)
+        before = study.progress()
+        assert 2 <= before.finished < RUNS and before.running == 0 and not before.driven
+        kept = did(tmp_path)
+        assert all(worker.poll() is None for worker in parts.workers), "the workers live on"
+        with kernel(tmp_path, "second") as (notebook, _):
+            for cell in (*cells, "begin()"):
+                notebook.run(cell)
+            each_once(study.store, "slow", tmp_path, RUNS)
+        assert kept <= did(tmp_path)
+        quiet_afterwards(tmp_path)
