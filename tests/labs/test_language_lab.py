@@ -187,12 +187,12 @@ def test_recall_goes_on_after_a_model_whose_loss_is_no_number(monkeypatch, tmp_p
     def trained(task, recipe, **more):
         if task.config.mixers[0].kind == "gla":
             raise training.NotANumber("Loss", 7, 5)
-        return SimpleNamespace(evaluation={"accuracy": 0.25}, seconds=2.0)
+        return SimpleNamespace(evaluation={"accuracy_8": 0.25}, seconds=2.0)
 
     monkeypatch.setattr(training, "train", trained)
     view = RecallView()
     mixers = {kind: kind in ("gla", "delta_net") for kind in models.NAMES}
-    given = {"task": {"steps": 10, "width": "32"}, "mixers": mixers}
+    given = {"task": {"pairs": "8", "steps": 10, "width": "32"}, "mixers": mixers}
     first, second = view.run(values(view, given), lambda *told: None)
     assert first.contents["accuracy"].text.startswith("Accuracy is measured")
     assert first.contents["state"].chart.rows["live"]

@@ -35,6 +35,8 @@ from workbench.runs import Store
 
 pytestmark = pytest.mark.slow
 
+SHARES = {"accuracy_2": 0.75, "accuracy_4": 0.5, "accuracy_8": 0.25}
+
 
 def values(view, given=None):
     return accepted(view, start(view, given or {}))
@@ -244,7 +246,7 @@ def test_every_mixer_chosen_is_asked_to_recall(monkeypatch, tmp_path):
 
     def trained(task, recipe, **more):
         asked.append((task.config.mixers[0].kind, task.graph is not None, recipe.steps))
-        return SimpleNamespace(evaluation={"accuracy": 0.25}, seconds=2.0)
+        return SimpleNamespace(evaluation=dict(SHARES), seconds=2.0)
 
     monkeypatch.setattr(training, "train", trained)
     view = RecallView()
@@ -252,9 +254,10 @@ def test_every_mixer_chosen_is_asked_to_recall(monkeypatch, tmp_path):
     picture = last(view, {"task": {"steps": 10, "width": "32"}, "mixers": every})[1]
     assert [kind for kind, made, steps in asked if made and steps == 10] == list(every)
     rows = picture.contents["table"].rows
-    assert {row[3].text for row in rows} == {"25 %"} and len(rows) == len(every)
-    accuracies = {row["value"] for row in picture.contents["accuracy"].chart.rows["live"]}
-    assert accuracies == {25.0}
+    assert {(row[1], row[3].text) for row in rows} == {("2", "75 %"), ("4", "50 %"), ("8", "25 %")}
+    assert len(rows) == 3 * len(every) and len(asked) == len(every)
+    drawn = picture.contents["accuracy"].chart.rows["live"]
+    assert {(row["x"], row["y"]) for row in drawn} == {(2, 75.0), (4, 50.0), (8, 25.0)}
 
 
 def test_a_layer_is_timed_where_its_context_grows():

@@ -1,18 +1,22 @@
 """Studies in the lab: their models are opened with text, their margin and divergence are heeded."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import jax
 import numpy as np
 
 from tests.language.texts import dataset
-from workbench.labs.language import claims, shelf
+from workbench import training
+from workbench.labs.language import claims, recall_run, recall_view, shelf
 from workbench.language import DecoderConfig
-from workbench.language.studies import command, gates
+from workbench.language.studies import command, gates, recall
 from workbench.language.studies.design import Entry
 from workbench.language.studies.running import Found
 from workbench.language.tasks import NextToken
 from workbench.language.token_data import TokenData
+from workbench.progress import silent
+from workbench.runs import Store
 
 
 def rows_of(**shares):
@@ -76,3 +80,27 @@ def test_what_a_study_keeps_is_opened_with_text_and_says_what_it_is(tmp_path):
         "- bits_per_byte on what is held out: 2.5",
     ):
         assert words in card
+
+
+def test_recall_is_measured_on_the_texts_of_the_shipped_study(monkeypatch, tmp_path):
+    asked = []
+
+    def trained(task, recipe, **more):
+        asked.append((task, recipe))
+        return SimpleNamespace(evaluation={"accuracy_2": 0.75, "accuracy_8": 0.25}, seconds=2.0)
+
+    monkeypatch.setattr(training, "train", trained)
+    mixers = recall_run.known_mixers(["gla"], 64)
+    *_, found = recall_run.recall(
+        mixers, recall_view.PAIRS["2-8"], (0,), width=64, steps=10, rate=3e-3,
+        store=Store(tmp_path), report=silent,
+    )  # fmt: skip
+    assert [(one.pairs, one.accuracy) for one in found[::2]] == [(2, 0.75), (8, 0.25)]
+    ((task, recipe),) = asked
+    design = recall.design()
+    theirs = design.task(design.entries[0].config)
+    assert task.data == theirs.data and task.data.vocab_size == task.config.vocab_size
+    assert recipe.batch_size == design.batch_size == recall_run.BATCH
+    assert recipe.weight_decay == design.recipe(design.entries[0], 3e-3, 0, 10).weight_decay
+    assert recall_run.LENGTH == design.length == task.data.length
+    assert design.entries[0].config.num_hidden_layers == recall_run.LAYERS

@@ -279,7 +279,25 @@ def test_recall_turns_through_its_sizes_and_never_leaves_one_out():
     data = recall.task(recall.design().entries[0].config).data
     small = recall.Turns(tuple(one.model_copy(update={"train_examples": 8}) for one in data.tasks))
     asked = [(small.batch(step, 2, 0).targets >= 0).sum(axis=1) for step in range(4)]
-    assert [found[0] for found in asked] == [4, 8, 16, 4]
+    assert [found[0] for found in asked] == [2, 4, 8, 2]
+
+
+def test_recall_repeats_no_row_and_has_nothing_between_its_queries():
+    design = recall.design()
+    data = design.task(design.entries[0].config).data
+    assert all(one.train_examples * len(data.tasks) >= design.steps * design.batch_size
+               for one in data.tasks)  # fmt: skip
+    rows = data.batch(0, 4, 0)
+    between = rows.tokens[:, 2 * recall.PAIRS[0] :][rows.targets[:, 2 * recall.PAIRS[0] :] < 0]
+    assert not between.any() and rows.tokens.any()
+
+
+def test_a_design_changes_the_familys_recipe_and_no_other():
+    design, texts = recall.design(), micro.design()
+    for entry in design.entries:
+        assert design.recipe(entry, 1e-3, 0, 100).weight_decay == 0
+    plain = replace(design, changes={}).recipe(design.entries[0], 1e-3, 0, 100)
+    assert plain.weight_decay == texts.recipe(texts.entries[0], 1e-3, 0, 100).weight_decay > 0
 
 
 def test_a_mixer_too_large_is_told():
@@ -290,7 +308,7 @@ def test_a_mixer_too_large_is_told():
 
             return {"w": jnp.zeros((width, 20 * width))}
 
-    with pytest.raises(ValueError, match="all models here have 120,000"):
+    with pytest.raises(ValueError, match="all models here have 72,000"):
         recall.model(Large)
 
 

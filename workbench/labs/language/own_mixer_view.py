@@ -59,8 +59,8 @@ class Checking(Knobs):
         help="Of 16 rows of 128 bytes, for a model of 30 k parameters with each mixer.",
     )  # fmt: skip
     recall: int = knob(
-        200, ge=10, le=3000, scale="log", label="Updates, recall",
-        help="Of 64 texts with 8 pairs, for a model with each mixer.",
+        400, ge=10, le=3000, scale="log", label="Updates, recall",
+        help="Of 128 texts with 2, 4 and 8 pairs by turns, for a model with each mixer.",
     )  # fmt: skip
     compared: bool = knob(
         True, label="Beside rivals", help="Whether rivals are trained and timed too, by turns.",
@@ -168,7 +168,7 @@ class OwnMixerView(LanguageView):
             yield self._picture(values, found)
         mixers = [(self.name, self.mixer), *known_mixers(RIVALS, int(knobs.width))]
         for recalled in recall(
-            mixers, (8,), (0,), width=int(knobs.width), steps=knobs.recall, rate=3e-3,
+            mixers, (2, 4, 8), (0,), width=int(knobs.width), steps=knobs.recall, rate=3e-3,
             report=part(report, 3, stages),
         ):  # fmt: skip
             found.recalled = recalled

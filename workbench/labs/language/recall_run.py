@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from workbench.language.mixing import MixerConfig
     from workbench.runs import Store
 
-LENGTH, VOCABULARY, LAYERS = 64, 512, 2
-"""Of the rows and the models: sizes of ours, for a CPU."""
+LENGTH, VOCABULARY, LAYERS, BATCH = 32, 64, 2, 128
+"""Of the rows, the models and an update, as in the shipped study: ours, for a CPU."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,9 @@ def recall(
     store: Store | None = None,
     report: Report,
 ) -> Iterator[list[Recalled]]:
-    """Trains a model for each mixer, number of pairs and seed; what was done before is read.
+    """Trains a model for each mixer and seed, and asks it with each number of pairs.
+
+    Numbers of pairs are learnt by turns, as in the shipped study; what was done before is read.
 
     A model whose loss stops being a number is told as such, and the others follow.
 
@@ -84,40 +86,40 @@ def recall(
     Yields:
         All that is known so far, after every model.
     """
-    from workbench.language.recall import MQAR
-    from workbench.language.tasks import Recall
+    from workbench.language.studies.recall import RecallInTurns, turns
     from workbench.runs import Store
     from workbench.training import NotANumber, Recipe, train
 
     kept = Store() if store is None else store
-    asked = [(count, seed, one) for count in pairs for seed in seeds for one in mixers]
+    asked = [(seed, one) for seed in seeds for one in mixers]
     found: list[Recalled] = []
-    for place, (count, seed, (name, mixer)) in enumerate(asked):
-        task: Any = Recall(
-            model_of(mixer, width),
-            MQAR(length=LENGTH, pairs=count, vocab=VOCABULARY),
-            test_rows=256,
-        )
+    for place, (seed, (name, mixer)) in enumerate(asked):
+        task: Any = RecallInTurns(model_of(mixer, width), turns(pairs), test_rows=256)
         recipe = Recipe(
-            steps=steps, batch_size=64, learning_rate=rate, warmup=max(1, steps // 20),
-            schedule="cosine", weight_decay=0.1, log_every=max(1, steps // 50),
+            steps=steps, batch_size=BATCH, learning_rate=rate, warmup=max(1, steps // 20),
+            schedule="cosine", weight_decay=0.0, log_every=max(1, steps // 50),
             checkpoint_every=max(1, steps // 4), seed=seed,
         )  # fmt: skip
         share = part(report, place, len(asked))
 
         def told(done: int, total: int, note: str = "", preview: Any = None,
-                 share: Report = share, name: str = name, count: int = count) -> None:  # fmt: skip
-            share(done, total, f"{name}, {count} pairs: {note or 'compiling'}")
+                 share: Report = share, name: str = name, seed: int = seed) -> None:  # fmt: skip
+            share(done, total, f"{name}, seed {seed}: {note or 'compiling'}")
 
-        accuracy, seconds, stopped = math.nan, math.nan, None
+        answered: Mapping[str, float] = {}
+        seconds, stopped = math.nan, None
         try:
             result = train(task, recipe, report=told, store=kept)
-            accuracy, seconds = result.evaluation["accuracy"], result.seconds
+            answered, seconds = result.evaluation, result.seconds
         except NotANumber as error:
             stopped = error.step
-        found.append(Recalled(
-            name, count, width, state_bytes(mixer, width), seed, accuracy, seconds, stopped,
-        ))  # fmt: skip
+        found += [
+            Recalled(
+                name, count, width, state_bytes(mixer, width), seed,
+                answered.get(f"accuracy_{count}", math.nan), seconds, stopped,
+            )
+            for count in pairs
+        ]  # fmt: skip
         yield found
 
 

@@ -59,6 +59,7 @@ class Design:
         length: tokens of a row.
         margin: of `value`; a smaller difference is none.
         about: data and settings in words.
+        changes: fields of every recipe that are not the family's.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Design:
     paper: tuple[str, ...] = ()
     source: str = ""
     about: Mapping[str, str] = field(default_factory=dict)
+    changes: Mapping[str, Any] = field(default_factory=dict)
 
     def recipe(self, entry: Entry, rate: float, seed: int, steps: int) -> Recipe:
         """The family's recipe with another rate."""
@@ -89,6 +91,7 @@ class Design:
             seed=seed,
             log_every=max(1, steps // 200),
             checkpoint_every=max(1, steps // 2),
+            **self.changes,
         )
 
     @property
