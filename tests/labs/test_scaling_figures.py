@@ -184,7 +184,18 @@ def test_the_record_is_in_the_export_of_a_further_chart():
     chosen = values(view)
     archive = zipfile.ZipFile(BytesIO(view.export("zip kept", chosen, view.predict(chosen))[1]))
     (file,) = [name for name in archive.namelist() if name.endswith("fit.json")]
-    assert json.loads(archive.read(file))["laws"]["qat-fraction"]["confirmed"] is False
+    laws = json.loads(archive.read(file))["laws"]
+    assert not laws["qat-fraction"]["confirmed"] and "offset" in laws["kumar-ptq"]["remark"]
+
+
+def test_the_page_of_bits_says_what_quantising_after_training_loses():
+    view = PrecisionView()
+    four, three = (
+        figures(view.predict(values(view, {"qat": {"bits": bits}})))["Lost by PTQ\u00a0†"]
+        for bits in (4, 3)
+    )
+    assert float(three.value) > 5 * float(four.value) > 0
+    assert four.unit == "nats" and four.interval == "to 4 bits, after training"
 
 
 def test_three_attentions_have_their_frontiers_which_the_sliders_move():

@@ -23,6 +23,7 @@ from workbench.scaling import (
     KaplanSteps,
     LossCompute,
     OverTraining,
+    PostTraining,
     PowerLaw,
     PrecisionLaw,
     QATFraction,
@@ -30,6 +31,7 @@ from workbench.scaling import (
     fit,
 )
 from workbench.scaling.decisions import losses
+from workbench.scaling.flops import FLOPS
 from workbench.scaling.laws.data_constrained import best_size
 from workbench.scaling.laws.kaplan import critical_batch, least_compute, least_steps
 from workbench.scaling.laws.law import Law
@@ -259,6 +261,25 @@ def test_the_best_bits_are_seven() -> None:
     assert best_bits(tied, plain, most=8) == pytest.approx(1.9038, abs=0.01)
 
 
+def test_quantising_after_training_loses_more_the_longer_it_was_trained() -> None:
+    preset = PRESETS["kumar-ptq"]
+    runs = {"n_params": [220e6, 220e6, 220e6, 440e6], "n_tokens": [26e9, 52e9, 26e9, 26e9],
+            "bits_post": [4.0, 4.0, 3.0, 4.0]}  # fmt: skip
+    columns = {name: jnp.asarray(column) for name, column in runs.items()}
+    here, longer, fewer, larger = map(float, preset.law.predict(preset.params, columns))
+    by_hand = 0.0598 * 26e9**0.5068 / 220e6**0.3439 * np.exp(-4 / 0.5907)
+    assert here == pytest.approx(by_hand, rel=1e-12)
+    assert longer / here == pytest.approx(2**0.5068) and larger / here == pytest.approx(2**-0.3439)
+    assert fewer / here == pytest.approx(np.exp(1 / 0.5907))
+    assert preset.mark and "1.1277" in preset.remark
+
+
+def test_the_compute_of_the_matmul_free_models() -> None:
+    sizes, tokens = np.asarray([370e6, 1.3e9, 2.7e9]), np.asarray([15e9, 100e9, 100e9])
+    assert [f"{flops:.1e}" for flops in FLOPS * sizes * tokens] == ["3.3e+19", "7.8e+20", "1.6e+21"]
+    assert (tokens / sizes).round().tolist() == [41, 77, 37]
+
+
 @pytest.mark.parametrize(
     ("tokens", "share"),
     [(10, 0.054), (30, 0.138), (100, 0.232), (300, 0.307), (1000, 0.378), (5000, 0.454)],
@@ -322,6 +343,11 @@ CASES = [
         PrecisionLaw(parts=("w",)),
         {"E": 2.76, "A": 4299.0, "alpha": 0.4965, "B": 1.806e4, "gamma_w": 2.67, "n_w": 0.3},
         {"n_params": PN, "n_tokens": PD, "bits_w": PB},
+    ),
+    (
+        PostTraining(),
+        {"C_T": 0.0598, "gamma_D": 0.5068, "gamma_N": 0.3439, "gamma": 0.5907},
+        {"n_params": PN, "n_tokens": PD, "bits_post": PB},
     ),
     (QATFraction(), {"a": 6.7297}, {"tokens_per_byte": np.geomspace(5, 5000, 12)}),
     (LossCompute(), {"E": 1.7, "A": 300.0, "alpha": 0.12}, {"flops": COMPUTE}),

@@ -18,6 +18,7 @@ from workbench.scaling.laws import (
     KaplanLimit,
     KaplanSteps,
     Law,
+    PostTraining,
     PowerLaw,
     PrecisionLaw,
     QATFraction,
@@ -196,6 +197,15 @@ PRESETS: Mapping[str, Preset] = {
             "n_kv": 2.4185,
         },
         "Kumar et al. 2024, arXiv 2411.04330, appendix K",
+        by="Kumar",
+    ),
+    "kumar-ptq": Preset(
+        "Quantised after training",
+        PostTraining(),
+        {"C_T": 0.0598, "gamma_D": 0.5068, "gamma_N": 0.3439, "gamma": 0.5907},
+        "Kumar et al. 2024, arXiv 2411.04330",
+        confirmed=False,
+        remark="without the offset b = 1.1277, as where it stands could not be confirmed",
         by="Kumar",
     ),
     "qat-fraction": Preset(

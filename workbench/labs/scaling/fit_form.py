@@ -27,6 +27,7 @@ LAWS: Mapping[str, str] = {
 
 MORE: Mapping[str, str] = {
     "precision": "Few bits", "qat-loss": "Loss after QAT", "qat-fraction": "Share of QAT",
+    "post-training": "Loss by PTQ",
     "downstream-error": "Task error", "downstream-accuracy": "Task accuracy",
     "power": "Power law of a score", "bounded-power": "Bounded power law",
 }  # fmt: skip
@@ -162,6 +163,7 @@ def _more(key: str, runs: pd.DataFrame | None) -> Law:
         BoundedPower,
         DownstreamAccuracy,
         DownstreamError,
+        PostTraining,
         PowerLaw,
         PrecisionLaw,
         QATFraction,
@@ -179,7 +181,7 @@ def _more(key: str, runs: pd.DataFrame | None) -> Law:
         "precision": PrecisionLaw(parts=parts), "qat-loss": QATLoss(),
         "qat-fraction": QATFraction(), "downstream-error": DownstreamError(),
         "downstream-accuracy": DownstreamAccuracy(), "power": PowerLaw(over),
-        "bounded-power": BoundedPower(over),
+        "bounded-power": BoundedPower(over), "post-training": PostTraining(),
     }  # fmt: skip
     found: Law = made[key]
     return found

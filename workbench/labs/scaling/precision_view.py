@@ -36,6 +36,9 @@ from workbench.scaling.solver import in_float64
 QAT = PUBLISHED["qat-fraction"]
 """The published share of quantisation-aware training."""
 
+PTQ = PUBLISHED["kumar-ptq"]
+"""What quantising after training loses, as published."""
+
 LARGEST_SIZE, LARGEST_DATA = 1.76e9, 26e9
 """Parameters and tokens of the largest runs behind the law."""
 
@@ -106,7 +109,7 @@ class PrecisionView(ScalingView):
 
     def records(self, values: Values) -> Mapping[str, Any]:
         """The published laws behind every figure."""
-        return {"fit": as_json("kumar", "qat-fraction")}
+        return {"fit": as_json("kumar", "kumar-ptq", "qat-fraction")}
 
     def _figures(self, values: Values, losses: NDArray[np.float64], best: int) -> FiguresContent:
         knobs, training = capped(values), quantising(values)
@@ -127,6 +130,9 @@ class PrecisionView(ScalingView):
             Figure(f"Share of QAT{QAT.mark}", numbers.percent(part), "",
                    f"± {100 * MISS:.0f} points, mean error", "predicted"),
             Figure("Tokens a byte", numbers.number(s), "", "S = D / (N bits / 8)", "predicted"),
+            Figure(f"Lost by PTQ{PTQ.mark}", numbers.number(
+                       lost(training.size, training.tokens, training.bits), 2),
+                   "nats", f"to {training.bits} bits, after training", "predicted"),
         ]  # fmt: skip
         words = (
             f"{numbers.setting(knobs.cap)} GiB of weights, {numbers.count(knobs.tokens)} tokens: "
@@ -251,6 +257,14 @@ def _tokens_per_byte(size: float, tokens: float, bits: float) -> float:
 def _shares(tokens_per_byte: NDArray[np.float64]) -> NDArray[np.float64]:
     found = QAT.law.predict(QAT.params, {"tokens_per_byte": jnp.asarray(tokens_per_byte)})
     return np.asarray(found)
+
+
+@in_float64
+def lost(size: float, tokens: float, bits: float) -> float:
+    """Nats a token that quantising the weights after training costs, by the published law."""
+    runs = {"n_params": size, "n_tokens": tokens, "bits_post": bits}
+    columns = {name: jnp.asarray([value], float) for name, value in runs.items()}
+    return float(PTQ.law.predict(PTQ.params, columns)[0])
 
 
 def _share_of(size: float, tokens: float, bits: float) -> float:

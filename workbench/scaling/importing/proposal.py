@@ -80,7 +80,8 @@ COUNTED = tuple(f"flops_{name}" for name in ABOUT)
 
 OTHER_LAWS = (
     "error", "accuracy", "score", "fraction", "tokens_per_byte", "bits", "fp_tokens", "qat_tokens",
-    "x", "gflops", "millions", "million_pairs", "least_steps", "least_flops",
+    "bits_post", "degradation", "x", "gflops", "millions", "million_pairs", "least_steps",
+    "least_flops",
 )  # fmt: skip
 """Columns that laws of task scores, quantised training and one quantity read."""
 

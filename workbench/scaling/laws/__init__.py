@@ -16,7 +16,7 @@ from workbench.scaling.laws.over_training import (
     OverTraining,
 )
 from workbench.scaling.laws.power import BoundedPower, LossCompute, PowerLaw
-from workbench.scaling.laws.precision import PrecisionLaw
+from workbench.scaling.laws.precision import PostTraining, PrecisionLaw
 from workbench.scaling.laws.quantization_aware import QATFraction, QATLoss
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "LossCompute",
     "OverTraining",
     "Parameter",
+    "PostTraining",
     "PowerLaw",
     "PrecisionLaw",
     "QATFraction",
@@ -55,6 +56,7 @@ LAWS: dict[str, Any] = {
         DataConstrained,
         Broken,
         PrecisionLaw,
+        PostTraining,
         QATFraction,
         QATLoss,
         LossCompute,
