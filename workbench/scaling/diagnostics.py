@@ -60,7 +60,7 @@ def back_test(
         RunsError: too few runs below.
         ValueError: a fit by `project`.
     """
-    fit.settings.need_residuals()
+    fit.need_residuals()
     if compute is None:
         compute = flops * fit.runs["n_params"].astype(float) * fit.runs["n_tokens"].astype(float)
     edge = compute.max() / below
@@ -151,8 +151,8 @@ def wald(fit: Fit, other: Fit | dict[str, float]) -> Wald:
 
 
 def _again(fit: Fit, runs: pd.DataFrame) -> Fit:
+    fit.need_residuals()
     settings = fit.settings
-    settings.need_residuals()
     return fit_law(
         fit.law,
         runs,

@@ -59,7 +59,7 @@ def linearised(fit: Fit) -> Linearised:
     Raises:
         ValueError: a fit by `project`, whose objective is not of these residuals.
     """
-    fit.settings.need_residuals()
+    fit.need_residuals()
     law, columns = fit.law, law_columns(fit.law, fit.runs)
     found = _residuals(law, law.coordinates(fit.fitted), columns)
     residual, jacobian = (np.asarray(one) for one in found)

@@ -40,13 +40,9 @@ class Problem:
         law: which.
         runs: rows that have been checked.
         settings: objective, starts, resamples.
-
-    Raises:
-        ValueError: settings of a fit by `project`, which has another objective.
     """
 
     def __init__(self, law: Law, runs: pd.DataFrame, settings: Settings) -> None:
-        settings.need_residuals()
         self.law, self.runs, self.settings = law, runs, settings
         self.rows = padded_rows(len(runs))
         self.columns = law_columns(law, runs, self.rows)

@@ -169,6 +169,7 @@ def _outward(parameter: Parameter, coordinate: float) -> float:
 
 def _held(fit: Fit, name: str, value: float) -> float:
     """The least objective with a parameter held: from the fit's others, and from new starts."""
+    fit.need_residuals()
     settings = replace(fit.settings, starts=PROFILED, bootstrap=0)
     problem = Problem(Held(fit.law, name), fit.runs.assign(**{COLUMN: value}), settings)
     return problem.solved(near=fit.fitted)[1]

@@ -55,9 +55,10 @@ def project(
     )
     fitted, objective, condition = inner.named(found.x)
     objective_of: Objective = "squared" if delta is None else "huber"
-    settings = Settings(objective_of, delta or 1e-3, GRID**2, estimator="projection")
+    settings = Settings(objective_of, delta or 1e-3, GRID**2)
     words = tuple(str(one) for one in dropped)
-    return Fit(law, settings, fitted, objective, used, dropped=words), condition
+    found = Fit(law, settings, fitted, objective, used, dropped=words, estimator="projection")
+    return found, condition
 
 
 class _Inner:

@@ -75,7 +75,7 @@ def as_json(fit: Fit, about: Mapping[str, Any] | None = None) -> dict[str, Any]:
         "format": FORMAT,
         **({"about": dict(about)} if about else {}),
         "law": law_as_json(fit.law),
-        "settings": asdict(fit.settings),
+        "settings": {**asdict(fit.settings), "estimator": fit.estimator},
         "params": dict(fit.params),
         "fitted": dict(fit.fitted),
         "objective": fit.objective,
@@ -107,7 +107,9 @@ def from_json(content: Any, name: str = "the record") -> Fit:
     try:
         runs = pd.DataFrame(content["runs"]["columns"], index=content["runs"]["index"])
         law, draws = law_from_json(content["law"]), content["draws"]
-        settings = Settings(**content["settings"])
+        told_settings = dict(content["settings"])
+        estimator = told_settings.pop("estimator", "residuals")
+        settings = Settings(**told_settings)
         fitted = {key: float(content["fitted"][key]) for key in law.names}
         objective, dropped = float(content["objective"]), tuple(content["dropped"])
         told = content["runs"]["sha256"]
@@ -117,7 +119,10 @@ def from_json(content: Any, name: str = "the record") -> Fit:
     if told != fingerprint(runs):
         raise ValueError(f"{name}: its runs are not those that were fitted (their hash differs)")
     many = None if draws is None else np.asarray(draws, float).reshape(-1, len(law.names))
-    return Fit(law, settings, fitted, objective, runs, dropped=dropped, draws=many, given=given)
+    return Fit(
+        law, settings, fitted, objective, runs,
+        dropped=dropped, draws=many, given=given, estimator=estimator,
+    )  # fmt: skip
 
 
 def law_as_json(law: Law) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +23,10 @@ from workbench.scaling.problem import law_columns, padded_rows
 from workbench.scaling.settings import Settings
 from workbench.scaling.solver import in_float64
 from workbench.scaling.vanished import largest_shares, vanished
+
+Estimator = Literal["residuals", "projection"]
+"""What the objective is of: a law's residuals, for a loss its logarithm's; or, by `project`, the
+loss less the law's, searched over the exponents alone."""
 
 LOW, HIGH = 2.5, 97.5
 """Percentiles of every interval."""
@@ -42,6 +46,7 @@ class Fit:
         draws: `[B, P]` parameters of each resample; None without a bootstrap.
         given: what a division of compute takes as it is, by column: for a law of repeated data
             `unique_tokens`, the tokens there are.
+        estimator: what the objective is of, by `fit` or by `project`.
     """
 
     law: Law
@@ -52,6 +57,24 @@ class Fit:
     dropped: tuple[str, ...] = ()
     draws: NDArray[np.float64] | None = field(default=None, repr=False)
     given: Mapping[str, float] = field(default_factory=dict)
+    estimator: Estimator = "residuals"
+
+    def __post_init__(self) -> None:
+        if self.estimator not in get_args(Estimator):
+            words = ", ".join(get_args(Estimator))
+            raise ValueError(f"estimator is {self.estimator!r}, not one of {words}")
+
+    def need_residuals(self) -> None:
+        """Before anything that reads the objective as one of a law's residuals.
+
+        Raises:
+            ValueError: it is another.
+        """
+        if self.estimator != "residuals":
+            raise ValueError(
+                f"estimator is {self.estimator!r}: its objective is of the loss itself; this "
+                "needs a fit by `fit`, of the law's residuals"
+            )
 
     @property
     def params(self) -> dict[str, float]:
@@ -198,7 +221,7 @@ class Fit:
         settings = self.settings
         shown = f"huber, delta {settings.delta:g}" if settings.objective == "huber" else ""
         shown = shown or settings.objective
-        if settings.estimator == "projection":
+        if self.estimator == "projection":
             words = f"variable projection, sum of {shown} of {self.law.target} itself "
             return words + f"{self.objective:.6g}, {settings.starts} pairs of exponents tried"
         words = f"sum of {shown} {self.objective:.6g}, {settings.starts} starts"
@@ -240,7 +263,7 @@ class Fit:
     @in_float64
     def _residuals(self) -> pd.Series:
         columns = law_columns(self.law, self.runs, padded_rows(len(self.runs)))
-        if self.settings.estimator == "projection":
+        if self.estimator == "projection":
             told = np.asarray(_values(self.law, dict(self.fitted), columns))[: len(self.runs)]
             found = self.runs[self.law.target].to_numpy(float) - told
         else:

@@ -8,9 +8,6 @@ from typing import Literal, get_args
 
 Objective = Literal["huber", "squared", "absolute"]
 Resampling = Literal["case", "size", "cluster", "parametric"]
-Estimator = Literal["residuals", "projection"]
-"""What the objective is of: a law's residuals, for a loss its logarithm's; or, by `project`, the
-loss less the law's, searched over the exponents alone."""
 
 NEARLY_NOTHING = 1e-8
 """With Huber's delta so small, the function over delta is the absolute value."""
@@ -26,10 +23,9 @@ class Settings:
     bootstrap: int = 0
     resampling: Resampling = "case"
     seed: int = 0
-    estimator: Estimator = "residuals"
 
     def __post_init__(self) -> None:
-        choices = {"objective": Objective, "resampling": Resampling, "estimator": Estimator}
+        choices = {"objective": Objective, "resampling": Resampling}
         for name, known in choices.items():
             if getattr(self, name) not in get_args(known):
                 words = ", ".join(get_args(known))
@@ -39,18 +35,6 @@ class Settings:
         for name, least in (("starts", 1), ("bootstrap", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)!r}, not a number from {least}")
-
-    def need_residuals(self) -> None:
-        """Before anything that reads the objective as one of a law's residuals.
-
-        Raises:
-            ValueError: it is another.
-        """
-        if self.estimator != "residuals":
-            raise ValueError(
-                f"estimator is {self.estimator!r}: its objective is of the loss itself; this "
-                "needs a fit by `fit`, of the law's residuals"
-            )
 
     @property
     def threshold(self) -> float:

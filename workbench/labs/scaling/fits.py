@@ -65,7 +65,7 @@ class Fits:
         keep_compiled()
         report(0, 3, f"Fitting {law.title}")
         plain = replace(settings, bootstrap=0)
-        first = fit(law, runs, drop=True, near=self._near.get(law), **_arguments(plain))
+        first = fit(law, runs, drop=True, near=self._near.get(law), **vars(plain))
         self._near[law] = dict(first.fitted)
         yield Fitted(first)
         report(1, 3, "Predicting the largest runs from the others")
@@ -79,7 +79,7 @@ class Fits:
                 report=lambda done, total, note="", preview=None: report(
                     2 * total + done, 3 * total, "Drawing tables anew"
                 ),
-                **_arguments(settings),
+                **vars(settings),
             )  # fmt: skip
         found = Fitted(last, tested, why)
         self._kept[_key(law, settings, runs, held_out)] = found
@@ -149,11 +149,6 @@ def held(runs: pd.DataFrame, held_out: float) -> frozenset[str]:
         return frozenset()
     compute = runs[COMPUTE]
     return frozenset(map(str, runs.index[compute > compute.max() / held_out]))
-
-
-def _arguments(settings: Settings) -> dict[str, Any]:
-    """Settings as `fit` takes them; which estimator it is follows from the function."""
-    return {name: value for name, value in vars(settings).items() if name != "estimator"}
 
 
 def _of_these(shipped: recorded.Recorded, labels: frozenset[str]) -> bool:
