@@ -312,6 +312,31 @@ def test_the_simulated_variant_is_found_with_its_gain():
     assert "variant needs" in picture.contents["figures"].subtitle
 
 
+@pytest.mark.slow
+def test_methods_are_compared_in_the_convention_in_use():
+    runs = tables.simulated().runs
+    twice = runs["method"].map({"reference": 1.0, "variant": 2.0})
+    view = CompareView(runs.assign(flops_detailed=twice * runs["flops_total"]))
+    found = {}
+    for count in ("plain", "detailed"):
+        asked = values(view, {"runs": {"count": count}, "compare": {"resamples": 0}})
+        assert not view.check(asked)
+        *_, picture = view.run(asked, silent)
+        chart = charts(picture)["gains"]
+        (row,) = chart.rows["live"]
+        found[count] = row["value"]
+        largest = view.chosen(asked).largest
+        words = view.chosen(asked).counted.title
+        assert words in chart.subtitle and words in picture.contents["figures"].title
+        assert all(words in str(charts(picture)[slot].spec) for slot in ("gain", "losses"))
+    assert largest == pytest.approx(2e20, rel=1e-3)
+    assert found["detailed"] == pytest.approx(found["plain"] / 2, rel=1e-4)
+    lacking = runs.assign(flops_detailed=runs["flops_total"].where(twice == 1.0))
+    view = CompareView(lacking)
+    (problem,) = view.check(values(view, {"runs": {"count": "detailed"}}))
+    assert problem.message.startswith("variant: FLOP count 'detailed': column flops_detailed holds")
+
+
 def test_a_table_of_one_method_is_no_comparison():
     runs = tables.simulated().runs
     view = CompareView(runs[runs["method"] == "variant"])

@@ -25,5 +25,32 @@ def test_a_gain_is_that_of_the_equation_solved_one_at_a_time(compute):
     assert gains.gain(BETTER, TRUTH, compute) == pytest.approx(compute / need, rel=1e-6)
 
 
+def costly(size):
+    """More for small models, as of attention and an embedding."""
+    return 6 + 3e5 / np.sqrt(size)
+
+
+@pytest.mark.parametrize("compute", [1e18, 1e22])
+def test_each_method_is_counted_for_itself(compute):
+    def least(params, cost, budget):
+        def over(log_product):
+            size, _ = divided(Chinchilla(), params, np.exp(log_product), 1.0)
+            return log_product + np.log(cost(size)) - np.log(budget)
+
+        product = np.exp(brentq(over, 1.0, 100.0, xtol=1e-13))
+        return best_loss(params, gains.FLOPS * product)
+
+    for cost in (costly, gains.six):
+        found = gains.least_loss(TRUTH, compute, cost)
+        assert found == pytest.approx(least(TRUTH, cost, compute), rel=1e-7)
+    wanted = least(TRUTH, gains.six, compute)
+    need = np.exp(brentq(
+        lambda log: least(BETTER, costly, np.exp(log)) - wanted, 20.0, 90.0, xtol=1e-11
+    ))  # fmt: skip
+    found = gains.gain(BETTER, TRUTH, compute, costly, gains.six)
+    assert found == pytest.approx(compute / need, rel=1e-5)
+    assert found < gains.gain(BETTER, TRUTH, compute)
+
+
 def test_a_method_with_a_floor_above_never_gets_there():
     assert gains.gain(TRUTH | {"E": 4.0}, TRUTH, 1e24) == 0

@@ -11,6 +11,7 @@ import numpy as np
 from workbench.figures import numbers
 from workbench.figures.axes import Axis
 from workbench.figures.charts import Chart, lines, ranges
+from workbench.labs.scaling.accounting import accounting
 from workbench.labs.scaling.compare_form import PRESETS, comparing, group, law_across
 from workbench.labs.scaling.fit_charts import AHEAD, LOSS, compute_axis
 from workbench.labs.scaling.fit_form import Fitting, settings_of
@@ -19,6 +20,7 @@ from workbench.labs.scaling.fits import Fitted
 from workbench.labs.scaling.fitted_view import FittedView, opened
 from workbench.labs.scaling.lab_view import RECORD
 from workbench.labs.scaling.recorded import Recorded
+from workbench.labs.scaling.runs_form import count_of, runs_knobs
 from workbench.labs.scaling.selection import COMPUTE, Selection
 from workbench.labs.scaling.tables import Table
 from workbench.panels.charted import EXPORTS, others
@@ -37,7 +39,11 @@ from workbench.panels.view import Slot, Values
 from workbench.scaling import gains
 from workbench.scaling.laws.law import Law
 from workbench.scaling.result import Fit
+from workbench.scaling.selecting import as_numbers
 from workbench.scaling.settings import Settings
+
+Costs = Mapping[str, gains.Cost]
+"""Of each method."""
 
 
 def compare(
@@ -93,6 +99,13 @@ class CompareView(FittedView):
         """The lab's, with the form's resamples."""
         return replace(settings_of(Fitting()), bootstrap=comparing(values).resamples)
 
+    def chosen(self, values: Values) -> Selection:
+        """Its rows that are used, the FLOPs of each method counted for itself."""
+        found = super().chosen(values)
+        if not found.methods or COMPUTE not in found.runs.columns:
+            return found
+        return counted_each(found, costs_of(found, count_of(runs_knobs(values))))
+
     def known(self, values: Values) -> tuple[Fitted, Recorded | None] | None:
         """Nothing, where there are no two methods."""
         return super().known(values) if len(self.table(values).methods) > 1 else None
@@ -105,11 +118,12 @@ class CompareView(FittedView):
         methods = [first, *(name for name in table.methods if name != first)]
         slots = {name: place for place, name in enumerate(methods)}
         at = knobs.ahead * chosen.largest
+        costs = costs_of(chosen, count_of(runs_knobs(values)))
         contents: dict[str, Content] = {
-            "gains": ChartContent.of(gain_ranges(found.fit, methods, at, chosen, slots)),
-            "losses": ChartContent.of(least_losses(found.fit, methods, chosen, slots)),
-            "figures": figures(found.fit, methods, at, chosen, table),
-            "gain": ChartContent.of(gain_curves(found.fit, methods, chosen, slots)),
+            "gains": ChartContent.of(gain_ranges(found.fit, methods, at, chosen, slots, costs)),
+            "losses": ChartContent.of(least_losses(found.fit, methods, chosen, slots, costs)),
+            "figures": figures(found.fit, methods, at, chosen, table, costs),
+            "gain": ChartContent.of(gain_curves(found.fit, methods, chosen, slots, costs)),
             "parameters": parameters(found.fit, methods, slots),
         }
         details = (
@@ -119,14 +133,46 @@ class CompareView(FittedView):
         return Picture(contents, basis="measured", details=details)
 
 
+def costs_of(chosen: Selection, key: str) -> Costs:
+    """How each method's FLOPs are counted: by its own runs, in the convention in use.
+
+    Raises:
+        ValueError: a method without that count.
+    """
+    names, found = chosen.runs["method"].astype(str), {}
+    for name in chosen.methods:
+        try:
+            found[name] = accounting(chosen.runs[names == name], key, body=chosen.body).cost
+        except ValueError as fault:
+            raise ValueError(f"{name}: {fault}") from None
+    return found
+
+
+def counted_each(chosen: Selection, costs: Costs) -> Selection:
+    """The same rows, each with its own method's FLOPs."""
+    runs = chosen.runs
+    flops = runs[COMPUTE].copy()
+    for name, cost in costs.items():
+        own = runs["method"].astype(str) == name
+        size, tokens = (as_numbers(runs.loc[own, column]) for column in ("n_params", "n_tokens"))
+        flops.loc[own] = cost(size.where(size > 0)) * size * tokens.where(tokens > 0)
+    return replace(chosen, runs=runs.assign(**{COMPUTE: flops}))
+
+
+def gain_at(fit: Fit, method: str, baseline: str, compute: float, costs: Costs) -> dict[str, float]:
+    """The gain at one budget, with its interval where there are resamples."""
+    found = gains.gains(fit, method, baseline, np.asarray([compute]), costs)
+    return {key: float(value[0]) for key, value in found.items()}
+
+
 def gain_ranges(
-    fit: Fit, methods: Sequence[str], compute: float, chosen: Selection, slots: Mapping[str, int]
-) -> Chart:
+    fit: Fit, methods: Sequence[str], compute: float, chosen: Selection,
+    slots: Mapping[str, int], costs: Costs,
+) -> Chart:  # fmt: skip
     """Each method's gain over the baseline at one budget."""
     rows = []
     for name in methods[1:]:
-        found = {key: float(v[0]) for key, v in
-                 gains.gains(fit, name, methods[0], np.asarray([compute])).items()}  # fmt: skip
+        found = gain_at(fit, name, methods[0], compute, costs)
         rows.append({"group": name, "method": name, "gain": found["value"],
                      "low": found.get("low"), "high": found.get("high")})  # fmt: skip
     band = " · bars: 95 %" if fit.draws is not None else ""
@@ -140,13 +186,13 @@ def gain_ranges(
 
 
 def gain_curves(
-    fit: Fit, methods: Sequence[str], chosen: Selection, slots: Mapping[str, int]
+    fit: Fit, methods: Sequence[str], chosen: Selection, slots: Mapping[str, int], costs: Costs
 ) -> Chart:
     """The gain against compute, with bands."""
     grid = np.geomspace(chosen.smallest, AHEAD * chosen.largest, 41)
     rows = []
     for name in methods[1:]:
-        found = gains.gains(fit, name, methods[0], grid)
+        found = gains.gains(fit, name, methods[0], grid, costs)
         rows += [
             {"method": name, COMPUTE: float(c), "predicted": True,
              "gain": float(found["value"][k]),
@@ -165,7 +211,7 @@ def gain_curves(
 
 
 def least_losses(
-    fit: Fit, methods: Sequence[str], chosen: Selection, slots: Mapping[str, int]
+    fit: Fit, methods: Sequence[str], chosen: Selection, slots: Mapping[str, int], costs: Costs
 ) -> Chart:
     """Each method's least loss against compute, and the best run of each budget."""
     from workbench.labs.scaling.fits import best_of_budgets
@@ -173,7 +219,7 @@ def least_losses(
     grid = np.geomspace(chosen.largest, AHEAD * chosen.largest, 5)[1:]
     rows: list[dict[str, Any]] = []
     for name in methods:
-        found = gains.losses(fit, name, grid)
+        found = gains.losses(fit, name, grid, costs[name])
         best = best_of_budgets(chosen.runs[chosen.runs["method"].astype(str) == name])
         rows += [
             {"method": name, COMPUTE: float(run[COMPUTE]), "loss": float(run["loss"]),
@@ -192,28 +238,27 @@ def least_losses(
 
 
 def figures(
-    fit: Fit, methods: Sequence[str], compute: float, chosen: Selection, table: Table
+    fit: Fit, methods: Sequence[str], compute: float, chosen: Selection, table: Table, costs: Costs
 ) -> FiguresContent:
     """The gains with one sentence."""
     found = []
     words = []
     for name in methods[1:4]:
-        each = {key: float(v[0]) for key, v in
-                gains.gains(fit, name, methods[0], np.asarray([compute])).items()}  # fmt: skip
+        each = gain_at(fit, name, methods[0], compute, costs)
         ends = ""
         if "low" in each:
             ends = f"{numbers.number(each['low'])} – {numbers.number(each['high'])}"
         found.append(Figure(f"Gain of {name}", numbers.number(each["value"]), "×",
                             ends or "no interval", "predicted"))  # fmt: skip
         words.append(_sentence(name, methods[0], each))
-    loss = gains.losses(fit, methods[0], np.asarray([compute]))
+    loss = gains.losses(fit, methods[0], np.asarray([compute]), costs[methods[0]])
     ends = f"{loss['low'][0]:.3f} – {loss['high'][0]:.3f}" if "low" in loss else "no interval"
     label = f"Loss of {methods[0]}"
     found.append(Figure(label, f"{loss['value'][0]:.3f}", "nats", ends, "predicted"))
     beyond = compute / chosen.largest
     where = f", {numbers.number(beyond, 2)} times the largest run" if beyond > 1 else ""
     said = "" if table.real else "Simulated runs. "
-    title = f"At {numbers.number(compute)} FLOP{where}"
+    title = f"At {numbers.number(compute)} FLOP {chosen.counted.title}{where}"
     return FiguresContent(found, title, said + "; ".join(words) + ".")
 
 

@@ -108,7 +108,7 @@ class Shelf:
         Args:
             columns: whether a brought table's columns can be put right in it.
             points: whether all points of a log can be taken.
-            together: for all methods at once, counted as 6 N D.
+            together: for all methods at once, each counted for itself.
         """
         sources, methods = self.sources, self.first.methods
         kinds: dict[str, Any] = {
@@ -126,6 +126,7 @@ class Shelf:
         seen = {"source": tuple(key for key in sources if key not in (SHIPPED, MADE_UP))}
         if not together:
             kinds |= _one_method(methods, seen)
+        kinds["count"] = _flop_count()
         if points:
             kinds |= {"points": (Literal["last", "all"], knob(
                 brought.LAST, label="Points of a log", choices={"last": "Last", "all": "All"},
@@ -139,7 +140,6 @@ class Shelf:
 
 
 def _one_method(methods: Sequence[str], seen: Mapping[str, Any]) -> dict[str, Any]:
-    counts = [accounting.PLAIN, *accounting.CONVENTIONS, accounting.GIVEN]
     return {
         "method": (Literal[(FIRST, ALL, *methods)], knob(
             FIRST, label="Method", choices={FIRST: "The first", ALL: "All together"},
@@ -153,15 +153,18 @@ def _one_method(methods: Sequence[str], seen: Mapping[str, Any]) -> dict[str, An
             "all", label="N counts", choices={"all": "All", "body": "No embedding"},
             help="Which parameters a law reads; without the embedding needs n_non_embedding.",
         )),
-        "count": (Literal[tuple(counts)], knob(
-            accounting.PLAIN, label="FLOP count",
-            choices=dict(accounting.SHORT),
-            help="How training compute is counted, everywhere on this page: Kaplan without "
-            "embedding and head, standard with the head, attention with causal scores as well, "
-            "total with everything, detailed every product, as given the table’s own FLOP. All but "
-            "6 N D need their column, such as flops_total.",
-        )),
     }  # fmt: skip
+
+
+def _flop_count() -> tuple[Any, Any]:
+    counts = [accounting.PLAIN, *accounting.CONVENTIONS, accounting.GIVEN]
+    return Literal[tuple(counts)], knob(
+        accounting.PLAIN, label="FLOP count", choices=dict(accounting.SHORT),
+        help="How training compute is counted, everywhere on this page: Kaplan without embedding "
+        "and head, standard with the head, attention with causal scores as well, total with "
+        "everything, detailed every product, as given the table’s own FLOP. All but 6 N D need "
+        "their column, such as flops_total.",
+    )  # fmt: skip
 
 
 def runs_knobs(values: Values) -> Runs:
