@@ -38,6 +38,15 @@ def test_a_claim_calls_a_difference_below_the_studys_margin_none():
     assert [row.verdict for row in card.rows[1:]] == ["open", "reproduced", "reproduced"]
 
 
+def test_a_claim_says_how_long_was_trained_and_whose_rate_lies_at_an_end():
+    rows = rows_of(**{"RetNet": 0.2, "GLA": 0.3, "DeltaNet": 0.5, "Transformer++": 0.9})
+    about = {**ABOUT, "length": 32, "steps": 7, "batch_size": 128}
+    card = claims.recall((rows, {**about, "at_an_end": ["GLA width 64: 0.01"]}))
+    assert "T 32, 7 updates of 128 texts" in card.setting
+    assert card.details.endswith("GLA width 64: 0.01.")
+    assert claims.recall((rows, {**about, "at_an_end": []})).details == claims.RULE
+
+
 def test_a_claim_ranks_no_family_that_diverged():
     rows = rows_of(**{"RetNet": 0.2, "GLA": 0.3, "DeltaNet": 0.5, "Transformer++": 0.9})
     gone = {"kind": "GLA", "name": "GLA", "size": "width 64", "seed": 3, "step": 7}

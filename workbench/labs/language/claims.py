@@ -64,7 +64,7 @@ def gates(study: Study | None) -> ClaimCard:
         reason=reason,
         columns=("", "paper, ppl", "bits/byte"),
         setting=f"{_here(study, ranked)}Paper: 340 M parameters, 7 B tokens.",
-        details=RULE,
+        details=f"{RULE}{_searched(study)}",
     )
 
 
@@ -91,8 +91,9 @@ def recall(study: Study | None) -> ClaimCard:
         verdict=verdict,
         reason=reason,
         columns=("", "order", "answered"),
-        setting=f"{_here(study, ranked)}Papers: T 64 to 512, widths to 512.",
-        details=RULE,
+        setting=f"{_here(study, ranked)}{_trained(study)}Papers: T 64 to 512, widths to 512, "
+        "64 epochs.",
+        details=f"{RULE}{_searched(study)}",
     )
 
 
@@ -148,6 +149,22 @@ def _here(study: Study | None, ranked: Ranking | None) -> str:
     card = study[1]
     unfinished = "" if card.get("finished", True) else f", {card.get('runs')} runs"
     return f"Here: {ranked.within}{unfinished}, {card['device']}, {card['date']}. "
+
+
+def _trained(study: Study | None) -> str:
+    """How long each row of recall was and how long training."""
+    if study is None or not {"length", "steps", "batch_size"} <= study[1].keys():
+        return ""
+    card = study[1]
+    return f"T {card['length']}, {card['steps']} updates of {card['batch_size']} texts. "
+
+
+def _searched(study: Study | None) -> str:
+    """Models whose best rate was the lowest or highest tried."""
+    ends = () if study is None else study[1].get("at_an_end", ())
+    if not ends:
+        return ""
+    return f" Best at an end of the rates tried, so that others may do better: {', '.join(ends)}."
 
 
 def training_memory(saving: float | None, setting: str, decides: bool) -> ClaimCard:

@@ -59,7 +59,7 @@ class Checking(Knobs):
         help="Of 16 rows of 128 bytes, for a model of 30 k parameters with each mixer.",
     )  # fmt: skip
     recall: int = knob(
-        400, ge=10, le=3000, scale="log", label="Updates, recall",
+        1000, ge=10, le=3000, scale="log", label="Updates, recall",
         help="Of 128 texts with 2, 4 and 8 pairs by turns, for a model with each mixer.",
     )  # fmt: skip
     compared: bool = knob(
@@ -70,7 +70,7 @@ class Checking(Knobs):
 PRESETS = (
     Preset("The checks alone", {CHECKS: {"compared": False}}),
     Preset("Beside Transformer++ and GLA", {CHECKS: {"compared": True}}),
-    Preset("A longer comparison", {CHECKS: {"compared": True, "ladder": 600, "recall": 800}}),
+    Preset("A longer comparison", {CHECKS: {"compared": True, "ladder": 600, "recall": 2000}}),
 )
 
 

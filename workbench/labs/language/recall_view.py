@@ -56,7 +56,8 @@ class Task(Knobs):
         help="Of the model: states grow with its square, caches with it.",
     )  # fmt: skip
     steps: int = knob(
-        400, ge=10, le=10000, scale="log", label="Updates", help=f"Of {BATCH} texts each.",
+        1000, ge=10, le=10000, scale="log", label="Updates",
+        help=f"Of {BATCH} texts each; attention has learnt the task by then.",
     )  # fmt: skip
     rate: float = knob(
         3e-3, ge=1e-4, le=0.1, scale="log", label="Learning rate", help="Peak, the same for all.",
@@ -208,7 +209,7 @@ def accuracy(found: Sequence[Recalled]) -> Chart:
         Axis("pairs", "Pairs in a text"),
         Axis("accuracy", "Queries answered", unit="%", domain=(0, 100)),
         title=TITLE,
-        subtitle="Held-out texts · line: mean, band: all seeds",
+        subtitle="Held-out texts · line: mean, band: all seeds · a guess among values: 1/pairs",
         slots=_slots(found),
         marks=True,
     )
