@@ -49,6 +49,8 @@ def test_a_run_spends_its_budget(family: str, budget: float) -> None:
             assert told["flops_detailed"] == pytest.approx(
                 3 * (2 * body + 4 * head + scores) * tokens, rel=1e-12
             )
+        ternary = told["flops_standard"] / 6 if family == "matmulfree" else None
+        assert told.get("forward_additions") == ternary
         assert told["flops_kaplan"] < told["flops_standard"] < told["flops_attention"]
         assert recipe.seed == 1 and recipe.learning_rate == 3e-3
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from workbench.scaling.flops import ABOUT, Shape, mixing, per_token, ternary, training
+from workbench.scaling.flops import ABOUT, Shape, forward_additions, mixing, per_token, training
 
 
 @pytest.mark.parametrize(
@@ -71,8 +71,8 @@ def test_a_recurrent_mixer_has_no_term_in_the_length() -> None:
 
 def test_ternary_weights_are_counted_both_ways() -> None:
     shape = Shape(512, 8, 8, 2048, 32_000)
-    found = ternary(shape, 1e9)
-    assert found["as_if_dense"] == 6 * found["forward_additions"]
+    additions = forward_additions(shape.body + shape.head, 1e9)
+    assert training(shape, 1e9, 2048)["standard"] == 6 * additions
 
 
 @pytest.mark.parametrize(

@@ -144,16 +144,14 @@ def mixing(shape: Shape, length: int, *, causal: bool) -> float:
     return shape.depth * (state + within)
 
 
-def ternary(shape: Shape, tokens: float) -> dict[str, float]:
-    """Training work of ternary weights: counted as if dense, as its authors do, and as additions.
+def forward_additions(weights: float, tokens: float) -> float:
+    """Additions in place of the forward products of ternary weights: one a weight and token.
+
+    Weights of 0 need none, which in expectation are a third. Every convention of FLOPs counts these
+    products as if the weights were dense, as the authors of the MatMul-free LM do.
 
     Args:
-        shape: the model.
+        weights: of three values.
         tokens: seen.
-
-    Returns:
-        `as_if_dense` FLOPs, and `forward_additions`: one for each weight and token, of which a
-        third (the zeros) is none in expectation.
     """
-    active = shape.body + shape.head
-    return {"as_if_dense": 6.0 * active * tokens, "forward_additions": 1.0 * active * tokens}
+    return 1.0 * weights * tokens

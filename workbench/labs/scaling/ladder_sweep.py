@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from workbench.labs.scaling.tables import ADDITIONS
 from workbench.runs import Store
 from workbench.sweeps import Job, Processes, Study, sweep
 
@@ -236,10 +237,10 @@ def recipe_of(config: DecoderConfig, settings: Mapping[str, Any]) -> Recipe:
 
 @cache
 def counted(family: str, size: str, tokens: int) -> dict[str, float]:
-    """Parameters, and FLOPs of training by every convention."""
+    """Parameters, FLOPs of training by every convention, and additions of ternary weights."""
     from workbench.language.mixers.attention import AttentionConfig
     from workbench.language.published import parameters
-    from workbench.scaling.flops import conventions
+    from workbench.scaling.flops import conventions, forward_additions
 
     config = model(family, size)
     total = parameters(config)
@@ -253,13 +254,15 @@ def counted(family: str, size: str, tokens: int) -> dict[str, float]:
         full = causal * 2 * LENGTH / (LENGTH + 1) + 3.0 * heads * LENGTH
     each = conventions(body, head, total, causal=causal, full=full)
     flops = {f"flops_{name}": value * tokens for name, value in each.items()}
+    if config.linears == "ternary":  # the head as well
+        flops[ADDITIONS] = forward_additions(body + head, tokens)
     return {"n_params": total, "n_non_embedding": body, **flops}
 
 
 def table(study: Study) -> pd.DataFrame:
     """A row for each run, as the lab reads it."""
     rows = study.table()
-    kept = [name for name in rows.columns if name.startswith("flops_")]
+    kept = [name for name in rows.columns if name.startswith("flops_") or name == ADDITIONS]
     named = ["budget", "n_params", "n_non_embedding", "n_tokens", "unique_tokens", "epochs"]
     named += ["loss", "train_loss", "seed", "rate", "steps", "batch", "seconds", *kept, "device"]
     found = rows.assign(method=rows["family"].map(FAMILIES))[["method", *named]]

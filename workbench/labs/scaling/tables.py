@@ -26,6 +26,9 @@ FOLDER = "data/scaling-lab"
 SWEEP, CURVES = f"{FOLDER}/runs.csv", f"{FOLDER}/curves.csv"
 SIMULATED = f"{FOLDER}/simulated.csv"
 
+ADDITIONS = "forward_additions"
+"""Column of the additions that ternary weights need in place of forward products."""
+
 NOISE, SEED = 0.003, 0
 """Standard deviation of ln L in the simulated table, and the seed of its draws."""
 
@@ -108,7 +111,7 @@ def _curves(runs: pd.DataFrame) -> pd.DataFrame | None:
     about = runs.drop(columns=["n_tokens", "loss"]).loc[steps["row"]].reset_index(drop=True)
     found = about.assign(run=steps["row"], n_tokens=steps["n_tokens"], loss=steps["loss"])
     share = found["n_tokens"] / runs["n_tokens"].loc[steps["row"]].to_numpy()
-    flops = [name for name in found.columns if str(name).startswith("flops_")]
+    flops = [n for n in found.columns if str(n).startswith("flops_") or n == ADDITIONS]
     return found.assign(**{str(name): found[name] * share for name in flops})
 
 
