@@ -11,7 +11,10 @@ from workbench.labs.scaling.fit_form import REPEATED
 from workbench.labs.scaling.fit_view import FitView
 from workbench.labs.scaling.runs_form import Shelf, corrected
 from workbench.labs.scaling.selection import Filters, selected, toggled
+from workbench.labs.scaling.table_view import named
 from workbench.panels.settings import accepted, start
+from workbench.progress import silent
+from workbench.scaling.bias import simulated as simulator
 
 
 def values(view, given=None):
@@ -147,6 +150,28 @@ def test_the_simulated_table_that_ships_is_the_one_that_is_simulated():
     assert list(made.columns) == list(ships.columns) and len(made) == len(ships)
     for name in ("n_params", "n_tokens", "loss"):
         assert made[name].to_numpy() == pytest.approx(ships[name].to_numpy(), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    "form", [pytest.param("a frame", marks=pytest.mark.slow), "a file", "the simulator’s own"]
+)
+def test_a_simulated_table_that_is_brought_says_so(form, tmp_path):
+    made = tables.simulate()
+    file = tmp_path / "made.csv"
+    made.to_csv(file, index=False)
+    own = simulator({"E": 1.7, "A": 400.0, "alpha": 0.34, "B": 410.0, "beta": 0.28}, 4.0, 1.0, 1.0)
+    given = {"a frame": made, "a file": file, "the simulator’s own": own}[form]
+    view = FitView(given)
+    chosen = values(view)
+    table = view.table(chosen)
+    assert not table.real and named(table).startswith(f"Simulated: {table.title}; ")
+    if form == "a frame":
+        *_, picture = view.run(values(view, {"fit": {"resamples": 0}}), silent)
+        assert "simulated" in picture.details
+        assert "Simulated runs. " in str(picture.contents["said"])
+    for truth in (False, "no", None):
+        assert tables.opened(made.assign(simulated=truth)).real
+    assert tables.opened(made.drop(columns="simulated")).real
 
 
 def test_recorded_fits_are_of_the_tables_that_ship():

@@ -1,8 +1,17 @@
 """FLOPs by every convention, against the ratios that the literature's choices make."""
 
+import numpy as np
 import pytest
 
-from workbench.scaling.flops import ABOUT, Shape, forward_additions, mixing, per_token, training
+from workbench.scaling.flops import (
+    ABOUT,
+    FLOPS,
+    Shape,
+    forward_additions,
+    mixing,
+    per_token,
+    training,
+)
 
 
 @pytest.mark.parametrize(
@@ -86,3 +95,9 @@ def test_a_shape_that_is_none(fields: dict, words: str) -> None:
     whole = {"width": 8, "depth": 1, "heads": 1, "inner": 8, "vocabulary": 8} | fields
     with pytest.raises(ValueError, match=words):
         Shape(**whole)
+
+
+def test_the_compute_of_the_matmul_free_models() -> None:
+    sizes, tokens = np.asarray([370e6, 1.3e9, 2.7e9]), np.asarray([15e9, 100e9, 100e9])
+    assert [f"{flops:.1e}" for flops in FLOPS * sizes * tokens] == ["3.3e+19", "7.8e+20", "1.6e+21"]
+    assert (tokens / sizes).round().tolist() == [41, 77, 37]

@@ -73,7 +73,10 @@ def simulated(
     budgets: Sequence[float] = BUDGETS,
     points: int = POINTS,
 ) -> pd.DataFrame:
-    """The runs: `budget`, `n_params`, `n_tokens`, `loss` without noise."""
+    """The runs: `budget`, `n_params`, `n_tokens`, `loss` without noise; and that they are none.
+
+    A table with a true `simulated` is shown as such wherever it is opened.
+    """
     rows = []
     shares = np.linspace(0, 1, len(budgets))
     for budget, share in zip(budgets, shares, strict=True):
@@ -82,7 +85,7 @@ def simulated(
             rows.append((budget, budget / (FLOPS * tokens), tokens))
     runs = pd.DataFrame(rows, columns=["budget", "n_params", "n_tokens"])
     size, tokens = runs["n_params"].to_numpy(), runs["n_tokens"].to_numpy()
-    return runs.assign(loss=losses(Chinchilla(), params, size, tokens))
+    return runs.assign(loss=losses(Chinchilla(), params, size, tokens), simulated=True)
 
 
 def best_tokens(params: Mapping[str, float], compute: float) -> float:

@@ -91,7 +91,7 @@ def _filtered(runs: pd.DataFrame, filters: Filter) -> list[tuple[list[Any], str]
         found.append((new, why))
 
     if filters.finished and "mid_schedule" in runs.columns:
-        leave(runs.index[runs["mid_schedule"].map(_is_true)], "mid-schedule")
+        leave(runs.index[runs["mid_schedule"].map(is_true)], "mid-schedule")
     if filters.ratio > 0 and {"n_params", "n_tokens"} <= set(runs.columns):
         each = as_numbers(runs["n_tokens"]) / as_numbers(runs["n_params"])
         leave(runs.index[each < filters.ratio], f"below {filters.ratio:g} tokens a parameter")
@@ -105,7 +105,7 @@ def _filtered(runs: pd.DataFrame, filters: Filter) -> list[tuple[list[Any], str]
     return found
 
 
-def _is_true(value: Any) -> bool:
+def is_true(value: Any) -> bool:
     """Whether a flag is set; a file may give it as a word, and none is none."""
     if isinstance(value, str):
         return value.strip().lower() in ("true", "1", "yes")

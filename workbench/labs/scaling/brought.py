@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from workbench.scaling.importing import Choice
     from workbench.sweeps import Study
 
+MADE_UP = "simulated"
+"""Column of rows that nobody trained."""
+
 LAST, ALL = "last", "all"
 """Points of a log by step: the last of each run, or all."""
 
@@ -84,6 +87,7 @@ def mapped(source: Source, corrections: Sequence[Choice] = (), points: str = LAS
         logged,
         one_each,
     )
+    from workbench.scaling.selecting import is_true
 
     as_it_stands = source.known and not corrections
     choices = [] if as_it_stands else chosen(source.raw, corrections)
@@ -99,7 +103,11 @@ def mapped(source: Source, corrections: Sequence[Choice] = (), points: str = LAS
         taken = assumed(curves) if points == ALL else ""
         about += [taken] if taken else []
     raw = None if as_it_stands else source.raw
-    return Table(source.title, "; ".join(about), runs, raw, choices, curves=curves, assumed=taken)
+    made_up = MADE_UP in runs.columns and runs[MADE_UP].map(is_true).any()
+    about = [f"Simulated: {source.title}", *about] if made_up else about
+    return Table(
+        source.title, "; ".join(about), runs, raw, choices, not made_up, curves, assumed=taken
+    )
 
 
 def chosen(raw: pd.DataFrame, corrections: Sequence[Choice] = ()) -> list[Choice]:

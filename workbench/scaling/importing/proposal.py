@@ -85,7 +85,7 @@ OTHER_LAWS = (
 )  # fmt: skip
 """Columns that laws of task scores, quantised training and one quantity read."""
 
-KEPT = (*COUNTED, "budget", "mid_schedule", *OTHER_LAWS)
+KEPT = (*COUNTED, "budget", "mid_schedule", "simulated", *OTHER_LAWS)
 """Columns that keep their names, and are never taken for something else."""
 
 UNITS = {
@@ -192,8 +192,8 @@ def applied(table: pd.DataFrame, choices: list[Choice]) -> pd.DataFrame:
     """The table under this library's names and units; what is no number stays, to be named.
 
     Parameters that do not count the embedding are `n_non_embedding`. Columns of FLOPs by a named
-    convention, `budget` and `mid_schedule` stay; what follows from the others is added, see
-    `completing`.
+    convention, `budget`, `mid_schedule` and `simulated` stay; what follows from the others is
+    added, see `completing`.
 
     Raises:
         ValueError: a chosen column that the table does not have, or a run without a number.
