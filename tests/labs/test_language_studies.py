@@ -8,6 +8,7 @@ import numpy as np
 
 from tests.language.texts import dataset
 from workbench import training
+from workbench.figures import numbers
 from workbench.labs.language import claims, recall_run, recall_view, shelf
 from workbench.language import DecoderConfig
 from workbench.language.studies import command, gates, recall
@@ -113,3 +114,12 @@ def test_recall_is_measured_on_the_texts_of_the_shipped_study(monkeypatch, tmp_p
     assert recipe.weight_decay == design.recipe(design.entries[0], 3e-3, 0, 10).weight_decay
     assert recall_run.LENGTH == design.length == task.data.length
     assert design.entries[0].config.num_hidden_layers == recall_run.LAYERS
+
+
+def test_training_is_the_fastest_seeds():
+    found = [
+        recall_run.Recalled("GLA", 8, 64, 8192.0, seed, 0.5, seconds)
+        for seed, seconds in enumerate((200.0, 50.0, 60.0))
+    ]
+    ((*_, seeds, training_time),) = recall_view.table(found).rows
+    assert (seeds, training_time) == ("3", numbers.seconds(50.0)) != ("3", numbers.seconds(200.0))

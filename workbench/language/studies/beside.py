@@ -8,8 +8,9 @@
     print(beside_rivals(Mine))
 
 Rivals are not trained again: their rows are those of the shipped studies `recall` and `micro`, and
-one's own runs have the same data, sizes, search and seeds. Plan for a mixer with a parallel form on
-two cores: recall 2.5 runs' worth, three minutes; text 4.5 of 30 k parameters, three; cost, one.
+one's own runs have the same data, sizes and search; recall has the first seed alone. Plan for a
+mixer with a parallel form: recall 2.5 runs' worth, three to five minutes on one core by the seconds
+of that study's rivals; text 4.5 of 30 k parameters, two to three on two cores; cost, one.
 """
 
 from __future__ import annotations
