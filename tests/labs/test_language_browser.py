@@ -40,7 +40,7 @@ def test_costs_follow_a_key_and_leave_as_a_file(show: Callable[..., Host]) -> No
     assert download.value.suggested_filename == "where-linear-wins.csv"
 
 
-@pytest.mark.parametrize(("view", "charts"), [(RecallView, 1), (TernaryView, 1), (TrainView, 0)])
+@pytest.mark.parametrize(("view", "charts"), [(RecallView, 2), (TernaryView, 1), (TrainView, 0)])
 def test_the_first_picture_is_there(show: Callable[..., Host], view: Any, charts: int) -> None:
     host = show(view(), charts, width=844)
     assert host.page.locator(".wb-claim").count() == 1

@@ -11,7 +11,9 @@ What differs from Zoology (Arora et al. 2023, arXiv 2312.04927): there a vocabul
 64 to 512 tokens with 4 to 64 pairs, widths to 512, 4 layers for all but attention, no feed-forward
 layers, 64 epochs of 100 k rows. Here feed-forward layers make parameters equal, few pairs teach
 what many ask, rows are never repeated, and training is short: a mixer that answers little may yet
-learn. Whether the published order shows is what the study asks, not what it assumes.
+learn. Whether the published order shows is what the study asks, not what it assumes. Expect
+attention and both delta rules to answer nearly all, GLA to guess among the values it saw, and
+RetNet to do either, by seed, so that only the delta rules and attention before GLA is told.
 
 Plan: 1000 updates of 128 rows, 4.1 M tokens a run; three rates of half that length for each mixer,
 then three seeds. By count 26 T multiply-adds, 29 minutes at 30 GFLOP/s on one core; small products
