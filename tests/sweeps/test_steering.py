@@ -135,7 +135,7 @@ from tests.sweeps.noted import quietly, slow
 from workbench.runs import Store
 from workbench.sweeps import Processes
 folder = Path(sys.argv[1])
-grid = {"folder": str(folder), "n": [1, 2, 3, 4], "pause": 0.05}
+grid = {"folder": str(folder), "n": [1, 2, 3, 4], "pause": float(sys.argv[2])}
 study = quietly(slow, grid, store=Store(folder / "store"), executor=Processes(2))
 print(study.progress())
 """
@@ -153,9 +153,9 @@ def test_two_studies_of_the_same_runs_do_each_once(tmp_path: Path, store: Store)
         each_once(store, name, tmp_path, 3)
 
 
-def drive(folder: Path) -> "subprocess.Popen[str]":
+def drive(folder: Path, pause: float = 0.05) -> "subprocess.Popen[str]":
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", DRIVER, str(folder)]
+    command = [sys.executable, "-c", DRIVER, str(folder), str(pause)]
     return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True)
 
 
@@ -181,10 +181,10 @@ def test_a_killed_driver_takes_its_jobs_along_and_is_gone_on_after(
 @pytest.mark.slow
 def test_an_interrupted_driver_stops_its_jobs(tmp_path: Path, store: Store) -> None:
     study = Study("slow", store)
-    with drive(tmp_path) as driver:
+    with drive(tmp_path, pause=0.5) as driver:
         until(lambda: rows(study) > 5)
         driver.send_signal(signal.SIGINT)
-        driver.communicate(timeout=30)
-    assert driver.returncode not in (0, None)
+        out, _ = driver.communicate(timeout=30)
+    assert driver.returncode not in (0, None), out
     assert all(map(ended, map(pid_in, tmp_path.glob("*.pid"))))
     assert set(study.table()["state"]) == {"stopped", "waiting"} and study.wish == "stop"
