@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from workbench.scaling.importing import Choice
     from workbench.sweeps import Study
 
-MADE_UP = "simulated"
-"""Column of rows that nobody trained."""
+SIMULATED = "simulated"
+"""Column that is true of rows that nobody trained."""
 
 LAST, ALL = "last", "all"
 """Points of a log by step: the last of each run, or all."""
@@ -103,7 +103,7 @@ def mapped(source: Source, corrections: Sequence[Choice] = (), points: str = LAS
         taken = assumed(curves) if points == ALL else ""
         about += [taken] if taken else []
     raw = None if as_it_stands else source.raw
-    made_up = MADE_UP in runs.columns and runs[MADE_UP].map(is_true).any()
+    made_up = SIMULATED in runs.columns and runs[SIMULATED].map(is_true).any()
     about = [f"Simulated: {source.title}", *about] if made_up else about
     return Table(
         source.title, "; ".join(about), runs, raw, choices, not made_up, curves, assumed=taken
