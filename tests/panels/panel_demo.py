@@ -245,8 +245,7 @@ class DemoView(View):
     def _split(self, row: int, seed: int) -> SplitContent:
         return SplitContent(
             f"Seed {seed + 1}, full against accelerated",
-            worn(seed),
-            worn(seed, 0.05 * row),
+            (worn(seed), worn(seed, 0.05 * row)),
             ("Full", NAMES[row]),
             (("PSNR", "31.2 dB"), ("SSIM", "0.971"), ("asked class", "agrees")),
         )

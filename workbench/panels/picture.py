@@ -47,23 +47,30 @@ class ChartContent:
 
 @dataclass(frozen=True)
 class SplitContent:
-    """Two aligned PNGs behind one draggable line.
+    """Aligned PNGs with a draggable line between each two; they can be enlarged.
 
     Args:
-        tags: names of the left and the right picture.
+        pictures: two or more, left to right.
+        tags: their names.
         caption: pairs of (name, value), shown below: ("PSNR", "31.2 dB").
         scale: factor by which the difference mode multiplies the absolute difference.
-        difference: PNG of the difference; drawn in the browser when None.
+        difference: PNG of the difference of the outer two; drawn in the browser when None.
     """
 
     title: str
-    left: bytes
-    right: bytes
-    tags: tuple[str, str] = ("Full", "Accelerated")
+    pictures: Sequence[bytes]
+    tags: Sequence[str] = ("Full", "Accelerated")
     caption: Sequence[tuple[str, str]] = ()
     scale: float = 4.0
     difference: bytes | None = None
     subtitle: str = ""
+
+    def __post_init__(self) -> None:
+        if len(self.pictures) < 2 or len(self.pictures) != len(self.tags):
+            raise ValueError(
+                f"{len(self.pictures)} pictures with {len(self.tags)} tags; needed at least two, "
+                "and a tag for each"
+            )
 
 
 @dataclass(frozen=True)

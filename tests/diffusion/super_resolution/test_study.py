@@ -113,8 +113,9 @@ def test_the_commands_at_a_few_updates(tmp_path: Path) -> None:
     quality = (tmp_path / "study" / "quality.csv").read_text(encoding="utf-8")
     for arm in ("4×", "8×, equal updates", "8×, equal multiply-adds", "bicubic"):
         assert arm in quality
-    restorer = load_restorer(tmp_path / "train")
+    restorer = load_restorer(tmp_path / "train" / "4x")
     assert restorer.multiple == 2  # its UNet halves latents once, and a latent stands for one pixel
     text = (tmp_path / "train" / "card.md").read_text(encoding="utf-8")
-    assert "`unet4`:" in text
-    assert "Held out, restored, pages: psnr_y" in text
+    assert "`4x/unet`:" in text
+    assert "Held out, restored by 8×, pages: psnr_y" in text
+    assert load_restorer(tmp_path / "train" / "8x").multiple == 2

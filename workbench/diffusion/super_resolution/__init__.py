@@ -2,7 +2,7 @@
 
 Yi et al. 2025 (ICCV, arXiv 2507.20291). What the paper leaves unpublished is ours and says so.
 
-    restorer = load_restorer("super-resolution")  # what `...super_resolution.train` wrote
+    restorer = load_restorer("super-resolution/4x")  # what `...super_resolution.train` wrote
     large = restorer.restored(low)  # [pictures, height, width, 3] in [0, 1], to four times that
 """
 

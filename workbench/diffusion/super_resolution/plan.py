@@ -81,10 +81,10 @@ class Plan:
         )
 
     def updates(self, *, study: bool) -> int:
-        """Updates of the shipped pair, or of a study with rivals of as many; for progress."""
+        """Updates of the shipped pairs, or of a study, with rivals of as many; for progress."""
         shared, stages = self.base_steps + self.teacher_steps, 2 * self.stage_steps
         if not study:
-            return shared + stages + self.restoring_steps
+            return shared + 2 * (stages + self.restoring_steps)
         seed = (len(self.readings) + 2) * stages + 3 * self.restoring_steps
         return shared + len(self.seeds) * seed
 

@@ -33,8 +33,10 @@ TILE, OVERLAP = 96, 32
 """Latents of a tile's side, and how many neighbours share."""
 
 
-VAE4, UNET4 = "vae4", "unet4"
+VAE, UNET = "vae", "unet"
 """Folders of a restorer's networks, in the layout of diffusers."""
+FOUR, EIGHT = "4x", "8x"
+"""Folders of the two restorers that the training command writes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,12 +170,12 @@ class Restorer:
 
 
 def load_restorer(folder: str | Path) -> Restorer:
-    """The restorer in a folder that the training command wrote.
+    """The restorer in a folder that holds `vae` and `unet`, such as the training command's `4x`.
 
     Raises:
         CheckpointError: what is missing or does not fit.
         ValueError: networks of other forms.
     """
     folder = Path(folder)
-    vae, unet = load_vae(folder / VAE4), load_unet(folder / UNET4)
+    vae, unet = load_vae(folder / VAE), load_unet(folder / UNET)
     return Restorer(Network.of(vae), Network.of(unet))

@@ -1,9 +1,10 @@
-"""Train the small pair of autoencoders, and the one-step restorer over it, and write their folder.
+"""Train the small pair of autoencoders and a one-step restorer over each, and write their folder.
 
     python -m workbench.diffusion.super_resolution.train --out data/super-resolution
 
 The 8x autoencoder (`--vae FOLDER` takes one there is), the 4x one in TVT's two stages, the
-diffusion model of the 8x latents, and the 4x UNet that restores in one step. Stopped by hand, by
+diffusion model of the 8x latents, the 4x UNet that restores in one step; and beside them what an 8x
+pair makes of as many multiply-adds. `load_restorer` reads `4x` and `8x`. Stopped by hand, by
 `--minutes` or by a crash, the same command goes on where it stopped; each part is written as soon
 as it is trained.
 """
@@ -30,15 +31,16 @@ from workbench.diffusion.super_resolution.judging import (
 from workbench.diffusion.super_resolution.latent_space import compared
 from workbench.diffusion.super_resolution.networks import Network
 from workbench.diffusion.super_resolution.plan import Plan
-from workbench.diffusion.super_resolution.restorer import UNET4, VAE4, Restorer
+from workbench.diffusion.super_resolution.restorer import EIGHT, FOUR, UNET, VAE, Restorer
 from workbench.diffusion.unet import UNetConfig
 from workbench.home import keep_compiled
 from workbench.progress import Bar, Cancelled, Throttled
 from workbench.runs import Store
 
 MODULE = "workbench.diffusion.super_resolution.train"
-VAE8, TEACHER = "vae8", "teacher"
-"""Folders of the networks that the restorer does not need."""
+BASE, TEACHER = "vae8", "teacher"
+"""Folders of the networks that no restorer needs."""
+PARTS = (BASE, f"{FOUR}/{VAE}", TEACHER, f"{FOUR}/{UNET}", f"{EIGHT}/{VAE}", f"{EIGHT}/{UNET}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -79,24 +81,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parts(course: Course, seed: int, reading: Any) -> Iterator[tuple[str, Trained]]:
-    yield VAE8, course.base
-    yield VAE4, course.transferred(seed, reading)
-    yield TEACHER, course.teacher
-    yield UNET4, course.restorer(seed, None, reading)[1]
+    yield PARTS[0], course.base
+    yield PARTS[1], course.transferred(seed, reading)
+    yield PARTS[2], course.teacher
+    yield PARTS[3], course.restorer(seed, None, reading)[1]
+    vae, unet = course.restorer(seed, "multiply-adds")
+    yield PARTS[4], vae
+    yield PARTS[5], unet
 
 
 def _judged(course: Course, seed: int, reading: Any) -> dict[str, Any]:
-    """What the pair makes of held-out pictures, beside what it began with."""
+    """What both pairs make of held-out pictures, beside what they began with."""
     pictures, base = course.pictures, course.base.network
     vae, unet = course.restorer(seed, None, reading)
+    rival, theirs = course.restorer(seed, "multiply-adds")
     return {
-        "8×": reconstruction_rows(base, pictures),
+        "8×, before": reconstruction_rows(base, pictures),
+        "8×": reconstruction_rows(rival.network, pictures),
         "4×": reconstruction_rows(vae.network, pictures),
         "latents": [
             {"kind": held_out.kind, **compared(base, vae.network, held_out.sharp).as_row()}
             for held_out in pictures.held_out
         ],
-        "restored": restoration_rows(Restorer(vae.network, unet.network), pictures),
+        "restored by 4×": restoration_rows(Restorer(vae.network, unet.network), pictures),
+        "restored by 8×": restoration_rows(Restorer(rival.network, theirs.network), pictures),
         "bicubic": bicubic_rows(pictures),
     }
 
@@ -126,7 +134,7 @@ def _write_facts(given: argparse.Namespace, plan: Plan, facts: dict[str, Any]) -
 
 def _card(about: dict[str, Any]) -> str:
     lines = [
-        "# A small 4x autoencoder in the latent space of an 8x one, and its one-step restorer\n",
+        "# A small 4x autoencoder in the latent space of an 8x one, and one-step restorers\n",
         "Trained by the two stages of TVT (arXiv 2507.20291) at a size for a CPU. Sizes, lengths, "
         "the degradation's numbers and the feature loss in place of LPIPS are ours.\n",
         "- Data: halved crops of scikit-image's and scikit-learn's photographs (`chelsea` and "
@@ -136,7 +144,7 @@ def _card(about: dict[str, Any]) -> str:
         f"- {about['device']}, {about['date']}; pictures of {about['side']} pixels, "
         f"{about['batch_size']} an update",
     ]
-    for name in (VAE8, VAE4, TEACHER, UNET4):
+    for name in PARTS:
         if name in about:
             one = about[name]
             lines.append(

@@ -71,8 +71,7 @@ def split(scene: Scene) -> SplitContent | None:
     left, right = full[scene.seed], fast[scene.seed]
     return SplitContent(
         title=f"Seed {scene.seed}, full against accelerated",
-        left=png(left),
-        right=png(right),
+        pictures=(png(left), png(right)),
         tags=("Full", scene.look.name),
         caption=_measures(left, right),
     )

@@ -1,27 +1,92 @@
-// Split viewer: two aligned pictures behind one line, or their difference with its scale printed.
+// Split viewer: aligned pictures behind draggable lines, or the difference of the outer two, enlarged on request.
+
+const ZOOMS = [1, 2, 4, 8];
+const GRAB = 14; // px around a line that take hold of it while the pictures are enlarged
 
 function splitSlot(ctx, slot, host) {
-  const [left, right, apart] = [0, 1, 2].map(() => h("img", { alt: "", draggable: "false" }));
+  const apart = h("img", { alt: "", draggable: "false" });
   const canvas = h("canvas", { class: "wb-difference" });
-  const tags = [h("span", { class: "wb-tag" }), h("span", { class: "wb-tag wb-tag-right" })];
-  const line = h("div", { class: "wb-split-line" }, h("span", { class: "wb-split-grip" }, icon("grip", 16)));
-  const stage = h("div", { class: "wb-split", tabindex: "0", role: "slider", "aria-valuemin": 0, "aria-valuemax": 100,
-    "aria-orientation": "horizontal" }, right, left, apart, canvas, line, tags);
+  const stage = h("div", { class: "wb-split", role: "group", tabindex: "0" });
   const caption = h("dl", { class: "wb-caption" });
   const toggle = h("button", { class: "wb-button wb-small", "aria-pressed": "false", onclick: () => {
     difference = !difference;
     show();
   } }, "Difference");
-  host.append(stage, h("div", { class: "wb-split-foot" }, caption, toggle));
-  let at = 50;
+  const nearer = h("button", { class: "wb-button wb-small", "aria-label": "Enlarge", onclick: () => zoom(1) }, "+");
+  const farther = h("button", { class: "wb-button wb-small", "aria-label": "Reduce", onclick: () => zoom(-1) }, "−");
+  const times = h("span", { class: "wb-note", "aria-live": "polite" });
+  host.append(stage, h("div", { class: "wb-split-foot" }, caption, farther, times, nearer, toggle));
+  let sides = []; // left to right: { node, image, tag }
+  let lines = []; // between them: { node, at }, at in per cent
   let difference = false;
   let content = null;
+  let factor = 1;
+  let centre = [0.5, 0.5]; // of what is seen, as a share of the picture
 
-  function place(share) {
-    at = clamp(Math.round(share), 0, 100);
-    stage.style.setProperty("--at", `${at}%`);
-    setAttribute(stage, "aria-valuenow", at);
-    if (content) setAttribute(stage, "aria-valuetext", `${content.tags[0]} on the left ${at} per cent`);
+  const evenly = (which, count = sides.length) => Math.round((100 * (which + 1)) / count);
+
+  function build(count) {
+    sides = Array.from({ length: count }, () => {
+      const image = h("img", { alt: "", draggable: "false" });
+      image.addEventListener("load", () => { fit(); show(); });
+      return { image, node: h("div", { class: "wb-split-side" }, image), tag: h("span", { class: "wb-tag" }) };
+    });
+    lines = Array.from({ length: count - 1 }, (_, which) => {
+      const node = h("div", { class: "wb-split-line", tabindex: "0", role: "slider", "aria-valuemin": 0,
+        "aria-valuemax": 100, "aria-orientation": "horizontal" }, h("span", { class: "wb-split-grip" }, icon("grip", 16)));
+      node.addEventListener("keydown", (event) => moveBy(event, which));
+      return { node, at: evenly(which, count) };
+    });
+    stage.replaceChildren(...sides.map((side) => side.node), h("div", { class: "wb-split-side" }, apart, canvas),
+      ...lines.map((line) => line.node), ...sides.map((side) => side.tag));
+  }
+
+  function place(which, share) {
+    const [least, most] = [which ? lines[which - 1].at : 0, which + 1 < lines.length ? lines[which + 1].at : 100];
+    lines[which].at = clamp(Math.round(share), least, most);
+    lay();
+  }
+
+  // Every side is cut to what lies between its lines; its tag stands there while there is room.
+  function lay() {
+    const width = stage.clientWidth;
+    sides.forEach((side, index) => {
+      const from = index ? lines[index - 1].at : 0;
+      const to = index < lines.length ? lines[index].at : 100;
+      side.node.style.clipPath = `inset(0 ${100 - to}% 0 ${from}%)`;
+      const room = ((to - from) * width) / 100;
+      const last = index === sides.length - 1;
+      side.tag.style.left = last ? "auto" : `calc(${from}% + 8px)`;
+      side.tag.style.right = last ? "8px" : "auto";
+      side.tag.hidden = difference ? index > 0 : room < side.tag.scrollWidth + 12 && sides.length > 2;
+    });
+    lines.forEach((line, index) => {
+      line.node.style.left = `${line.at}%`;
+      setAttribute(line.node, "aria-valuenow", line.at);
+      if (content) setAttribute(line.node, "aria-valuetext", `${content.tags[index]} up to ${line.at} per cent`);
+    });
+  }
+
+  function enlarge() {
+    const half = 0.5 / factor;
+    centre = centre.map((value) => clamp(value, half, 1 - half));
+    const [x, y] = centre.map((value) => -100 * (value - half));
+    for (const node of [...sides.map((side) => side.image), apart, canvas]) {
+      node.style.transform = factor > 1 ? `scale(${factor}) translate(${x}%, ${y}%)` : "";
+    }
+    stage.classList.toggle("wb-enlarged", factor > 1);
+    setText(times, `${factor} ×`);
+    nearer.disabled = factor === ZOOMS.at(-1);
+    farther.disabled = factor === 1;
+    const words = content ? content.tags.join(", ") : "";
+    setAttribute(stage, "aria-label", `${words}, enlarged ${factor} times. Plus and minus enlarge, arrows move.`);
+  }
+
+  function zoom(by, at) {
+    const before = factor;
+    factor = ZOOMS[clamp(ZOOMS.indexOf(factor) + by, 0, ZOOMS.length - 1)];
+    if (at) centre = centre.map((value, axis) => value + (at[axis] - 0.5) * (1 / before - 1 / factor));
+    enlarge();
   }
 
   function show() {
@@ -30,15 +95,16 @@ function splitSlot(ctx, slot, host) {
     stage.classList.toggle("wb-apart", difference);
     apart.hidden = !(difference && content.difference);
     canvas.hidden = !(difference && !content.difference);
-    line.hidden = left.hidden = difference;
-    tags[1].hidden = difference;
-    setText(tags[0], difference ? `Difference × ${content.scale}` : content.tags[0]);
-    setText(tags[1], content.tags[1]);
+    for (const part of [...lines, ...sides]) part.node.hidden = difference;
+    sides.forEach((side, index) => setText(side.tag, difference ? `Difference × ${content.scale}` : content.tags[index]));
+    lay();
+    enlarge();
     if (difference && !content.difference) subtract();
   }
 
-  // |left − right| × scale per channel; equal pictures are black.
+  // |first − last| × scale per channel; equal pictures are black.
   function subtract() {
+    const [left, right] = [sides[0].image, sides.at(-1).image];
     const [w, height] = [left.naturalWidth, left.naturalHeight];
     if (!w || !right.naturalWidth) return;
     canvas.width = w;
@@ -57,40 +123,67 @@ function splitSlot(ctx, slot, host) {
 
   function fit() {
     const room = host.clientWidth;
-    if (!left.naturalWidth || !room) return;
+    const first = sides[0] && sides[0].image;
+    if (!first || !first.naturalWidth || !room) return;
     const limit = Math.min(room, 448);
-    const factor = Math.floor(limit / left.naturalWidth);
-    stage.style.width = factor >= 1 && left.naturalWidth < 128 ? `${factor * left.naturalWidth}px` : `${limit}px`;
-    stage.style.aspectRatio = `${left.naturalWidth} / ${left.naturalHeight}`;
+    const whole = Math.floor(limit / first.naturalWidth);
+    stage.style.width = whole >= 1 && first.naturalWidth < 128 ? `${whole * first.naturalWidth}px` : `${limit}px`;
+    stage.style.aspectRatio = `${first.naturalWidth} / ${first.naturalHeight}`;
+    lay();
   }
 
-  function drag(event) {
+  // A line near the pointer is dragged; enlarged pictures move elsewhere, others bring the nearest line.
+  let held = null;
+  const at = (event) => {
     const box = stage.getBoundingClientRect();
-    place((100 * (event.clientX - box.left)) / box.width);
-  }
+    return [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height, box.width];
+  };
   stage.addEventListener("pointerdown", (event) => {
-    if (event.button !== 0 || difference) return;
+    if (event.button !== 0) return;
+    const [x, y, width] = at(event);
+    const distances = lines.map((line) => Math.abs(x - line.at / 100) * width);
+    const nearest = distances.indexOf(Math.min(...distances));
+    const onLine = !difference && (factor === 1 || distances[nearest] < GRAB);
+    if (!onLine && factor === 1) return;
+    held = onLine ? { line: nearest } : { from: [x, y], centre };
     stage.setPointerCapture(event.pointerId);
-    drag(event);
+    if (onLine) place(nearest, 100 * x);
   });
   stage.addEventListener("pointermove", (event) => {
-    if (stage.hasPointerCapture(event.pointerId)) drag(event);
+    if (!held || !stage.hasPointerCapture(event.pointerId)) return;
+    const [x, y] = at(event);
+    if (held.line !== undefined) return place(held.line, 100 * x);
+    centre = [held.centre[0] - (x - held.from[0]) / factor, held.centre[1] - (y - held.from[1]) / factor];
+    enlarge();
   });
-  stage.addEventListener("dblclick", () => place(50));
-  stage.addEventListener("keydown", (event) => {
+  for (const end of ["pointerup", "pointercancel"]) stage.addEventListener(end, () => { held = null; });
+  stage.addEventListener("dblclick", (event) => zoom(factor === ZOOMS.at(-1) ? -ZOOMS.length : 1, at(event)));
+
+  function moveBy(event, which) {
     const step = event.shiftKey ? 10 : 1;
-    const next = { ArrowLeft: at - step, ArrowDown: at - step, ArrowRight: at + step, ArrowUp: at + step,
-      Home: 0, End: 100 }[event.key];
+    const now = lines[which].at;
+    const next = { ArrowLeft: now - step, ArrowDown: now - step, ArrowRight: now + step, ArrowUp: now + step,
+      Home: 0, End: 100, Backspace: evenly(which) }[event.key];
+    if (next === undefined) return;
+    place(which, next);
+    event.preventDefault();
+    event.stopPropagation();
+  }
+  stage.addEventListener("keydown", (event) => {
+    const step = 0.1 / factor;
+    const move = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] }[event.key];
+    const by = { "+": 1, "=": 1, "-": -1, "−": -1 }[event.key];
     if (event.key === "d" || event.key === "D") toggle.click();
-    else if (next === undefined) return;
-    else place(next);
+    else if (by) zoom(by);
+    else if (move && event.target === stage) {
+      centre = centre.map((value, axis) => value + move[axis]);
+      enlarge();
+    } else return;
     event.preventDefault();
     event.stopPropagation();
   });
-  for (const image of [left, right]) image.addEventListener("load", () => { fit(); show(); });
   const observer = new ResizeObserver(fit);
   observer.observe(host);
-  place(50);
   // What a picture's menu asks for: this viewer, in sight, with or without the difference.
   const viewer = {
     scale: () => content.scale,
@@ -102,20 +195,21 @@ function splitSlot(ctx, slot, host) {
   };
   return {
     update(next) {
-      const moved = !content || !sameJson([content.left, content.right, content.difference], [next.left, next.right, next.difference]);
+      const moved = !content || !sameJson([content.pictures, content.difference], [next.pictures, next.difference]);
       content = next;
       ctx.viewer = viewer;
-      stage.setAttribute("aria-label", `Divider between ${next.tags[0]} and ${next.tags[1]}`);
+      if (sides.length !== next.pictures.length) build(next.pictures.length);
+      lines.forEach((line, index) =>
+        setAttribute(line.node, "aria-label", `Divider between ${next.tags[index]} and ${next.tags[index + 1]}`));
       if (moved) {
-        left.alt = next.tags[0];
-        right.alt = next.tags[1];
-        ctx.images.show(left, next.left);
-        ctx.images.show(right, next.right);
+        sides.forEach((side, index) => {
+          side.image.alt = next.tags[index];
+          ctx.images.show(side.image, next.pictures[index]);
+        });
         ctx.images.show(apart, next.difference);
       }
       caption.replaceChildren(...next.caption.map(([name, value]) =>
         h("div", {}, h("dt", { text: name }), h("dd", { text: value }))));
-      place(at);
       show();
     },
     destroy() {
