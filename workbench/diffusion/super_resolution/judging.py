@@ -9,27 +9,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
-from workbench.diffusion.super_resolution import metrics
+from workbench.diffusion.super_resolution.metrics import quality
 from workbench.diffusion.super_resolution.networks import Network, reconstructed
-from workbench.diffusion.super_resolution.pictures import HeldOut, Pictures, enlarged_again
+from workbench.diffusion.super_resolution.pictures import Pictures, enlarged_again
 from workbench.diffusion.super_resolution.restorer import Restorer
+from workbench.diffusion.super_resolution.verdict import RECONSTRUCTION, RESTORATION
 from workbench.measure import timing
-
-RECONSTRUCTION, RESTORATION = "reconstruction", "super-resolution"
-
-
-def quality(found: Float[np.ndarray, "N H W 3"], held_out: HeldOut) -> dict[str, float]:
-    """Means over the pictures of a kind; those of letters only where there are some."""
-    values = {
-        "psnr_y": metrics.psnr_y(found, held_out.sharp),
-        "ssim_y": metrics.ssim_y(found, held_out.sharp),
-        "edges": metrics.edge_correlation(found, held_out.sharp),
-    }
-    if held_out.glyphs:
-        values["characters"] = metrics.character_correlation(found, held_out.sharp, held_out.glyphs)
-    return {name: float(np.nanmean(each)) for name, each in values.items()}
 
 
 def reconstruction_rows(network: Network, pictures: Pictures) -> list[dict[str, Any]]:
@@ -43,7 +30,11 @@ def reconstruction_rows(network: Network, pictures: Pictures) -> list[dict[str, 
         {
             "task": RECONSTRUCTION,
             "kind": held_out.kind,
-            **quality(_unit(run(network.weights, _signed(held_out.sharp))), held_out),
+            **quality(
+                _unit(run(network.weights, _signed(held_out.sharp))),
+                held_out.sharp,
+                held_out.glyphs,
+            ),
         }
         for held_out in pictures.held_out
     ]
@@ -55,7 +46,7 @@ def restoration_rows(restorer: Restorer, pictures: Pictures) -> list[dict[str, A
         {
             "task": RESTORATION,
             "kind": held_out.kind,
-            **quality(restorer.restored(held_out.low), held_out),
+            **quality(restorer.restored(held_out.low), held_out.sharp, held_out.glyphs),
         }
         for held_out in pictures.held_out
     ]
@@ -67,7 +58,7 @@ def bicubic_rows(pictures: Pictures) -> list[dict[str, Any]]:
         {
             "task": RESTORATION,
             "kind": held_out.kind,
-            **quality(enlarged_again(held_out.low), held_out),
+            **quality(enlarged_again(held_out.low), held_out.sharp, held_out.glyphs),
         }
         for held_out in pictures.held_out
     ]

@@ -64,6 +64,20 @@ def character_correlation(
     return np.array(found, np.float64)
 
 
+def quality(
+    pictures: Pictures, reference: Pictures, glyphs: Sequence[Glyphs] = ()
+) -> dict[str, float]:
+    """Means of all measures over the pictures; that of letters only where there are some."""
+    values = {
+        "psnr_y": psnr_y(pictures, reference),
+        "ssim_y": ssim_y(pictures, reference),
+        "edges": edge_correlation(pictures, reference),
+    }
+    if glyphs:
+        values["characters"] = character_correlation(pictures, reference, glyphs)
+    return {name: float(np.nanmean(each)) for name, each in values.items()}
+
+
 def _edges(plane: np.ndarray) -> np.ndarray:
     return np.hypot(sobel(plane, axis=0), sobel(plane, axis=1))
 

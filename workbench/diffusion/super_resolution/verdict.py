@@ -9,6 +9,8 @@ from typing import Any
 from workbench.measure import intervals
 from workbench.measure.intervals import Interval
 
+RECONSTRUCTION, RESTORATION = "reconstruction", "super-resolution"
+"""The tasks."""
 METRICS = {
     "psnr_y": "PSNR-Y [dB]",
     "ssim_y": "SSIM-Y",

@@ -6,6 +6,7 @@ diffusion.open()  # methods compared
 diffusion.text_to_image()  # prompts on a checkpoint
 diffusion.plan_editor()  # what each step computes, painted
 diffusion.automatic_plan()  # a plan that finds itself
+diffusion.super_resolution()  # a picture restored in the latents of 8x and of 4x
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ _HOMES = {
     "automatic_plan": "workbench.labs.diffusion.automatic_view",
     "checkpoint": "workbench.labs.diffusion.own_checkpoint",
     "generate": "workbench.labs.diffusion.generation",
+    "restore": "workbench.labs.diffusion.restoring.view",
     "settings_in": "workbench.labs.diffusion.picture_files",
+    "super_resolution": "workbench.labs.diffusion.restoring.view",
     "text_to_image": "workbench.labs.diffusion.images_view",
     "plan_editor": "workbench.labs.diffusion.plan_editor_view",
     "pipeline": "workbench.labs.diffusion.sampling_study",
@@ -40,8 +43,10 @@ __all__ = [
     "open",
     "pipeline",
     "plan_editor",
+    "restore",
     "settings_in",
     "study",
+    "super_resolution",
     "text_to_image",
 ]
 
