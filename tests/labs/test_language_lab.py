@@ -23,7 +23,7 @@ from workbench.labs.language.layer_cost import (
     crossing,
     crossing_of_points,
     layer_cost,
-    weight_count,
+    weight_counts,
 )
 from workbench.labs.language.layer_timing import _pass
 from workbench.labs.language.recall_view import RecallView
@@ -98,18 +98,19 @@ def test_a_token_costs_what_its_recurrence_does(kind, op, key, value):
     """Beside the weights: the step op's state is read and written, and its products are counted."""
     mixer, width = models.mixer(kind, 256), 256
     found = layer_cost(kind, width, 64, token=True, cache_bytes=2, weight_bytes=2)
-    weights, state = weight_count(kind, width), 4 * 4 * key * value
+    (products, weights), state = weight_counts(kind, width), 4 * 4 * key * value
     convolved = 0 if kind == "gla" else 3 * width
+    assert weights == products + 4 * convolved
     assert found.cost.bytes_moved == 2 * weights + 2 * (state + 4 * 3 * convolved)
-    assert found.macs == weights + op((1, 4, key), value).macs + 4 * convolved
-    assert found.macs < weights + mixer.macs(width, 64)
+    assert found.macs == products + op((1, 4, key), value).macs + 4 * convolved
+    assert found.macs < products + mixer.macs(width, 64)
 
 
 def test_attention_reads_its_cache_and_multiplies_with_each_head():
     config = AttentionConfig(num_heads=4, num_kv_heads=2)
     assert config.token_macs(64, 100) == 2 * 100 * 64
     found = layer_cost("attention", 256, 64, token=True, cache_bytes=2, weight_bytes=2)
-    assert found.cost.bytes_moved == 2 * weight_count("attention", 256) + found.state
+    assert found.cost.bytes_moved == 2 * weight_counts("attention", 256)[1] + found.state
 
 
 @pytest.mark.slow

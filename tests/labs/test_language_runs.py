@@ -28,7 +28,9 @@ from workbench.labs.language.train_runs import planned
 from workbench.labs.language.train_view import TrainView
 from workbench.language import Bytes, Decoder, DecoderConfig, checking, mixer, save
 from workbench.language.checking import Check, Report
-from workbench.panels.picture import ChartContent
+from workbench.language.studies import beside
+from workbench.language.studies.running import Found
+from workbench.panels.picture import ChartContent, EmptyContent
 from workbench.panels.settings import accepted, start
 from workbench.progress import Cancelled, silent
 from workbench.runs import Store
@@ -237,6 +239,43 @@ def test_a_mixer_of_ones_own_has_its_checks(monkeypatch):
     assert [row[1].verdict for row in rows] == ["reproduced", None]
     assert "every check passes" in picture.details[0]
     assert "language.own_mixer(Decay," in view.code(values(view))
+
+
+def test_a_mixer_of_ones_own_stands_beside_the_shipped_rivals(monkeypatch):
+    """Time, recall and text of one's own are another's; the rivals' rows are those that ship."""
+    monkeypatch.setattr(checking, "check", lambda *_, **__: Report("Decay", 64, ()))
+    monkeypatch.setattr(
+        beside, "cost",
+        lambda config, name, *_, **__: [
+            {"name": name, "length": n, "macs": 1.0, "state": 4, "seconds": 0.1} for n in (8, 16)
+        ],
+    )  # fmt: skip
+
+    def results(design, *_):
+        (entry,) = design.entries
+        about = {"kind": "own", "name": entry.name, "size": entry.size}
+        rows = [
+            {**about, "seed": seed, "pairs": pairs, "accuracy": 0.5, "width": 64, "state": 9.0,
+             "seconds": 1.0, "bits_per_byte": 1.0 + 0.01 * seed}
+            for seed in design.seeds for pairs in ((2, 8) if design.name == "recall" else (0,))
+        ]  # fmt: skip
+        yield Found(runs=rows[:1])
+        yield Found(runs=rows)
+
+    monkeypatch.setattr(beside, "results", results)
+    view = OwnMixerView(Decay)
+    _, early, *_, final = view.run(values(view, {"checks": {"minutes": 1}}), silent)
+    first, contents = early.contents, final.contents
+    names = [row["text"] for row in first["learning"].chart.rows["names"]]
+    assert "Decay" not in names and "RetNet" in names
+    assert isinstance(first["order"], EmptyContent) and isinstance(first["times"], EmptyContent)
+    assert contents["learning"].chart.rows["names"][0]["text"] == "Decay"
+    rows = contents["order"].rows
+    assert len(rows) == 8 and {row[3].text for row in rows} == {"better"}
+    assert all(row[2].text.startswith("−") for row in rows)
+    drawn = {row["method"] for row in contents["recall"].chart.source}
+    assert drawn == {"Decay", "Transformer++", "DeltaNet", "Gated DeltaNet", "GLA", "RetNet"}
+    assert len(contents["times"].chart.source) == 2
 
 
 def test_every_mixer_chosen_is_asked_to_recall(monkeypatch, tmp_path):

@@ -4,7 +4,15 @@ import pytest
 
 from workbench.language.config import DecoderConfig
 from workbench.language.mixers.gla import GLAConfig
-from workbench.language.published import BENCHMARKED, KINDS, PUBLISHED, RUNGS, ladder, parameters
+from workbench.language.published import (
+    BENCHMARKED,
+    KINDS,
+    PUBLISHED,
+    RUNGS,
+    ladder,
+    multiplied,
+    parameters,
+)
 
 
 def gla(d, layers, inner, embeddings):
@@ -53,6 +61,16 @@ def test_published_models_have_their_parameters(name, exact, millions):
 def test_the_head_of_an_untied_gla_is_its_own():
     untied = PUBLISHED["gla-340m"].model_copy(update={"tie_word_embeddings": False})
     assert round(parameters(untied) / 1e6, 1) == 374.5
+
+
+def test_weights_of_products_are_the_matrices_alone():
+    d, inner, size = 1024, 2816, 24 * 1024
+    assert multiplied(PUBLISHED["transformer++-340m"]) == size * (4 * d + 3 * inner) + 32000 * d
+    # Of the untied MatMul-free model the head is a product, and bounds and embedding are none.
+    assert multiplied(PUBLISHED["matmulfree-370m"]) == size * (4 * d + 3 * inner) + 32000 * d
+    d, inner = 2048, 4096
+    one = d * (2 * inner + 2 * 128 + 64) + inner * d
+    assert multiplied(PUBLISHED["mamba2-1.3b"]) == 48 * one + 32000 * d
 
 
 def test_every_published_shape_is_its_own_record():

@@ -214,9 +214,8 @@ def test_what_diverged_is_kept_told_and_not_ranked(tmp_path, capsys, monkeypatch
     assert card["diverged"] == [gone]
     both = [{"kind": kind, "size": "s"} for kind in ("one", "two")]
     monkeypatch.setattr(beside, "results", lambda *_: [Found(runs=both, diverged=[gone])])
-    rows, missing = [], []
-    _run(design, rows, missing, store, silent)
-    assert rows == both[1:]
+    missing = []
+    assert list(_run(design, missing, store, silent)) == [both[1:]]
     assert missing == ["curved: one, s, seed 0, diverged at step 3: not ranked"]
 
 

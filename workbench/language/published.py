@@ -105,6 +105,19 @@ def parameters(config: DecoderConfig) -> int:
     return sum(int(np.prod(leaf.shape)) for leaf in leaves)
 
 
+@cache
+def multiplied(config: DecoderConfig) -> int:
+    """Weights in products with matrices: one multiply-add each a token, beside the mixers' own.
+
+    Not those of an embedding that is only read, of gains, bounds and short convolutions.
+    """
+    shapes = nnx.to_pure_dict(nnx.state(abstract(Decoder, config, dtype=jnp.float32), nnx.Param))
+    shapes["model"].pop("lower_bounds", None)
+    if not config.tie_word_embeddings:
+        shapes["model"].pop("embeddings")
+    return sum(int(np.prod(one.shape)) for one in jax.tree.leaves(shapes) if len(one.shape) == 2)
+
+
 def ladder(
     kind: str | MixerConfig, size: str | tuple[int, int, int], *, vocab_size: int = 256
 ) -> DecoderConfig:

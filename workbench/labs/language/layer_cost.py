@@ -49,22 +49,25 @@ def layer_cost(
     mixer = models.mixer(kind, width)
     if mixer is None:
         return None
-    weights = weight_count(kind, width)
+    products, weights = weight_counts(kind, width)
     state = float(mixer.state_bytes(width, length, cache_bytes))
     if token:
         # Keys and values are read, and one token's are added; a recurrent state is written whole.
         recurrent = mixer.state_bytes(width, 2 * length, cache_bytes) == state
-        macs = weights + mixer.token_macs(width, length)
+        macs = products + mixer.token_macs(width, length)
         moved = weights * weight_bytes + (2 * state if recurrent else state)
         return LayerCost(length, macs, state, Cost(macs=macs, bytes_moved=moved))
-    macs = weights + mixer.macs(width, length)
+    macs = products + mixer.macs(width, length)
     moved = (weights + 2 * width * length) * weight_bytes
     return LayerCost(length, macs, state, Cost(macs=macs * length, bytes_moved=moved))
 
 
 @functools.cache
-def weight_count(kind: str, width: int) -> int:
-    """Weights of a layer's products: one multiply-add each a token."""
+def weight_counts(kind: str, width: int) -> tuple[int, int]:
+    """A layer's weights: those of products, one multiply-add each a token, and all but vectors.
+
+    The two differ by the kernels of short convolutions, whose multiply-adds are the mixer's own.
+    """
     import jax
     from flax import nnx
 
@@ -73,8 +76,9 @@ def weight_count(kind: str, width: int) -> int:
     mixer = models.mixer(kind, width)
     assert mixer is not None, "asked for kinds that are here alone"
     abstract = nnx.eval_shape(lambda: make_layer(mixer, width))
-    leaves = jax.tree.leaves(nnx.state(abstract, nnx.Param))
-    return sum(math.prod(leaf.shape) for leaf in leaves if len(leaf.shape) >= 2)
+    shapes = [leaf.shape for leaf in jax.tree.leaves(nnx.state(abstract, nnx.Param))]
+    products = sum(math.prod(shape) for shape in shapes if len(shape) == 2)
+    return products, products + sum(math.prod(shape) for shape in shapes if len(shape) > 2)
 
 
 def lengths(longest: int, shortest: int = 64) -> list[int]:

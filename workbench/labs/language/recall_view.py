@@ -182,7 +182,7 @@ def task(values: Values) -> Task:
     return knobs
 
 
-def accuracy(found: Sequence[Recalled]) -> Chart:
+def accuracy(found: Sequence[Recalled], title: str = TITLE) -> Chart:
     """Share of queries answered against pairs, means over seeds with their range; one number of
     pairs as ranges."""
     groups = _grouped(found)
@@ -195,7 +195,7 @@ def accuracy(found: Sequence[Recalled]) -> Chart:
         return ranges(
             rows,
             Axis("accuracy", "Queries answered", unit="%", domain=(0, 100)),
-            title=TITLE,
+            title=title,
             subtitle=f"{found[0].pairs} pairs, held-out texts · bar: all seeds",
             slots=_slots(found),
         )
@@ -208,7 +208,7 @@ def accuracy(found: Sequence[Recalled]) -> Chart:
         points,
         Axis("pairs", "Pairs in a text"),
         Axis("accuracy", "Queries answered", unit="%", domain=(0, 100)),
-        title=TITLE,
+        title=title,
         subtitle="Held-out texts · line: mean, band: all seeds · a guess among values: 1/pairs",
         slots=_slots(found),
         marks=True,

@@ -136,7 +136,7 @@ def _planned(
     count = parameters(config)
     return Planned(
         name, models.slot(name), config, task, recipe, _run(task, recipe, store), count,
-        _flops(config, count, knobs),
+        _flops(config, knobs),
     )  # fmt: skip
 
 
@@ -170,12 +170,13 @@ def _run(task: Any, recipe: Recipe, store: Store) -> Run:
     return store.run(identity)
 
 
-def _flops(config: DecoderConfig, count: int, knobs: Shared) -> float:
+def _flops(config: DecoderConfig, knobs: Shared) -> float:
     """Of an update: 6 flop for each weight that takes part in a product and each mixing one."""
+    from workbench.language.published import multiplied
+
     width, layers = config.hidden_size, range(config.num_hidden_layers)
-    products = count - (0 if config.tie_word_embeddings else config.vocab_size * width)
     mixing = sum(config.mixer(layer).macs(width, knobs.context) for layer in layers)
-    return 6.0 * (products + mixing) * knobs.context * knobs.batch
+    return 6.0 * (multiplied(config) + mixing) * knobs.context * knobs.batch
 
 
 def _branched(of: Planned, wanted: Mapping[str, Any], store: Store) -> Planned:

@@ -111,23 +111,43 @@ class MLGRU(TokenMixer):
         self, x: Float[Array, "... D"], context: Context = NO_CONTEXT
     ) -> Float[Array, "... D"]:
         """f_t, float32."""
-        f = jax.nn.sigmoid(self.f_proj(x).astype(jnp.float32))
-        if not self.config.bounded or context.lower_bound is None:
-            return f
-        bound = context.lower_bound.astype(f.dtype)
-        bound = bound.reshape((1,) * (f.ndim - 1) + bound.shape)
-        return bound + (1 - bound) * f
+        return _forget(self.f_proj(x).astype(jnp.float32), self._bound(context))
+
+    def _bound(self, context: Context) -> Array | None:
+        return context.lower_bound if self.config.bounded else None
 
     def _gates(self, x: Float[Array, "... D"], context: Context) -> tuple[Array, Array]:
         """f_t, and (1 - f_t) c_t."""
-        f = self.forget(x, context)
-        return f, (1 - f) * jax.nn.silu(self.i_proj(x).astype(jnp.float32))
+        f, c = (projection(x).astype(jnp.float32) for projection in (self.f_proj, self.i_proj))
+        return _opened(f, c, self._bound(context))
 
     def _output(self, h: Float[Array, "... D"], x: Float[Array, "... D"]) -> Array:
-        gate = self.g_proj(x).astype(h.dtype)
-        if self.config.variant == "paper":
-            return self.o_proj(jax.nn.sigmoid(gate) * h)
-        return self.o_proj(self.g_norm(gate) * jax.nn.silu(h))
+        @jax.checkpoint
+        def gated(gate: Array, h: Array) -> Array:
+            if self.config.variant == "paper":
+                return jax.nn.sigmoid(gate) * h
+            return self.g_norm(gate) * jax.nn.silu(h)
+
+        return self.o_proj(gated(self.g_proj(x).astype(h.dtype), h))
+
+
+def _forget(f: Float[Array, "... D"], bound: Array | None) -> Float[Array, "... D"]:
+    """sigmoid(f), raised to lie above the bound."""
+    f = jax.nn.sigmoid(f)
+    if bound is None:
+        return f
+    bound = bound.astype(f.dtype).reshape((1,) * (f.ndim - 1) + bound.shape)
+    return bound + (1 - bound) * f
+
+
+@jax.checkpoint
+def _opened(
+    f: Float[Array, "... D"], c: Float[Array, "... D"], bound: Array | None
+) -> tuple[Float[Array, "... D"], Float[Array, "... D"]]:
+    """f_t and (1 - f_t) c_t of the projections; the backward pass keeps these and computes again
+    what lies between, as the release's kernels do (see `workbench.language.channel`)."""
+    f = _forget(f, bound)
+    return f, (1 - f) * jax.nn.silu(c)
 
 
 def _starts(segment_ids: Int[Array, "B T"]) -> Array:

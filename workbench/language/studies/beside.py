@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import html
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -130,6 +130,25 @@ def beside_rivals(
         TypeError: no mixer.
         ValueError: a mixer too large for the sizes here.
     """
+    *_, found = growing(
+        mixer, minutes=minutes, store=store, studies=studies, report=report, tiny=tiny
+    )
+    return found
+
+
+def growing(
+    mixer: Any,
+    *,
+    minutes: float | None = 10.0,
+    store: Store | None = None,
+    studies: str | Path | None = None,
+    report: Report = silent,
+    tiny: bool = False,
+) -> Iterator[Beside]:
+    """What is known so far: the rivals' rows at first, then more after each part and each run.
+
+    Arguments and errors as of `beside_rivals`.
+    """
     from workbench.runs import Store
 
     config = _config(mixer)
@@ -144,22 +163,26 @@ def beside_rivals(
     ]  # fmt: skip
     rivals = [_rivals(design, studies, missing) for design in designs]
     theirs = {str(row["name"]) for rows in rivals for row in rows}
-    found = Beside(_apart(name, {*theirs, *micro.NAMES.values()}), missing=missing)
+    found = Beside(_apart(name, {*theirs, *micro.NAMES.values()}), *map(list, rivals))
+    found.missing = missing
     mine = [
         replace(design, entries=tuple(replace(one, name=found.mixer) for one in design.entries))
         for design in designs
     ]
+    yield found
     try:
         found.cost = cost(config, found.mixer, part(deadline, 0, 3), tiny=tiny)
+        yield found
         for place, (design, rows) in enumerate(zip(mine, (found.recall, found.text), strict=True)):
             chosen = design.tiny() if tiny else design
-            _run(chosen, rows, missing, kept, part(deadline, 1 + place, 3))
+            for known in _run(chosen, missing, kept, part(deadline, 1 + place, 3)):
+                rows[:] = [*known, *rivals[place]]
+                found.seconds = time.monotonic() - began
+                yield found
     except Cancelled as reason:
         missing.append(f"{reason}: asking again goes on from here")
-    for rows, others in zip((found.recall, found.text), rivals, strict=True):
-        rows.extend(others)
     found.seconds = time.monotonic() - began
-    return found
+    yield found
 
 
 def _apart(name: str, taken: Collection[str]) -> str:
@@ -170,16 +193,13 @@ def _apart(name: str, taken: Collection[str]) -> str:
 
 
 def _run(
-    design: Design,
-    rows: list[Mapping[str, Any]],
-    missing: list[str],
-    store: Store,
-    report: Report,
-) -> None:
+    design: Design, missing: list[str], store: Store, report: Report
+) -> Iterator[Sequence[Mapping[str, Any]]]:
+    """Rows of the runs that are done, after each; what diverged is told in `missing`."""
     known = Found()
     try:
         for known in results(design, store, report):
-            rows[:] = without(known.runs, known.diverged)
+            yield without(known.runs, known.diverged)
     finally:
         missing += [f"{design.name}: {line}" for line in table.diverged(known.diverged)]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from workbench.language.config import DecoderConfig
-from workbench.language.published import parameters
+from workbench.language.published import multiplied
 from workbench.language.recipes import recipe_for
 from workbench.training import Recipe, Result, Task
 
@@ -100,7 +100,7 @@ class Design:
         return len(self.entries) * (len(self.rates) + len(self.seeds))
 
     def macs(self, entry: Entry) -> float:
-        """Multiply-adds of all runs of an entry: 3 T (N + the mixers' own) for T tokens."""
+        """Of all runs of an entry: 3 T (weights of products + the mixers' own) for T tokens."""
         config = entry.config
         mixing = sum(
             config.mixer(layer).macs(config.hidden_size, self.length)
@@ -108,7 +108,7 @@ class Design:
         )
         updates = len(self.rates) * self.search_steps + len(self.seeds) * self.steps
         tokens = updates * self.batch_size * self.length
-        return PASSES * tokens * (parameters(config) + mixing)
+        return PASSES * tokens * (multiplied(config) + mixing)
 
     def plan(self, cores: int = 2) -> str:
         """What will run, and how long it takes at the rate of `MACS_A_SECOND`."""
