@@ -2,11 +2,12 @@
 
 The fused layer keeps its input for the backward pass and rounds again; the plain one keeps what it
 computes on the way. Both steps give loss and gradients of all weights, without rematerialisation,
-in float32, and are not run. Three figures of each: the activations that the backward pass is handed,
-counted from shapes, and XLA's plan of the compiled step for this device, on a CPU also with the
-order of computing that needs least. They differ: XLA computes cheap values again instead of keeping
-them, and on a CPU also joins what the fused layer computes twice with what it computed before, and
-keeps that. The published figure is of torch, which keeps what it was told to: the first is nearest.
+in float32, and are not run. Three figures of each: the activations that the backward pass is
+handed, counted from shapes; XLA's plan of the compiled step for this device; and on a CPU that plan
+with the order of computing that needs least. They differ: XLA computes cheap values again instead
+of keeping them, and on a CPU also joins what the fused layer computes twice with what it computed
+before, and keeps that. The published figure is of torch, which keeps what it was told to: the first
+is its like.
 
 python benchmarks/bit_linear_memory.py [--tiny] [--batch N] [--length N]
 """
