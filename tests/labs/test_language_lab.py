@@ -13,7 +13,16 @@ from kernels_pallas.gated_delta_rule import cost as delta_cost
 from kernels_pallas.gated_linear_attention import cost as gated_cost
 from workbench import training
 from workbench.labs import language
-from workbench.labs.language import claims, decode_shown, models, recorded, shelf, train_shown
+from workbench.labs.language import (
+    claims,
+    decode_shown,
+    models,
+    recorded,
+    shelf,
+    ternary_claim,
+    ternary_shown,
+    train_shown,
+)
 from workbench.labs.language.cost_view import CostView
 from workbench.labs.language.decode_run import Written
 from workbench.labs.language.decode_shown import figures
@@ -28,7 +37,8 @@ from workbench.labs.language.layer_cost import (
 from workbench.labs.language.layer_timing import _pass
 from workbench.labs.language.recall_view import RecallView
 from workbench.labs.language.ternary_memory import TrainingMemory
-from workbench.labs.language.ternary_view import PUBLISHED, TernaryView, ternary_sizes
+from workbench.labs.language.ternary_shown import PUBLISHED, ternary_sizes
+from workbench.labs.language.ternary_view import TernaryView
 from workbench.labs.language.train_shown import Curve
 from workbench.labs.language.train_view import TrainView
 from workbench.labs.language.turns import Turns
@@ -288,10 +298,49 @@ def test_a_claim_is_decided_where_seeds_part_the_models():
 def test_a_claim_without_a_study_is_not_decided():
     for card in (claims.gates(None), claims.recall(None)):
         assert card.verdict == "open" and {row.here for row in card.rows} == {"not run"}
-    assert claims.training_memory(0.61, "", decides=False).verdict == "open"
-    assert claims.training_memory(0.6, "", decides=True).verdict == "reproduced"
-    card = claims.training_memory(-0.1, "", decides=True)
-    assert card.verdict == "failed" and card.rows[0].here == "+10 %"
+    card = ternary_claim.card(None, None, None, "", decides=False)
+    assert card.verdict == "open" and {row.here for row in card.rows} == {"not run"}
+
+
+def benchmarked(**figures):
+    names = {"kept": ternary_claim.KEPT, "planned": ternary_claim.PLANNED,
+             "weights": ternary_claim.WEIGHTS}  # fmt: skip
+    found = {names[key]: recorded.Measured(value) for key, value in figures.items()}
+    return recorded.Benchmarked(found, "python here", "CPU", "1 May")
+
+
+def test_the_ternary_card_holds_the_records_and_what_is_compiled_here():
+    decoding, training = benchmarked(weights=12.5), benchmarked(kept=60.0, planned=6.5)
+    card = ternary_claim.card(decoding, training, None, "", decides=False)
+    assert [row.here for row in card.rows] == ["−60 %", "−6.50 %", "12.5 ×"]
+    assert [row.verdict for row in card.rows] == ["reproduced", "part", "reproduced"]
+    assert card.verdict == "part" and "1 May" in card.setting
+    card = ternary_claim.card(decoding, training, -0.1, "width 9", decides=False)
+    assert (card.rows[1].here, card.rows[1].verdict) == ("+10 %", "open")
+    assert "width 9, compiled here" in card.setting
+    card = ternary_claim.card(decoding, training, -0.1, "width 9", decides=True)
+    assert card.rows[1].verdict == "failed"
+    few = ternary_claim.card(benchmarked(weights=9.0), training, 0.6, "", decides=True)
+    assert [row.verdict for row in few.rows] == ["reproduced", "reproduced", "failed"]
+
+
+def test_decoding_is_shown_beside_the_fastest_dense_form():
+    figures = {
+        "packed, tokens a second": recorded.Measured(100.0, 90.0, 110.0),
+        "float32, JAX, tokens a second": recorded.Measured(17.0),
+        "float32, torch, tokens a second": recorded.Measured(20.0),
+        "time of float32, torch over packed": recorded.Measured(5.0, 4.5, 5.5),
+        "packed time over its floor": recorded.Measured(3.8),
+        "packed, body and head": recorded.Measured(82.0),
+        "float32, JAX, body and head": recorded.Measured(1302.0),
+    }
+    found = ternary_shown.decoding(recorded.Benchmarked(figures, "here", "CPU", "1 May"))
+    assert [(one.label, one.value, one.interval) for one in found.figures][:3] == [
+        ("Packed", "100", "90–110"),
+        ("Fastest dense form", "20", "float32, torch"),
+        ("Packed is faster", "5", "4.50–5.50"),
+    ]
+    assert "1 May" in found.subtitle
 
 
 def test_packed_sizes_are_the_published_ones():
@@ -316,7 +365,8 @@ def test_training_memory_is_all_that_is_held_and_decided_at_one_setting():
         view.memory[setting] = memory
         knobs = dict(zip(("layers", "batch", "tokens"), setting, strict=True))
         picture = view.predict(values(view, {"training": knobs}))
-        assert picture.claim.verdict == verdict and picture.claim.rows[0].here == "−50 %"
+        row = picture.claim.rows[1]
+        assert row.verdict == verdict and row.here == "−50 %"
 
 
 def test_a_state_stands_at_the_tokens_it_has_room_for():

@@ -16,8 +16,8 @@ from workbench.panels.picture import ClaimCard, ClaimRow, Verdict
 if TYPE_CHECKING:
     from workbench.language.studies.ranking import Ranking
 
-GLA_URL, MATMULFREE_URL, ZOOLOGY_URL = (
-    f"https://arxiv.org/abs/{number}" for number in ("2312.06635", "2406.02528", "2312.04927")
+GLA_URL, ZOOLOGY_URL = (
+    f"https://arxiv.org/abs/{number}" for number in ("2312.06635", "2312.04927")
 )
 
 GATES: Mapping[str, tuple[str, str]] = {
@@ -165,39 +165,3 @@ def _searched(study: Study | None) -> str:
     if not ends:
         return ""
     return f" Best at an end of the rates tried, so that others may do better: {', '.join(ends)}."
-
-
-def training_memory(saving: float | None, setting: str, decides: bool) -> ClaimCard:
-    """Memory of training with the fused layer against the plain one.
-
-    Args:
-        saving: share saved here; None where it was not analysed.
-        setting: of ours.
-        decides: whether ours is the whole 370 M model with 4 texts of 2048 tokens; no other does.
-    """
-    verdict: Verdict = "open"
-    if saving is not None and decides:
-        verdict = "reproduced" if saving >= 0.58 else "part" if saving > 0.05 else "failed"
-    here = "not run"
-    if saving is not None:
-        here = f"{'−' if saving >= 0 else '+'}{numbers.percent(abs(saving))}"
-    reason = {
-        "open": "Only the whole 370 M model with 4 texts of 2048 tokens decides."
-        if saving is not None
-        else "Nothing was compiled yet.",
-        "reproduced": "The saving is the paper's.",
-        "part": "There is a saving, and it is smaller than the paper's largest.",
-        "failed": "There is no saving.",
-    }[verdict]
-    return ClaimCard(
-        source="MatMul-free LM, abstract",
-        url=MATMULFREE_URL,
-        text="A fused ternary layer trains with up to 61 % less memory.",
-        rows=[ClaimRow("Training memory", "−61 %", here, verdict)],
-        verdict=verdict,
-        reason=reason,
-        setting=f"{setting} Paper: one GPU, up to 1.3 B parameters.",
-        details="Ours is XLA's own plan of the compiled loss and gradients: weights, gradients and "
-        "temporaries, without an optimizer's moments; no measurement of a running program. "
-        "Reproduced: at least 58 %. In part: more than 5 %.",
-    )

@@ -1,4 +1,4 @@
-"""What was recorded with the shipped models and ships with them: texts, gates, errors.
+"""What was recorded with the shipped models and ships with them: texts, gates, curves, weights.
 
 `python -m workbench.labs.language.record` writes these files anew.
 """
@@ -9,13 +9,17 @@ import functools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workbench import shipped
+from workbench.figures import numbers
 from workbench.labs.language.decode_form import Writing
 from workbench.labs.language.gate_memory import Gates
 from workbench.labs.language.recall_run import Recalled
 from workbench.labs.language.shelf import FOLDER
+
+if TYPE_CHECKING:
+    from workbench.language.ternary_report import MatrixReport
 
 
 @dataclass(frozen=True)
@@ -112,6 +116,60 @@ def recall() -> RecordedRecall | None:
         for row in rows
     ]  # fmt: skip
     return RecordedRecall(read, str(card["device"]), str(card["date"]))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A figure of a benchmark, with the ends of its spread where it has one."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def spread(self) -> str:
+        """Its ends in words."""
+        if self.low is None or self.high is None:
+            return ""
+        return f"{numbers.number(self.low)}–{numbers.number(self.high)}"
+
+
+@dataclass(frozen=True)
+class Benchmarked:
+    """Figures of a benchmark by their names, and the command, place and day."""
+
+    figures: Mapping[str, Measured]
+    command: str
+    device: str
+    date: str
+
+
+def benchmarked(name: str) -> Benchmarked | None:
+    """The benchmark of "training" or "decoding" with ternary weights; None where none ships."""
+    found = read("ternary.json")
+    if found is None or name not in found["benchmarks"]:
+        return None
+    one = found["benchmarks"][name]
+    figures = {key: Measured(*ends) for key, ends in one["figures"].items()}
+    return Benchmarked(figures, one["command"], one["device"], one["date"])
+
+
+def matrices(name: str) -> Sequence[MatrixReport] | None:
+    """Shares, errors and histograms of a shipped model's matrices; None if not recorded."""
+    import numpy as np
+
+    from workbench.language.ternary_report import MatrixReport
+
+    found = read("ternary.json")
+    if found is None or name not in found["models"]:
+        return None
+    return [
+        MatrixReport(**{
+            **one, "shape": tuple(one["shape"]), "shares": tuple(one["shares"]),
+            "counts": np.array(one["counts"]),
+        })
+        for one in found["models"][name]
+    ]  # fmt: skip
 
 
 @functools.cache

@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import create_model
 
-from workbench.figures import numbers
-from workbench.figures.axes import Axis
-from workbench.figures.charts import Chart, lines, ranges
-from workbench.labs.language import claims
+from workbench.labs.language import recorded, ternary_claim
+from workbench.labs.language import ternary_shown as shown
 from workbench.labs.language.lab_view import LanguageView
 from workbench.labs.language.shelf import Shelf, books
 from workbench.labs.language.ternary_memory import DECIDES, TrainingMemory, training_memory
+from workbench.labs.language.ternary_shown import PUBLISHED, SLOT
 from workbench.measure import device
 from workbench.panels.panel import Panel
-from workbench.panels.picture import (
-    Cell,
-    ChartContent,
-    Column,
-    Content,
-    EmptyContent,
-    Picture,
-    TableContent,
-)
+from workbench.panels.picture import ChartContent, Content, EmptyContent, Picture
 from workbench.panels.view import KnobGroup, Preset, Problem, Slot, Values
 from workbench.progress import Report
 from workbench.study.knobs import Knobs, knob
@@ -35,16 +25,6 @@ if TYPE_CHECKING:
     from workbench.language.ternary_report import MatrixReport
 
 SIZES, MODEL, TRAINING = "sizes", "model", "training"
-NAME, SLOT = "MatMul-free", 2
-
-PUBLISHED = {
-    "370m": ("370 M", 24, 1024, 2816),
-    "1.3b": ("1.3 B", 24, 2048, 5632),
-    "2.7b": ("2.7 B", 32, 2560, 6912),
-}
-"""Name, layers, width and feed-forward width of the published models; 32 000 tokens."""
-
-VOCABULARY = 32000
 
 
 class Sizes(Knobs):
@@ -111,6 +91,7 @@ class TernaryView(LanguageView):
     verb = "Look and compile"
     presets = PRESETS
     layout = (
+        (Slot("decoding", "figures"),),
         (Slot("sizes", "chart", 1.1), Slot("histogram", "chart", 1.0)),
         (Slot("errors", "chart", 1.1), Slot("memory", "table", 1.0)),
     )
@@ -145,9 +126,15 @@ class TernaryView(LanguageView):
         return [Problem("warn", "layers", "Compiling takes minutes and several GB", TRAINING)]
 
     def predict(self, values: Values) -> Picture:
-        """Sizes by formula; what was looked at before."""
-        known = bool(self.memory.get(_setting(values)))
-        return self._picture(values, "measured" if known else "predicted")
+        """Sizes by formula; what was looked at before, or is recorded of a shipped model."""
+        if self.memory.get(_setting(values)):
+            return self._picture(values, "measured")
+        name = _name(values)
+        known = recorded.matrices(name) if name and not self.given_checkpoints else None
+        if known is None or name in self.layers:
+            return self._picture(values, "predicted")
+        self.layers[name] = list(known)
+        return self._picture(values, "recorded")
 
     def run(self, values: Values, report: Report) -> Iterator[Picture]:
         """The checkpoint's matrices, then both forms compiled."""
@@ -173,25 +160,31 @@ class TernaryView(LanguageView):
             else 'No ternary checkpoint is open: language.ternary("my-model") opens one.'
         )
         contents: dict[str, Content] = {
-            "sizes": ChartContent.of(_sizes(_shape(values))),
-            "histogram": ChartContent.of(_histogram(found))
+            "sizes": ChartContent.of(shown.sizes(_shape(values))),
+            "histogram": ChartContent.of(shown.histogram(found))
             if found
-            else EmptyContent("How are the weights spread?", words),
-            "errors": ChartContent.of(_errors(found))
+            else EmptyContent(shown.HISTOGRAM, words),
+            "errors": ChartContent.of(shown.errors(found))
             if found
-            else EmptyContent("What does rounding cost each layer?", words),
-            "memory": _memory(memory)
+            else EmptyContent(shown.ERRORS, words),
+            "memory": shown.memory(memory)
             if memory
             else EmptyContent(
-                "What does training hold?",
-                "Both forms of the layer are compiled, neither is run.", self.verb,
+                shown.MEMORY, "Both forms of the layer are compiled, neither is run.", self.verb
             ),
         }  # fmt: skip
-        knobs = _training(values)
-        setting = f"Here: width 1024, {knobs.layers} layers, {knobs.batch} × {knobs.tokens} tokens."
-        card = claims.training_memory(
-            memory.saving if memory else None, setting, decides=_setting(values) == DECIDES
+        decoding = recorded.benchmarked("decoding")
+        contents["decoding"] = (
+            shown.decoding(decoding)
+            if decoding
+            else EmptyContent(shown.DECODING, "benchmarks/ternary_decode.py measures it.")
         )
+        knobs = _training(values)
+        setting = f"width 1024, {knobs.layers} layers, {knobs.batch} × {knobs.tokens} tokens"
+        card = ternary_claim.card(
+            decoding, recorded.benchmarked("training"), memory.saving if memory else None, setting,
+            decides=_setting(values) == DECIDES,
+        )  # fmt: skip
         here = device.label() if basis == "measured" else ""
         return Picture(contents, claim=card, basis=basis, device=here)
 
@@ -224,103 +217,3 @@ def _shape(values: Values) -> str:
     knobs = values[SIZES]
     assert isinstance(knobs, Sizes), "the form has this group"
     return knobs.model
-
-
-def ternary_sizes(layers: int, width: int, inner: int) -> dict[str, int]:
-    """Bytes in each format: of four projections and a GLU a layer, and of the head."""
-    from workbench.language.ternary_report import FORMATS
-
-    shapes = {
-        (width, width): 4 * layers, (width, inner): 2 * layers, (inner, width): layers,
-        (width, VOCABULARY): 1,
-    }  # fmt: skip
-    return {
-        name: sum(count * size(*shape) for shape, count in shapes.items())
-        for name, size in FORMATS.items()
-    }
-
-
-def _sizes(model: str) -> Chart:
-    name, layers, width, inner = PUBLISHED[model]
-    sizes = ternary_sizes(layers, width, inner)
-    count = sizes["float32"] / 4
-    rows = [
-        {"group": label, "method": NAME, "mebibytes": size / 2**20, "predicted": True,
-         "label": f"{label}, {numbers.number(8 * size / count)} bits"}
-        for label, size in sizes.items()
-    ]  # fmt: skip
-    table = VOCABULARY * width * 2 / 2**20
-    return ranges(
-        rows,
-        Axis("mebibytes", "MiB of body and head", scale="log", words="count"),
-        title=f"How small do {name} weights become?",
-        subtitle=f"{numbers.count(count)} ternary weights, by formula · beside them a bfloat16 "
-        f"embedding of {numbers.number(table)} MiB",
-        slots={NAME: SLOT},
-    )
-
-
-def _histogram(found: Sequence[MatrixReport]) -> Chart:
-    from workbench.language.ternary_report import EDGES
-
-    total = sum(math.prod(one.shape) for one in found)
-    counts = [
-        sum(int(count) for count in of) for of in zip(*(m.counts for m in found), strict=True)
-    ]
-    centres = (EDGES[:-1] + EDGES[1:]) / 2
-    rows = [
-        {"method": NAME, "at": float(at), "share": 100 * count / total}
-        for at, count in zip(centres, counts, strict=True)
-    ]
-    zeros = sum(one.shares[1] * math.prod(one.shape) for one in found) / total
-    return lines(
-        rows,
-        Axis("at", "Weight over its matrix’s mean of |W|"),
-        Axis("share", "Share of weights", unit="%"),
-        title="How are the latent weights spread?",
-        subtitle=f"All matrices · between the rules they become 0: {numbers.percent(zeros)}",
-        slots={NAME: SLOT},
-        upright={"−1 below": -0.5, "1 above": 0.5},
-    )
-
-
-def _block(name: str) -> int | None:
-    """Layer of a matrix, from 0; None for the head's."""
-    return next((int(part) for part in name.split(".") if part.isdecimal()), None)
-
-
-def _errors(found: Sequence[MatrixReport]) -> Chart:
-    of_layers = [(block, one) for one in found if (block := _block(one.name)) is not None]
-    groups = [(f"layer {block + 1}", one) for block, one in sorted(of_layers, key=lambda at: at[0])]
-    groups += [("head", one) for one in found if _block(one.name) is None]
-    rows = [
-        {"group": group, "method": NAME, "error": 100 * one.weight_error,
-         "label": f"{one.name.removeprefix('model.')}, {numbers.percent(one.shares[1])} zeros"}
-        for group, one in groups
-    ]  # fmt: skip
-    return ranges(
-        rows,
-        Axis("error", "Root mean square error of a matrix", unit="%"),
-        title="What does rounding cost each layer?",
-        subtitle="Of its latent weights’ size · a mark for each matrix",
-        slots={NAME: SLOT},
-    )
-
-
-def _memory(found: TrainingMemory) -> TableContent:
-    forms = (Cell("Fused layer", method=SLOT), found.fused), ("Plain layer", found.plain)
-    rows: list[list[Cell | str]] = [
-        [name, numbers.memory(plan.total - plan.temporaries), numbers.memory(plan.temporaries),
-         Cell(numbers.memory(plan.total), strong=True)]
-        for name, plan in forms
-    ]  # fmt: skip
-    rows.append(["Saved", "", "", Cell(numbers.percent(found.saving), strong=True)])
-    heads = (
-        Column("Form"), Column("Weights, gradients", number=True),
-        Column("Temporaries", number=True), Column("Together", number=True),
-    )  # fmt: skip
-    about = (
-        "XLA’s own plan of the compiled loss and gradients, no measurement of a running program; "
-        "an optimizer’s moments are not in it."
-    )
-    return TableContent(heads, rows, "What does training hold?", about)
