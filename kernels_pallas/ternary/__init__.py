@@ -213,22 +213,25 @@ def bit_linear(
     form = LINEAR.choose(
         implementation, interpret=interpret, unfit=lambda form: _unfit_norm(form, x, norm_weight)
     )
-    rows = x.reshape(-1, x.shape[-1])
     if form == "reference":
-        out = reference.bit_linear(rows, weight, norm_weight, float(eps))
-    else:
-        fixed = _fixed(implementation, interpret)
-        out = _bit_linear(form, fixed, interpret, float(eps), rows, weight, norm_weight)
-    return out.reshape(*x.shape[:-1], weight.shape[1])
+        out = reference.bit_linear(_rows(x), weight, norm_weight, float(eps))
+        return out.reshape(*x.shape[:-1], weight.shape[1])
+    fixed = _fixed(implementation, interpret)
+    return _bit_linear(form, fixed, interpret, float(eps), x, weight, norm_weight)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2, 3))
 def _bit_linear(form, fixed, interpret, eps, x, weight, norm_weight):
-    codes, scale = _quantize(form, fixed, interpret, eps, x, norm_weight)
+    codes, scale = _quantize(form, fixed, interpret, eps, _rows(x), norm_weight)
     signs, size = reference.quantize_weight(weight)
     product = xla.int8_matmul(codes, signs).astype(scale.dtype)
     # One scale after the other: their product may leave the float range.
-    return (product * scale * size.astype(scale.dtype)).astype(x.dtype)
+    out = (product * scale * size.astype(scale.dtype)).astype(x.dtype)
+    return out.reshape(*x.shape[:-1], weight.shape[1])
+
+
+def _rows(x: jax.Array) -> jax.Array:
+    return x.reshape(-1, x.shape[-1])
 
 
 def _bit_linear_forward(form, fixed, interpret, eps, x, weight, norm_weight):
@@ -237,7 +240,9 @@ def _bit_linear_forward(form, fixed, interpret, eps, x, weight, norm_weight):
 
 
 def _bit_linear_backward(form, fixed, interpret, eps, saved, g):
-    x, weight, norm_weight = saved
+    # x is kept as it came: several layers that read the same one then keep it once.
+    shape, (x, weight, norm_weight) = saved[0].shape, saved
+    x, g = _rows(x), _rows(g)
     codes, scale = _quantize(form, fixed, interpret, eps, x, norm_weight)
     signs, size = reference.quantize_weight(weight)
     wide, kind = scale.dtype, x.dtype
@@ -257,7 +262,7 @@ def _bit_linear_backward(form, fixed, interpret, eps, saved, g):
     inner = dy * gain[None]
     dx = root * (inner - hat * jnp.mean(hat * inner, axis=-1, keepdims=True))
     dgain = jnp.sum(dy * hat, axis=0)
-    return dx.astype(kind), dw.astype(weight.dtype), dgain.astype(norm_weight.dtype)
+    return dx.astype(kind).reshape(shape), dw.astype(weight.dtype), dgain.astype(norm_weight.dtype)
 
 
 _bit_linear.defvjp(_bit_linear_forward, _bit_linear_backward)

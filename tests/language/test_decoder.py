@@ -32,6 +32,7 @@ MIXERS = {
     "gla-scalar": GLAConfig(num_heads=2, gate="scalar", num_kv_heads=1),
     "hgrn2": HGRN2Config(expand_ratio=8),
     "mamba2": Mamba2Config(state_size=16, head_dim=8),
+    "hybrid": (GLAConfig(num_heads=2), AttentionConfig(num_heads=2, window_size=7)),
     "mlgru": MLGRUConfig(),
     "own": mixer(Sound),
     "retnet": RetNetConfig(num_heads=2),
@@ -39,12 +40,12 @@ MIXERS = {
 
 
 def small(kind: str) -> Decoder:
-    mixer = MIXERS[kind]
+    mixers = MIXERS[kind] if kind == "hybrid" else (MIXERS[kind],)
     config = DecoderConfig(
         vocab_size=29,
         hidden_size=32,
-        num_hidden_layers=2 if mixer.bounded else 1,
-        mixers=(mixer,),
+        num_hidden_layers=3 if len(mixers) > 1 else 2 if mixers[0].bounded else 1,
+        mixers=mixers,
         intermediate_size=48,
     )
     return Decoder(config, rngs=nnx.Rngs(params=0))

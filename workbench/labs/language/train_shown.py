@@ -183,7 +183,7 @@ def table(curves: Sequence[Curve], text_bytes: int) -> TableContent:
     heads = (
         Column("Run"), Column("State", wrap=True), Column("Update"),
         Column("Bits / byte", number=True), Column("Parameters", number=True, optional=True),
-        Column("Bytes / s", number=True), Column("Epochs", number=True, optional=True),
+        Column("Bytes / s", number=True, optional=True), Column("Epochs", number=True),
     )  # fmt: skip
     about = (
         "Bits per byte of held-out text. "
