@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 
 from tests.language.faulty_mixers import Sound
+from workbench import shipped
 from workbench.language import mixer
 from workbench.language.mixers import mixer_of
 from workbench.language.published import parameters
-from workbench.language.studies import beside, command, gates, micro, recall, table
+from workbench.language.studies import beside, command, families, gates, micro, recall, table
 from workbench.language.studies.beside import SHIPPED, Beside, _rivals, _run, beside_rivals, cost
 from workbench.language.studies.design import SEARCH_SEED, Design, Entry
 from workbench.language.studies.ranking import ranking
@@ -91,13 +92,22 @@ def test_a_seed_that_comes_twice_and_a_column_that_is_not_there_are_named():
         ranking(rows, "bits", better="lower")
 
 
-@pytest.mark.parametrize("study", [pytest.param(gates, marks=pytest.mark.slow), micro, recall])
+def test_a_study_of_text_says_its_unique_bytes_and_epochs():
+    for module in ("gates", "micro"):
+        card = json.loads(shipped.path(f"{SHIPPED}/{module}/card.json").read_text(encoding="utf-8"))
+        assert "2,150,056 unique bytes, " in card["seen"] and ", 1.03 epochs" in card["seen"]
+    assert table.seen(small_design()) == {}
+
+
+@pytest.mark.parametrize(
+    "study", [pytest.param(gates, marks=pytest.mark.slow), families, micro, recall]
+)
 def test_families_have_equal_parameters_and_equal_search(study):
     design = study.design()
     for size in {entry.size for entry in design.entries}:
         counts = [parameters(entry.config) for entry in design.entries if entry.size == size]
         assert max(counts) / min(counts) < 1.01
-    assert len(design.rates) == 3 and len(design.seeds) >= 3
+    assert len(design.rates) == (4 if study is families else 3) and len(design.seeds) >= 3
     assert SEARCH_SEED not in design.seeds
     assert set(design.paper) <= {entry.kind for entry in design.entries}
     assert "multiply-adds" in design.plan()

@@ -64,7 +64,7 @@ def gates(study: Study | None) -> ClaimCard:
         reason=reason,
         columns=("", "paper, ppl", "bits/byte"),
         setting=f"{_here(study, ranked)}Paper: 340 M parameters, 7 B tokens.",
-        details=f"{RULE}{_searched(study)}",
+        details=f"{RULE}{_seen(study)}{_searched(study)}",
     )
 
 
@@ -157,6 +157,12 @@ def _trained(study: Study | None) -> str:
         return ""
     card = study[1]
     return f"T {card['length']}, {card['steps']} updates of {card['batch_size']} texts. "
+
+
+def _seen(study: Study | None) -> str:
+    """Unique bytes and epochs."""
+    words = None if study is None else study[1].get("seen")
+    return f" Text: {words}." if words else ""
 
 
 def _searched(study: Study | None) -> str:

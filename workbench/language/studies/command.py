@@ -86,11 +86,12 @@ def model_card(
         + f": {row[design.value]:.4g}"
         for row in rows
     ]
+    about = {**design.about, **table.seen(design)}
     lines = [
         f"# {entry.name}, {entry.size}\n",
         f"One model of the study `{design.name}`, trained from nothing. A toy by size: it is here "
         "so that mixers can be compared on any machine.\n",
-        *(f"- {what.capitalize()}: {words}" for what, words in design.about.items()),
+        *(f"- {what.capitalize()}: {words}" for what, words in about.items()),
         f"- Command: `{command}`",
         f"- {run['parameters']:,} parameters; {run['steps']:,} updates of {design.batch_size} rows "
         f"of {design.length} tokens; learning rate {run['learning_rate']:g}; seed {run['seed']}",

@@ -57,6 +57,7 @@ def card(design: Design, found: Found, command: str) -> dict[str, Any]:
         "finished": len(done | _given_up(design, found)) == wanted,
         "runs": f"{len(done)} of {wanted}",
         **design.about,
+        **seen(design),
         "steps": design.steps,
         "batch_size": design.batch_size,
         "length": design.length,
@@ -74,6 +75,13 @@ def card(design: Design, found: Found, command: str) -> dict[str, Any]:
         "paper": {"source": design.source, "order": _paper(design)},
         "beside_paper": beside_paper(design, found),
     }
+
+
+def seen(design: Design) -> dict[str, str]:
+    """Unique bytes and epochs of a run, in words; nothing where no row comes twice."""
+    data = getattr(design.task(design.entries[0].config), "data", None)
+    summary = getattr(data, "summary", None)
+    return {} if summary is None else {"seen": summary(design.steps, design.batch_size)}
 
 
 def rankings(design: Design, found: Found) -> list[Ranking]:
