@@ -1,6 +1,7 @@
 """Curves: measured solid, predicted cased, bands of the hue, names at the ends."""
 
 import functools
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,9 @@ from workbench.figures.grammar import alt, unchecked
 from workbench.figures.numbers import number
 from workbench.figures.palette import Palette
 from workbench.figures.text import text_width, two_lines
+
+WIDTH = 280.0
+"""About what a plot has in a column of a panel, px; its true width the browser alone knows."""
 
 LABELLED = 8
 """Most series that get a name at their end; beyond it a list beside the chart names them."""
@@ -90,7 +94,7 @@ def lines(
             "labels": labels,
             "beyond": beyond,
             "level": [] if level is None else [{"y": up.plotted(level)}],
-            "upright": _upright(upright or {}, across, height),
+            "upright": _upright(upright or {}, across, up, live, height),
         },
         arguments=arguments,
         source=found,
@@ -126,19 +130,50 @@ def _cased(live: Sequence[Row]) -> list[Row]:
     return rows
 
 
-def _upright(given: Mapping[str, float], x: Axis, height: int) -> list[Row]:
-    """Returns the rules inside the plot, their words one above the other from the foot up."""
+def _upright(
+    given: Mapping[str, float], x: Axis, y: Axis, live: Sequence[Row], height: int
+) -> list[Row]:
+    """Returns the rules inside the plot, their words one above the other from the foot up, or from
+    the top down where a line runs through the foot."""
     low, high = x.ends
-    place = x.pixels(1.0)
-    return [
-        {
-            "x": x.plotted(at), "text": words, "y": height - 9.0 - placement.LINE * row,
-            "align": "right" if place(at) > 0.6 else "left",
-            "dx": -5 if place(at) > 0.6 else 5,
-        }
-        for row, (words, at) in enumerate(given.items())
-        if low <= at <= high
-    ]  # fmt: skip
+    place = x.pixels(WIDTH)
+    rules: list[Row] = []
+    taken = {True: 0, False: 0}
+    for words, at in given.items():
+        if not low <= at <= high:
+            continue
+        left = place(at) > 0.6 * WIDTH
+        from_, to = sorted((place(at), place(at) + text_width(words) * (-1 if left else 1)))
+        ways = [height - 9.0 - placement.LINE * taken[True], 9.0 + placement.LINE * taken[False]]
+        foot = not _crossed(live, x, y, height, (from_, to), ways[0]) or _crossed(
+            live, x, y, height, (from_, to), ways[1]
+        )
+        rules.append({
+            "x": x.plotted(at), "text": words, "y": ways[0] if foot else ways[1],
+            "align": "right" if left else "left", "dx": -5 if left else 5,
+        })  # fmt: skip
+        taken[foot] += 1
+    return rules
+
+
+def _crossed(
+    live: Sequence[Row], x: Axis, y: Axis, height: int, span: tuple[float, float], middle: float
+) -> bool:
+    """Whether a line of words at this height has a drawn line in it."""
+    place, down = x.pixels(WIDTH), y.pixels(height, flip=True)
+    by_method: dict[str, list[tuple[float, float]]] = {}
+    for row in live:
+        by_method.setdefault(row["method"], []).append((place(row["x"]), down(row["y"])))
+    for points in by_method.values():
+        for (x1, y1), (x2, y2) in itertools.pairwise(sorted(points)):
+            inside = max(x1, span[0]), min(x2, span[1])
+            if inside[0] > inside[1]:
+                continue
+            slope = (y2 - y1) / (x2 - x1) if x2 > x1 else 0.0
+            ends = [y1 + slope * (at - x1) for at in inside]
+            if min(ends) < middle + placement.LINE / 2 and max(ends) > middle - placement.LINE / 2:
+                return True
+    return False
 
 
 def _free_height(live: Sequence[Row], y: Axis, height: int) -> float:

@@ -14,7 +14,7 @@ import argparse
 import dataclasses
 import datetime
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -45,9 +45,10 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", choices=KINDS, default=list(KINDS))
     parser.add_argument("--untimed", action="store_true")
     given = parser.parse_args()
-    kinds = dict(
-        zip(KINDS, (texts, gates, curves, partial(ternary, given.benchmarks)), strict=True)
-    )
+    kinds: dict[str, Callable[[], dict[str, Any] | None]] = {
+        "texts": texts, "gates": gates, "curves": curves,
+        "ternary": partial(ternary, given.benchmarks),
+    }  # fmt: skip
     given.out.mkdir(parents=True, exist_ok=True)
     for name in given.only:
         found = kinds[name]()

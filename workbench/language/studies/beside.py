@@ -163,8 +163,8 @@ def growing(
     ]  # fmt: skip
     rivals = [_rivals(design, studies, missing) for design in designs]
     theirs = {str(row["name"]) for rows in rivals for row in rows}
-    found = Beside(_apart(name, {*theirs, *micro.NAMES.values()}), *map(list, rivals))
-    found.missing = missing
+    found = Beside(_apart(name, {*theirs, *micro.NAMES.values()}), missing=missing)
+    found.recall, found.text = map(list, rivals)
     mine = [
         replace(design, entries=tuple(replace(one, name=found.mixer) for one in design.entries))
         for design in designs
