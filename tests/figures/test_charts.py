@@ -317,9 +317,9 @@ def test_rules_stand_inside_the_plot_with_their_words_above_each_other():
 
 
 def test_words_of_a_rule_leave_a_foot_that_a_line_runs_through():
-    flat = [{"method": "a", "x": x, "y": y} for x, y in ((0, 0), (100, 0))]
+    flat = [{"method": "a", "x": x, "y": y} for x, y in ((0, 0), (50, 0.5), (100, 0))]
     far = [{"method": "b", "x": x, "y": y} for x, y in ((0, 10), (100, 5))]
-    (rule,) = lines([*flat, *far], upright={"here": 30.0}, height=200).rows["upright"]
+    (rule,) = lines([*flat, *far], upright={"here": 40.0}, height=200).rows["upright"]
     assert rule["y"] < 100
     (rule,) = lines([*far, {"method": "b", "x": 0, "y": 0}], upright={"here": 60.0}).rows["upright"]
     assert rule["y"] > 100
