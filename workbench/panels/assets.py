@@ -31,6 +31,7 @@ PARTS = (
     "split.js",
     "pairs.js",
     "paint.js",
+    "diagram.js",
     "shares.js",
     "gallery.js",
     "written.js",

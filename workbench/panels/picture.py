@@ -205,6 +205,14 @@ class PaintContent:
 
 
 @dataclass(frozen=True)
+class DiagramContent:
+    """The place of a network's diagram; its boxes come with the hints, under the slot's id."""
+
+    title: str
+    subtitle: str = ""
+
+
+@dataclass(frozen=True)
 class Share:
     """One part of a whole.
 
@@ -295,6 +303,7 @@ Content = (
     | EmptyContent
     | PairsContent
     | PaintContent
+    | DiagramContent
     | SharesContent
     | GalleryContent
     | WrittenContent

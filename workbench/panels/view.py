@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from workbench.panels.diagram import Diagram
 from workbench.panels.painting import Acted, PaintGrid, Stroke
 from workbench.panels.picture import Mark, Picture
 from workbench.progress import Report
@@ -62,6 +63,7 @@ class Slot:
         "table",
         "pairs",
         "paint",
+        "diagram",
         "shares",
         "gallery",
         "written",
@@ -110,6 +112,7 @@ class Hints:
         counts: text at the right of a method row.
         prices: seconds a change of a static knob compiles for.
         grids: what can be painted, by slot.
+        diagrams: networks whose parts can be clicked away, by slot.
         withheld: choices not offered at these settings, by name.
     """
 
@@ -118,6 +121,7 @@ class Hints:
     counts: Mapping[str, str] = field(default_factory=dict)
     prices: Mapping[str, float] = field(default_factory=dict)
     grids: Mapping[str, PaintGrid] = field(default_factory=dict)
+    diagrams: Mapping[str, Diagram] = field(default_factory=dict)
     withheld: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
 
@@ -188,7 +192,7 @@ class View(Protocol):
         return None
 
     def paint(self, stroke: Stroke, values: Values) -> Mapping[str, Mapping[str, Any]] | None:
-        """Settings after a stroke over a grid of the hints; None where it changes nothing."""
+        """Settings after a stroke over a grid, or a click in a diagram; None where none change."""
         return None
 
     def act(self, action: str, values: Values) -> Acted:

@@ -23,6 +23,7 @@ KINDS = {
     content.EmptyContent: "empty",
     content.PairsContent: "pairs",
     content.PaintContent: "paint",
+    content.DiagramContent: "diagram",
     content.SharesContent: "shares",
     content.GalleryContent: "gallery",
     content.WrittenContent: "written",

@@ -2,7 +2,7 @@
 
 const WB_KINDS = {
   chart: chartSlot, split: splitSlot, images: imagesSlot, figures: figuresSlot,
-  table: tableSlot, empty: emptySlot, pairs: pairsSlot, paint: paintSlot, shares: sharesSlot, gallery: gallerySlot, written: writtenSlot,
+  table: tableSlot, empty: emptySlot, pairs: pairsSlot, paint: paintSlot, diagram: diagramSlot, shares: sharesSlot, gallery: gallerySlot, written: writtenSlot,
 };
 
 const LOST = ["dead", "terminating", "restarting", "autorestarting"];
