@@ -88,7 +88,7 @@ def test_a_click_drops_and_a_click_brings_back(host: Host) -> None:
 
 
 def test_what_cannot_go_says_why_and_stays(host: Host) -> None:
-    box(host, "in").click()
+    box(host, "in").click(force=True)
     host.pump(0.3)
     assert host.panel.settings["dropped"]["names"] == ""
     assert host.page.locator(".wb-paint-at").inner_text() == "about in"
