@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -221,11 +221,14 @@ def plan_cost(pipeline: Pipeline) -> Cost:
     The text's keys and values count at every step, as in published figures; a pipeline that
     projects the text once computes `text_projections` less at each pass but the first.
     """
-    costs, plan = unit_costs(pipeline.shape), pipeline.plan
-    total = costs.run(plan) * pipeline.passes
+    from workbench.diffusion.switching import stages
+
+    total, kept = PartCost(0.0, 0.0), 0
+    for stage in stages(pipeline):
+        shape = replace(pipeline.shape, config=stage.pipeline.config)
+        costs = unit_costs(shape)
+        total += costs.run(stage.plan) * pipeline.passes
+        kept = max(kept, costs.kept_bytes(stage.plan) * pipeline.passes)
     return Cost(
-        macs=total.macs,
-        macs_no_bmm=total.no_bmm,
-        cache_bytes=float(costs.kept_bytes(plan) * pipeline.passes),
-        basis="modelled",
+        macs=total.macs, macs_no_bmm=total.no_bmm, cache_bytes=float(kept), basis="modelled"
     )

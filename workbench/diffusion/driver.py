@@ -34,6 +34,7 @@ from workbench.diffusion.steps import (
     run_rows,
     updates,
 )
+from workbench.diffusion.switching import Stage, stages
 from workbench.diffusion.unet.program import OUTPUT
 from workbench.model_files.precision import FLOAT32, Precision
 from workbench.progress import Report, silent
@@ -66,23 +67,45 @@ def sample(
         Cancelled: from `report`, between two pieces of work.
     """
     schedule = pipeline.scheduler.plan(pipeline.steps)
-    rows = run_rows(pipeline, schedule)
-    fixed = run_conditions(pipeline, inputs)
-    work = programs(pipeline.config, pipeline.precision)
-    weights, plan = pipeline.weights, pipeline.plan
-    if pipeline.reuse_text and plan.steps > 1:
-        fixed = fixed._replace(context=work.text(weights, fixed.context))
-    carry = first_carry(inputs, schedule)
-    reused = reused_names(pipeline.config, plan)
-    kept: Kept = {}
+    rows, fixed = run_rows(pipeline, schedule), run_conditions(pipeline, inputs)
+    carry, steps = first_carry(inputs, schedule), pipeline.plan.steps
     trail: list[Array] = []
-    for run in plan.batches:
+
+    def told(step: int) -> None:
         keep_pace(trail)
         if preview is None or not trail:
-            report(run[0], plan.steps, "sampling")
+            report(step, steps, "sampling")
         else:
-            report(run[0], plan.steps, "sampling", preview(np.asarray(trail[-1][-1])))
-        part, action = rows.take(run), plan.actions[run[0]]
+            report(step, steps, "sampling", preview(np.asarray(trail[-1][-1])))
+
+    for stage in stages(pipeline):
+        conditions = fixed
+        if pipeline.reuse_text and stage.plan.steps > 1:
+            network = stage.pipeline
+            text = programs(network.config, network.precision).text
+            conditions = fixed._replace(context=text(network.weights, fixed.context))
+        carry = _follow(stage, carry, rows, conditions, trail, told)
+    report(steps, steps, "sampling")
+    return finished(pipeline, trail, report)
+
+
+def _follow(
+    stage: Stage,
+    carry: Carry,
+    rows: Rows,
+    fixed: Conditions,
+    trail: list[Array],
+    told: Callable[[int], None],
+) -> Carry:
+    """The steps of one network, whose samples are added to `trail`."""
+    network, plan = stage.pipeline, stage.plan
+    work = programs(network.config, network.precision)
+    weights, reused = network.weights, reused_names(network.config, plan)
+    kept: Kept = {}
+    for run in plan.batches:
+        at = tuple(stage.first + step for step in run)
+        told(at[0])
+        part, action = rows.take(at), plan.actions[run[0]]
         if action in ("shallow", "inherit"):
             given = {name: kept[name] for name in reused[action]}
             carry, made = work.reuse(weights, carry, part, fixed, given)
@@ -92,12 +115,11 @@ def sample(
         else:
             if action == "full":
                 # The key step's row alone: the encoder compiles once, whatever the group's size.
-                kept = work.encode(weights, carry.x, rows.take(run[:1]), fixed)
+                kept = work.encode(weights, carry.x, rows.take(at[:1]), fixed)
             features = {name: kept[name] for name in reused["decode"]}
             carry, made = work.decode(weights, carry, part, fixed, features)
         trail.append(made)
-    report(plan.steps, plan.steps, "sampling")
-    return finished(pipeline, trail, report)
+    return carry
 
 
 class Programs:

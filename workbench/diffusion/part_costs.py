@@ -59,6 +59,8 @@ def part_costs(pipeline: Pipeline, pictures: int = 1) -> dict[str, PartUse]:
     pipeline's plan; the VAE decodes once. The working memory is our estimate from shapes: parts
     work one after the other, so the largest counts (`needed_bytes`).
     """
+    from workbench.diffusion.switching import stages
+
     found: dict[str, PartUse] = {}
     text = pipeline.conditioning
     if isinstance(text, TextConditioning):
@@ -71,7 +73,8 @@ def part_costs(pipeline: Pipeline, pictures: int = 1) -> dict[str, PartUse]:
     run = plan_cost(pipeline)
     kept = units.kept_bytes(plan) * pipeline.passes * pictures
     group = units.group_bytes(plan.longest, pipeline.passes, pictures)
-    stored = sum(int(array.nbytes) for array in pipeline.weights)
+    networks = (stage.pipeline for stage in stages(pipeline))
+    stored = sum(int(array.nbytes) for network in networks for array in network.weights)
     found[UNET] = PartUse(float(run.macs or 0), float(run.macs_no_bmm or 0), stored, group + kept)
     if pipeline.vae is not None:
         height, width, _ = pipeline.sample_shape

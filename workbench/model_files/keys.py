@@ -20,9 +20,9 @@ Shape = tuple[int, ...]
 
 _LEAF = {"kernel": "weight", "scale": "weight", "embedding": "weight"}
 # Axes of the file's tensor from ours, for kernels: a product's is transposed, a convolution's is
-# HWIO (along time: TIO) here and OIHW (OIT) there.
-_TO_FILE = {2: (1, 0), 3: (2, 1, 0), 4: (3, 2, 0, 1)}
-_FROM_FILE = {2: (1, 0), 3: (2, 1, 0), 4: (2, 3, 1, 0)}
+# HWIO (along time: TIO) here and OIHW (OIT) there; several of one place (EHWIO) are EOIHW there.
+_TO_FILE = {2: (1, 0), 3: (2, 1, 0), 4: (3, 2, 0, 1), 5: (0, 4, 3, 1, 2)}
+_FROM_FILE = {2: (1, 0), 3: (2, 1, 0), 4: (2, 3, 1, 0), 5: (0, 3, 4, 2, 1)}
 
 
 def variables(model: Any) -> list[tuple[Path, Any]]:

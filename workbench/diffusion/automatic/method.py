@@ -79,8 +79,12 @@ class AutomaticPlan(Method):
         )
 
     def check(self, subject: Pipeline) -> list[Problem]:
+        from workbench.diffusion.switching import SwitchedPipeline
         from workbench.diffusion.unet.config import UNetConfig
 
+        if isinstance(subject, SwitchedPipeline):
+            text = f"{subject.name} switches networks; the search knows runs of one"
+            return [Problem("error", "", text)]
         if not isinstance(subject.config, UNetConfig):
             text = f"{subject.name} is no UNet; the search knows UNet steps only"
             return [Problem("error", "", text)]

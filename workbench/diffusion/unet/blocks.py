@@ -43,7 +43,7 @@ class Block(nnx.Module):
 
 
 class DownBlock(Block):
-    """Layers at one resolution, then half of it, except in the last block."""
+    """Layers at one resolution, or none, then half of it, except in the last block."""
 
     def __init__(self, config: UNetConfig, index: int, *, dtype: Any, rngs: nnx.Rngs):
         widths = config.block_out_channels
@@ -116,6 +116,8 @@ def _resnet(
         groups=config.norm_num_groups,
         eps=config.norm_eps,
         time_width=config.time_width,
+        experts=config.conv_experts,
+        routing=config.conv_routing,
         dtype=dtype,
         rngs=rngs,
     )

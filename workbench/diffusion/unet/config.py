@@ -17,6 +17,13 @@ CROSS_MID: Final = "UNetMidBlock2DCrossAttn"
 SIZES: Final = 6
 """Numbers in SDXL's time ids."""
 
+LATER: Final[dict[str, Any]] = {
+    "time_embedding_dim": None,
+    "conv_experts": 1,
+    "conv_routing": "softmax",
+}
+"""Fields that came later, and what they are where no name of a run holds them."""
+
 # Fields of the family that this model has in one value only. A file may hold them at that value.
 FIXED: dict[str, tuple[Any, ...]] = {
     "act_fn": ("silu", "swish"),
@@ -46,6 +53,19 @@ FIXED: dict[str, tuple[Any, ...]] = {
     "time_embedding_type": ("positional",),
     "timestep_post_act": (None,),
 }
+
+
+def require_pairs(experts: int, routing: str) -> None:
+    """Holds several experts under a sigmoid to an even number.
+
+    Raises:
+        ValueError: an odd one.
+    """
+    if routing == "sigmoid" and experts > 1 and experts % 2:
+        raise ValueError(
+            f"conv_experts={experts} must be even with conv_routing='sigmoid', whose weights start"
+            " in pairs that add up to one"
+        )
 
 
 class UNetConfig(pydantic.BaseModel):
@@ -93,6 +113,13 @@ class UNetConfig(pydantic.BaseModel):
     time_embedding_dim: int | None = pydantic.Field(None, ge=1, exclude_if=lambda dim: dim is None)
     """Channels of the time embedding; None is four times the first block's, and stands in no name
     of a pipeline or a run, which are older."""
+    conv_experts: int = pydantic.Field(1, ge=1, exclude_if=lambda count: count == 1)
+    """Kernels that each 3x3 convolution of a ResNet mixes for each sample; ours, no field of
+    diffusers, and as absent as the field above where it is 1."""
+    conv_routing: Literal["softmax", "sigmoid"] = pydantic.Field(
+        "softmax", exclude_if=lambda rule: rule == "softmax"
+    )
+    """What turns the routing's numbers into weights of the kernels."""
 
     @pydantic.model_validator(mode="after")
     def _fits(self) -> Self:
@@ -110,9 +137,11 @@ class UNetConfig(pydantic.BaseModel):
                     f"{name}={list(value)} has {len(value)} entries; one per block is {blocks}"
                 )
             values = () if value is None else value if isinstance(value, tuple) else (value,)
-            least = 0 if name == "transformer_layers_per_block" else 1
+            least = 0 if name in ("transformer_layers_per_block", "layers_per_block") else 1
             if any(v < least for v in values):
                 raise ValueError(f"{name}={value} must be positive")
+        self._check_empty_blocks()
+        require_pairs(self.conv_experts, self.conv_routing)
         self._check_added()
         levels = zip(self.block_out_channels, self.heads, self.depths, self._attends, strict=True)
         for width, heads, depth, attends in levels:
@@ -128,6 +157,18 @@ class UNetConfig(pydantic.BaseModel):
         if self.block_out_channels[0] % 2:
             raise ValueError(f"block_out_channels[0]={self.block_out_channels[0]} must be even")
         return self
+
+    def _check_empty_blocks(self) -> None:
+        """A block of a downsampler alone keeps the width, and is not the innermost one."""
+        widths = self.block_out_channels
+        for block, layers in enumerate(self.layers):
+            if layers == 0 and (
+                block == len(widths) - 1 or widths[block] != widths[max(block - 1, 0)]
+            ):
+                raise ValueError(
+                    f"layers_per_block={self.layers_per_block} must be positive in block {block},"
+                    " which is the innermost or changes the width"
+                )
 
     def _check_added(self) -> None:
         sizes = self.addition_time_embed_dim, self.projection_class_embeddings_input_dim
@@ -149,7 +190,7 @@ class UNetConfig(pydantic.BaseModel):
         return [
             (name, value)
             for name, value in super().__repr_args__()
-            if name != "time_embedding_dim" or value is not None
+            if name not in LATER or value != LATER[name]
         ]
 
     @property

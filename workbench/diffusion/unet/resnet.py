@@ -5,12 +5,16 @@ from typing import Any
 from flax import nnx
 from jaxtyping import Array, Float
 
+from workbench.diffusion.unet.conditional import ConditionalConv, Routing
 from workbench.diffusion.unet.layers import Conv, GroupNorm, dense
 from workbench.diffusion.unet.taps import NO_TAPS, Taps
 
 
 class ResnetBlock(nnx.Module):
-    """shortcut(x) + conv(silu(norm(conv(silu(norm(x))) + time)))."""
+    """shortcut(x) + conv(silu(norm(conv(silu(norm(x))) + time))).
+
+    With several `experts` its 3x3 convolutions mix as many kernels for each sample.
+    """
 
     def __init__(
         self,
@@ -20,15 +24,22 @@ class ResnetBlock(nnx.Module):
         groups: int,
         eps: float,
         time_width: int | None,
+        experts: int = 1,
+        routing: Routing = "softmax",
         dtype: Any,
         rngs: nnx.Rngs,
     ):
+        def convolution(inputs: int) -> Conv | ConditionalConv:
+            if experts == 1:
+                return Conv(inputs, outputs, 3, dtype=dtype, rngs=rngs)
+            return ConditionalConv(inputs, outputs, 3, experts, routing, dtype=dtype, rngs=rngs)
+
         self.norm1 = GroupNorm(inputs, groups, eps=eps, dtype=dtype)
-        self.conv1 = Conv(inputs, outputs, 3, dtype=dtype, rngs=rngs)
+        self.conv1 = convolution(inputs)
         if time_width is not None:
             self.time_emb_proj = dense(time_width, outputs, dtype=dtype, rngs=rngs)
         self.norm2 = GroupNorm(outputs, groups, eps=eps, dtype=dtype)
-        self.conv2 = Conv(outputs, outputs, 3, dtype=dtype, rngs=rngs)
+        self.conv2 = convolution(outputs)
         if inputs != outputs:
             self.conv_shortcut = Conv(inputs, outputs, 1, dtype=dtype, rngs=rngs)
         self.has_shortcut = inputs != outputs

@@ -8,6 +8,7 @@ from flax import nnx
 from kernels_pallas.conv2d import choice
 from kernels_pallas.conv2d.window import Window
 from workbench.diffusion.unet.blocks import Block
+from workbench.diffusion.unet.conditional import ConditionalConv
 from workbench.diffusion.unet.layers import Conv, WinogradKernel
 from workbench.diffusion.unet.model import UNet2DCondition
 
@@ -37,7 +38,7 @@ def transform_kernels(unet: UNet2DCondition, height: int, width: int, batch: int
     changed = 0
     for conv, level in _convolutions(unet):
         kernel = conv.kernel
-        if isinstance(kernel, WinogradKernel):
+        if isinstance(kernel, WinogradKernel) or isinstance(conv, ConditionalConv):
             continue
         if not isinstance(kernel, nnx.Param):
             raise TypeError("kernels of a UNet in int8 cannot be kept transformed; load float32")
@@ -50,7 +51,7 @@ def transform_kernels(unet: UNet2DCondition, height: int, width: int, batch: int
     return changed
 
 
-def _convolutions(unet: UNet2DCondition) -> Iterator[tuple[Conv, int]]:
+def _convolutions(unet: UNet2DCondition) -> Iterator[tuple[Conv | ConditionalConv, int]]:
     """Every 3x3 convolution at stride 1, and how often its pictures were halved."""
     last = len(unet.down_blocks) - 1
     blocks: list[tuple[int, Block]] = [*enumerate(unet.down_blocks)]
