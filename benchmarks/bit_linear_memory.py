@@ -19,7 +19,8 @@ import time
 from typing import Any
 
 from record import Benchmark, Figure
-from ternary_decode import FULL, TINY, configuration
+from ternary_decode import FULL, TINY
+from ternary_models import configuration
 
 KEPT, WEIGHTS, PLANNED, ORDERED = (
     "activations kept for the backward pass",

@@ -30,6 +30,7 @@ NOT_BENCHMARKS = (
     "readme_table.py",
     "device_time.py",
     "sides.py",
+    "ternary_models.py",
     "tuned.py",
 )
 

@@ -1,9 +1,10 @@
 """Decoding a MatMul-free LM of 370M from packed weights on this CPU, beside its dense forms.
 
-One model with random weights, three ways: two bits a weight, its layers in a scan; the same weights
-as float32 in JAX, layers unrolled; and in torch. Each side is in a process of its own and decodes
-at batch 1, a few tokens a turn; their logits are compared. The floor is the time that reading the
-packed bytes takes.
+One model with random weights, four ways: two bits a weight, its layers in a scan; the same weights
+as float32 in JAX, layers unrolled, and in torch; and a byte a weight in JAX, which no model is
+released in, but which is the fastest product without packing. Each side is in a process of its own
+and decodes at batch 1, a few tokens a turn; their logits are compared. The floor is the time that
+reading the packed bytes takes.
 
 python benchmarks/ternary_decode.py [--tiny] [--repeats N] [--tokens N] [--threads one]
 
@@ -18,7 +19,6 @@ import ctypes
 import gc
 import sys
 import time
-import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack
 from importlib.util import find_spec
@@ -27,12 +27,20 @@ from typing import Any
 from record import THREADS, Benchmark, Figure, elsewhere
 from sides import Clock, Memory, worker
 from ternary_matmul_cpu import STREAMED, bandwidth, spread
+from ternary_models import (
+    dense_model,
+    int8_table,
+    latent,
+    matrix_shapes,
+    packed_model,
+    rounded,
+)
 
 NO_TORCH = "skipped: torch's side, for torch is not here (make test-parity)"
 SCRIPT = "ternary_decode"
 FULL, TINY = (24, 1024, 2816, 32000), (2, 128, 256, 512)
 """Layers, width, inner width and tokens of the vocabulary."""
-OURS, DENSE, TORCH = "packed", "float32, JAX", "float32, torch"
+OURS, DENSE, TORCH, BYTES = "packed", "float32, JAX", "float32, torch", "int8, JAX"
 LARGEST_DIFFERENCE = 0.15
 
 
@@ -54,7 +62,7 @@ def main() -> int:
     repeats = 2 if bench.tiny else options.repeats
     words = "tiny model" if bench.tiny else "370M, batch 1"
     speed = bandwidth(bench, 1 << 20 if bench.tiny else STREAMED, repeats)
-    sides: dict[str, Any] = {OURS: packed_side, DENSE: dense_side}
+    sides: dict[str, Any] = {OURS: packed_side, DENSE: dense_side, BYTES: bytes_side}
     if torch:
         sides[TORCH] = torch_side
     with ExitStack() as stack:
@@ -82,17 +90,20 @@ def report(bench: Benchmark, words: str, speed: float) -> None:
     seconds = {name: np.array(taken) for name, taken in turns.items()}
     for name, taken in seconds.items():
         bench.add(spread(f"{words}: {name}, tokens a second", 1 / taken, "1/s"))
-    peer = min((n for n in seconds if n != OURS), key=lambda n: float(np.median(seconds[n])))
+    floats = (n for n in seconds if n not in (OURS, BYTES))
+    peer = min(floats, key=lambda n: float(np.median(seconds[n])))
     wanted = None if bench.tiny else 5.0
     ratio = seconds[peer] / seconds[OURS]
     bench.add(spread(f"{words}: time of {peer} over packed", ratio, "×", at_least=wanted))
+    in_bytes = seconds[BYTES] / seconds[OURS]
+    bench.add(spread(f"{words}: time of {BYTES} over packed", in_bytes, "×"))
     held, dense = loaded[OURS]["bytes"], loaded[DENSE]["bytes"]
     floor = held["body and head"] / speed
     bench.add(
         Figure(f"{words}: floor, reading the packed bytes", 1e3 * floor, "ms"),
         spread(f"{words}: packed time over its floor", seconds[OURS] / floor, "×"),
     )
-    for name in (OURS, DENSE):
+    for name in (OURS, DENSE, BYTES):
         for part, count in loaded[name]["bytes"].items():
             bench.add(Figure(f"{words}: {name}, {part}", count / 2**20, "MiB", basis="modelled"))
     body = dense["body and head"] / held["body and head"]
@@ -173,7 +184,15 @@ def dense_side(layers: int, width: int, inner: int, vocab: int, tokens: int) -> 
     import workbench.language.decoder  # noqa: F401  (the level of imports holds jax)
 
     memory = Memory()
-    yield from jax_side(dense_model(layers, width, inner, vocab), tokens, vocab, memory)
+    yield from jax_side(dense_model(layers, width, inner, vocab, "float32"), tokens, vocab, memory)
+
+
+def bytes_side(layers: int, width: int, inner: int, vocab: int, tokens: int) -> Iterator[Any]:
+    """The same weights at a byte each."""
+    import workbench.language.decoder  # noqa: F401
+
+    memory = Memory()
+    yield from jax_side(dense_model(layers, width, inner, vocab, "int8"), tokens, vocab, memory)
 
 
 def jax_side(model: Any, tokens: int, vocab: int, memory: Memory) -> Iterator[Any]:
@@ -253,142 +272,6 @@ def torch_side(layers: int, width: int, inner: int, vocab: int, tokens: int) -> 
         }
     }
     yield from decoding(one, [torch.zeros(width)] * layers, tokens, vocab, about, memory)
-
-
-def matrix_shapes(layers: int, width: int, inner: int, vocab: int) -> dict[str, tuple[int, int]]:
-    """[in, out] of every ternary matrix, by its place in the model."""
-    found = {"lm_head": (width, vocab)}
-    for layer in range(layers):
-        name = f"model.layers.{layer}"
-        found |= {f"{name}.attn.{letter}_proj": (width, width) for letter in "ifgo"}
-        found[f"{name}.mlp.gate_proj"] = (width, 2 * inner)
-        found[f"{name}.mlp.down_proj"] = (inner, width)
-    return found
-
-
-def latent(name: str, shape: tuple[int, int]) -> Any:
-    """Random weights of a matrix, the same for all sides."""
-    import numpy as np
-
-    draw = np.random.default_rng(zlib.crc32(name.encode()))
-    return draw.standard_normal(shape, dtype=np.float32)
-
-
-def rounded(weight: Any) -> tuple[Any, Any]:
-    """-1, 0, 1 as float32, and what they stand for."""
-    import jax.numpy as jnp
-    import numpy as np
-
-    from workbench.language.bit_linear import ternary
-
-    signs, size = ternary(jnp.asarray(weight))
-    return np.asarray(signs, np.float32), np.asarray(size)
-
-
-def int8_table(vocab: int, width: int) -> Any:
-    """The embedding as it is after it was held in int8, in float32."""
-    import numpy as np
-
-    from workbench.language.packed import int8_rows
-
-    values, scale = int8_rows(latent("model.embeddings", (vocab, width)))
-    return np.asarray(values, np.float32) * np.asarray(scale)[:, None]
-
-
-def configuration(layers: int, width: int, inner: int, vocab: int) -> Any:
-    """MatMul-free LM as released."""
-    from workbench.language.config import DecoderConfig
-    from workbench.language.mixers.mlgru import MLGRUConfig
-
-    return DecoderConfig(
-        vocab_size=vocab,
-        hidden_size=width,
-        num_hidden_layers=layers,
-        mixers=(MLGRUConfig(),),
-        intermediate_size=inner,
-        linears="ternary",
-        tie_word_embeddings=False,
-    )
-
-
-def packed_model(layers: int, width: int, inner: int, vocab: int) -> Any:
-    """The model at two bits a weight; one latent matrix at a time is in memory."""
-    import jax.numpy as jnp
-    from flax import nnx
-
-    from workbench.language.packed import (
-        Codes,
-        Int8Embedding,
-        Packed,
-        PackedBitLinear,
-        abstract_packed,
-        int8_rows,
-        packed_matrix,
-    )
-
-    model = abstract_packed(configuration(layers, width, inner, vocab), table="int8")
-    for path, node in list(nnx.iter_graph(model)):
-        if isinstance(node, PackedBitLinear):
-            name = ".".join(map(str, path))
-            packed, size = packed_matrix(jnp.asarray(latent(name, node.shape)))
-            node.codes, node.size = Codes(packed.codes), Packed(size)
-    model.model.embeddings = Int8Embedding(*int8_rows(latent("model.embeddings", (vocab, width))))
-    return filled(model)
-
-
-def dense_model(layers: int, width: int, inner: int, vocab: int) -> Any:
-    """The model with the rounded matrices in float32."""
-    import jax.numpy as jnp
-    from flax import nnx
-
-    from workbench.language.decoder import Decoder
-    from workbench.language.packed import bit_linears, put
-    from workbench.model_files.abstract import abstract
-
-    model = abstract(Decoder, configuration(layers, width, inner, vocab), dtype=jnp.float32)
-    for path, node in list(bit_linears(model)):
-        name = ".".join(map(str, path))
-        put(model, path, dense_linear(*rounded(latent(name, node.kernel.shape)), node.norm))
-    model.model.embeddings.embedding = nnx.Param(jnp.asarray(int8_table(vocab, width)))
-    return filled(model)
-
-
-def dense_linear(signs: Any, size: Any, norm: Any) -> Any:
-    """A ternary layer with its rounded matrix in float32."""
-    import jax.numpy as jnp
-    from flax import nnx
-
-    class Dense(nnx.Module):
-        def __init__(self) -> None:
-            self.kernel, self.size = nnx.Param(jnp.asarray(signs)), nnx.Param(jnp.asarray(size))
-            self.norm = norm
-
-        def __call__(self, x: Any) -> Any:
-            y = self.norm(x)
-            top = jnp.maximum(jnp.max(jnp.abs(y), axis=-1, keepdims=True), 1e-5)
-            codes = jnp.round(y * (127 / top))
-            return codes @ self.kernel[...] * (top / 127) * self.size[...]
-
-    return Dense()
-
-
-def filled(model: Any) -> Any:
-    """The model with gains of one and bounds as they are first, where it has shapes only."""
-    import jax
-    import jax.numpy as jnp
-    from flax import nnx
-
-    graph, state = nnx.split(model)
-    leaves, tree = jax.tree_util.tree_flatten_with_path(state)
-
-    def value(path: Any, leaf: Any) -> Any:
-        if not isinstance(leaf, jax.ShapeDtypeStruct):
-            return leaf
-        make = jnp.zeros if "lower_bounds" in str(path) else jnp.ones
-        return make(leaf.shape, leaf.dtype)
-
-    found = [value(path, leaf) for path, leaf in leaves]
-    return nnx.merge(graph, jax.tree_util.tree_unflatten(tree, found))
 
 
 if __name__ == "__main__":

@@ -327,6 +327,7 @@ def test_the_ternary_card_holds_the_records_and_what_is_compiled_here():
 def test_decoding_is_shown_beside_the_fastest_dense_form():
     figures = {
         "packed, tokens a second": recorded.Measured(100.0, 90.0, 110.0),
+        "int8, JAX, tokens a second": recorded.Measured(40.0),
         "float32, JAX, tokens a second": recorded.Measured(17.0),
         "float32, torch, tokens a second": recorded.Measured(20.0),
         "time of float32, torch over packed": recorded.Measured(5.0, 4.5, 5.5),
@@ -335,9 +336,10 @@ def test_decoding_is_shown_beside_the_fastest_dense_form():
         "float32, JAX, body and head": recorded.Measured(1302.0),
     }
     found = ternary_shown.decoding(recorded.Benchmarked(figures, "here", "CPU", "1 May"))
-    assert [(one.label, one.value, one.interval) for one in found.figures][:3] == [
+    assert [(one.label, one.value, one.interval) for one in found.figures][:4] == [
         ("Packed", "100", "90–110"),
-        ("Fastest dense form", "20", "float32, torch"),
+        ("Fastest in float", "20", "float32, torch"),
+        ("A byte a weight", "40", "int8, JAX"),
         ("Packed is faster", "5", "4.50–5.50"),
     ]
     assert "1 May" in found.subtitle
