@@ -43,6 +43,7 @@ from workbench.labs.language.train_shown import Curve
 from workbench.labs.language.train_view import TrainView
 from workbench.labs.language.turns import Turns
 from workbench.language.mixers.attention import AttentionConfig
+from workbench.language.published import PUBLISHED as PUBLISHED_CONFIGS
 from workbench.measure.memory import MemoryEstimate
 from workbench.panels import wire
 from workbench.panels.panel import Panel
@@ -324,13 +325,33 @@ def test_the_ternary_card_holds_the_records_and_what_is_compiled_here():
     assert [row.verdict for row in few.rows] == ["reproduced", "reproduced", "failed"]
 
 
+def test_what_is_recorded_of_a_shipped_ternary_model_is_shown_first(monkeypatch):
+    one = {
+        "name": "model.layers.0.attn.i_proj", "shape": [32, 32], "size": 0.1,
+        "shares": [0.3, 0.4, 0.3], "counts": [1] * 80, "weight_error": 0.5, "output_error": 0.6,
+    }  # fmt: skip
+    figures = {name: [10.0, None, None] for name in (ternary_claim.KEPT, ternary_claim.PLANNED)}
+    record = {"figures": figures, "command": "here", "device": "CPU", "date": "1 May"}
+    files = {"ternary.json": {"models": {"Tiny": [one]}, "benchmarks": {"training": record}}}
+    monkeypatch.setattr(recorded, "read", files.get)
+    config = PUBLISHED_CONFIGS["matmulfree-370m"]
+    monkeypatch.setattr(shelf, "shipped_books", lambda: [shelf.Book("Tiny", "nowhere", config)])
+    view = TernaryView()
+    picture = view.predict(values(view))
+    assert (picture.basis, picture.when, picture.device) == ("recorded", "1 May", "CPU")
+    (row,) = picture.contents["errors"].chart.rows["live"]
+    assert (row["group"], row["value"]) == ("layer 1", 50.0)
+    assert "40 %" in picture.contents["histogram"].chart.subtitle
+    assert picture.claim.rows[0].here == "−10 %" and not view.layers
+
+
 def test_decoding_is_shown_beside_the_fastest_dense_form():
     figures = {
         "packed, tokens a second": recorded.Measured(100.0, 90.0, 110.0),
         "int8, JAX, tokens a second": recorded.Measured(40.0),
-        "float32, JAX, tokens a second": recorded.Measured(17.0),
-        "float32, torch, tokens a second": recorded.Measured(20.0),
-        "time of float32, torch over packed": recorded.Measured(5.0, 4.5, 5.5),
+        "float32, JAX, tokens a second": recorded.Measured(20.0),
+        "float32, torch, tokens a second": recorded.Measured(17.0),
+        "time of float32, JAX over packed": recorded.Measured(5.0, 4.5, 5.5),
         "packed time over its floor": recorded.Measured(3.8),
         "packed, body and head": recorded.Measured(82.0),
         "float32, JAX, body and head": recorded.Measured(1302.0),
@@ -338,11 +359,20 @@ def test_decoding_is_shown_beside_the_fastest_dense_form():
     found = ternary_shown.decoding(recorded.Benchmarked(figures, "here", "CPU", "1 May"))
     assert [(one.label, one.value, one.interval) for one in found.figures][:4] == [
         ("Packed", "100", "90–110"),
-        ("Fastest in float", "20", "float32, torch"),
+        ("Fastest in float", "20", "float32, JAX"),
         ("A byte a weight", "40", "int8, JAX"),
         ("Packed is faster", "5", "4.50–5.50"),
     ]
     assert "1 May" in found.subtitle
+
+
+def test_the_records_that_ship_make_the_ternary_page(monkeypatch):
+    monkeypatch.undo()
+    view = TernaryView()
+    picture = view.predict(values(view))
+    assert picture.basis == "recorded" and len(picture.contents["decoding"].figures) >= 5
+    assert len({row["group"] for row in picture.contents["errors"].chart.rows["live"]}) == 4
+    assert [row.here != "not run" for row in picture.claim.rows] == [True] * 3
 
 
 def test_packed_sizes_are_the_published_ones():

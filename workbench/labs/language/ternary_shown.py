@@ -140,11 +140,12 @@ def memory(found: TrainingMemory) -> TableContent:
 
 def decoding(found: Benchmarked) -> FiguresContent:
     """Tokens a second at batch 1 beside the fastest dense form, and how near reading alone is."""
-    name, dense = max(
-        (name.removesuffix(", tokens a second"), one.value)
+    rates = {
+        name.removesuffix(", tokens a second"): one.value
         for name, one in found.figures.items()
         if name.startswith("float") and name.endswith(", tokens a second")
-    )
+    }
+    name, dense = max(rates.items(), key=lambda rate: rate[1])
     figure = found.figures.__getitem__
     packed, times = figure("packed, tokens a second"), figure(f"time of {name} over packed")
     floor = figure("packed time over its floor")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -129,12 +130,17 @@ class TernaryView(LanguageView):
         """Sizes by formula; what was looked at before, or is recorded of a shipped model."""
         if self.memory.get(_setting(values)):
             return self._picture(values, "measured")
-        name = _name(values)
-        known = recorded.matrices(name) if name and not self.given_checkpoints else None
-        if known is None or name in self.layers:
+        if _name(values) in self.layers or self._recorded(values) is None:
             return self._picture(values, "predicted")
-        self.layers[name] = list(known)
-        return self._picture(values, "recorded")
+        known = recorded.benchmarked("training")
+        shown_first = self._picture(values, "recorded")
+        if known is None:
+            return shown_first
+        return replace(shown_first, when=known.date, device=known.device)
+
+    def _recorded(self, values: Values) -> Sequence[MatrixReport] | None:
+        name = _name(values)
+        return recorded.matrices(name) if name and not self.given_checkpoints else None
 
     def run(self, values: Values, report: Report) -> Iterator[Picture]:
         """The checkpoint's matrices, then both forms compiled."""
@@ -152,7 +158,7 @@ class TernaryView(LanguageView):
         yield self._picture(values, "measured")
 
     def _picture(self, values: Values, basis: Any) -> Picture:
-        found = self.layers.get(_name(values), [])
+        found = self.layers.get(_name(values)) or self._recorded(values) or ()
         memory = self.memory.get(_setting(values))
         words = (
             "Histograms and errors are of a checkpoint’s weights; run to read it."
