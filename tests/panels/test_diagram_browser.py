@@ -62,12 +62,12 @@ class Network(View):
 @pytest.fixture
 def host(host_of: Callable[..., Host]) -> Host:
     found = host_of(Panel(Network(), quiet=0.05))
-    found.until(lambda: found.page.locator(".wb-box").count() == 6)
+    found.until(lambda: found.page.locator(".wb-part").count() == 6)
     return found
 
 
 def box(host: Host, name: str) -> Any:
-    return host.page.locator(f".wb-box[data-id={name}]")
+    return host.page.locator(f".wb-part[data-id={name}]")
 
 
 def focused(host: Host) -> str:
@@ -96,14 +96,14 @@ def test_what_cannot_go_says_why_and_stays(host: Host) -> None:
 
 
 def test_arrows_go_from_box_to_box(host: Host) -> None:
-    assert host.page.locator(".wb-box[tabindex='0']").count() == 1
+    assert host.page.locator(".wb-part[tabindex='0']").count() == 1
     box(host, "in").focus()
     path = []
     for key in ("ArrowDown", "ArrowRight", "ArrowRight", "ArrowUp", "ArrowLeft"):
         host.page.keyboard.press(key)
         path.append(focused(host))
     assert path == ["down", "stage", "up", "out", "in"]
-    assert host.page.locator(".wb-box[tabindex='0']").count() == 1
+    assert host.page.locator(".wb-part[tabindex='0']").count() == 1
 
 
 def test_shades_follow_cost(host: Host) -> None:

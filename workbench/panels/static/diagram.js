@@ -16,11 +16,11 @@ function diagramSlot(ctx, slot, host) {
     const gone = one.state === "gone";
     const cost = one.note ? `, ${one.note}` : "";
     return h("button", {
-      class: one.shade === null ? "wb-box wb-box-name" : "wb-box", "data-id": one.id, "data-state": one.state,
+      class: one.shade === null ? "wb-part wb-part-name" : "wb-part", "data-id": one.id, "data-state": one.state,
       "data-shade": one.shade, "aria-pressed": one.state === "fixed" ? null : String(gone), "aria-disabled": one.state === "fixed" ? "true" : null,
       tabindex: "-1", title: one.why, "aria-label": `${one.label}${cost}, ${gone ? "dropped" : "kept"}. ${one.why}`,
       onclick: () => toggle(one), onfocus: () => reach(one.id),
-    }, h("span", { class: "wb-box-label", text: one.label }), h("span", { class: "wb-box-note", text: one.note }));
+    }, h("span", { class: "wb-part-label", text: one.label }), h("span", { class: "wb-part-note", text: one.note }));
   }
 
   function toggle(one) {
