@@ -311,9 +311,9 @@ def benchmarked(**figures):
 
 
 def test_the_ternary_card_holds_the_records_and_what_is_compiled_here():
-    decoding, training = benchmarked(weights=12.5), benchmarked(kept=60.0, planned=6.5)
+    decoding, training = benchmarked(weights=12.5), benchmarked(kept=60.0, planned=6.4)
     card = ternary_claim.card(decoding, training, None, "", decides=False)
-    assert [row.here for row in card.rows] == ["−60 %", "−6.50 %", "12.5 ×"]
+    assert [row.here for row in card.rows] == ["−60 %", "−6 %", "12.5 ×"]
     assert [row.verdict for row in card.rows] == ["reproduced", "part", "reproduced"]
     assert card.verdict == "part" and "1 May" in card.setting
     card = ternary_claim.card(decoding, training, -0.1, "width 9", decides=False)
@@ -330,7 +330,16 @@ def test_what_is_recorded_of_a_shipped_ternary_model_is_shown_first(monkeypatch)
         "name": "model.layers.0.attn.i_proj", "shape": [32, 32], "size": 0.1,
         "shares": [0.3, 0.4, 0.3], "counts": [1] * 80, "weight_error": 0.5, "output_error": 0.6,
     }  # fmt: skip
-    figures = {name: [10.0, None, None] for name in (ternary_claim.KEPT, ternary_claim.PLANNED)}
+    forms = [
+        f"{form}, {part}"
+        for form in ("fused", "plain")
+        for part in (
+            "activations kept for the backward pass", "weights and their gradients",
+            "everything else in XLA's plan",
+        )
+    ]  # fmt: skip
+    names = (ternary_claim.KEPT, ternary_claim.PLANNED, *forms)
+    figures = {name: [10.0, None, None] for name in names}
     record = {"figures": figures, "command": "here", "device": "CPU", "date": "1 May"}
     files = {"ternary.json": {"models": {"Tiny": [one]}, "benchmarks": {"training": record}}}
     monkeypatch.setattr(recorded, "read", files.get)
@@ -343,6 +352,7 @@ def test_what_is_recorded_of_a_shipped_ternary_model_is_shown_first(monkeypatch)
     assert (row["group"], row["value"]) == ("layer 1", 50.0)
     assert "40 %" in picture.contents["histogram"].chart.subtitle
     assert picture.claim.rows[0].here == "−10 %" and not view.layers
+    assert [row[1:] for row in picture.contents["memory"].rows] == [["10 MiB"] * 3] * 2
 
 
 def test_decoding_is_shown_beside_the_fastest_dense_form():

@@ -151,8 +151,9 @@ class OwnMixerView(LanguageView):
                 contents["learning"] = ChartContent.of(shown.learnt(beside))
             if beside.recall:
                 contents["recall"] = ChartContent.of(shown.recalled(beside))
-            if (order := shown.order(beside)) is not None:
-                contents["order"] = order
+            contents["order"] = shown.order(beside) or EmptyContent(
+                shown.ORDER, f"{beside.mixer} has no finished run on text yet."
+            )
             details += beside.missing
         return Picture(contents, basis="measured", details=details, device=device.label())
 

@@ -48,13 +48,13 @@ def card(
     decided = decides or saving is None
     smaller = None if decoding is None else decoding.figures[WEIGHTS].value
     rows = [
-        ClaimRow("Training, kept", "−61 %", _share(kept), _saved(kept)),
+        ClaimRow("Kept", "−61 %", _share(kept), _saved(kept)),
         ClaimRow(
-            "Training, as compiled", "−61 %", _share(planned),
+            "As compiled", "−61 %", _share(planned),
             _saved(planned) if decided else "open",
         ),
         ClaimRow(
-            "Weights to decode", "> 10 ×",
+            "Weights", "> 10 ×",
             "not run" if smaller is None else f"{numbers.number(smaller)} ×",
             "open" if smaller is None else "reproduced" if smaller >= SMALLER else "failed",
         ),
@@ -78,7 +78,7 @@ def card(
 def _share(saving: float | None) -> str:
     if saving is None:
         return "not run"
-    return f"{'−' if saving >= 0 else '+'}{numbers.percent(abs(saving))}"
+    return f"{'−' if saving >= 0 else '+'}{100 * abs(saving):.0f} %"
 
 
 def _saved(saving: float | None) -> Verdict:

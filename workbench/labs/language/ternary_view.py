@@ -173,12 +173,15 @@ class TernaryView(LanguageView):
             "errors": ChartContent.of(shown.errors(found))
             if found
             else EmptyContent(shown.ERRORS, words),
-            "memory": shown.memory(memory)
-            if memory
-            else EmptyContent(
-                shown.MEMORY, "Both forms of the layer are compiled, neither is run.", self.verb
-            ),
         }  # fmt: skip
+        training = recorded.benchmarked("training")
+        if memory:
+            contents["memory"] = shown.memory(memory)
+        elif training:
+            contents["memory"] = shown.recorded_memory(training)
+        else:
+            words = "Both forms of the layer are compiled, neither is run."
+            contents["memory"] = EmptyContent(shown.MEMORY, words, self.verb)
         decoding = recorded.benchmarked("decoding")
         contents["decoding"] = (
             shown.decoding(decoding)
@@ -188,7 +191,7 @@ class TernaryView(LanguageView):
         knobs = _training(values)
         setting = f"width 1024, {knobs.layers} layers, {knobs.batch} × {knobs.tokens} tokens"
         card = ternary_claim.card(
-            decoding, recorded.benchmarked("training"), memory.saving if memory else None, setting,
+            decoding, training, memory.saving if memory else None, setting,
             decides=_setting(values) == DECIDES,
         )  # fmt: skip
         here = device.label() if basis == "measured" else ""
