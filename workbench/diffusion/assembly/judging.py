@@ -1,9 +1,14 @@
-"""Samples of a pipeline, held by the digits judge against real test pictures."""
+"""A pipeline's samples before the digits judge, and its error on pictures held out."""
 
 from __future__ import annotations
 
 from functools import cache
 from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
 
 from workbench import shipped
 from workbench.datasets import Dataset, Images
@@ -11,6 +16,7 @@ from workbench.diffusion.assembly.plan import TEACHER
 from workbench.diffusion.classifier import Classifier, load_classifier
 from workbench.diffusion.digits.evaluate import draw
 from workbench.diffusion.digits.judge import judge
+from workbench.diffusion.loading.writing import unet_of
 from workbench.diffusion.pipeline import Pipeline
 
 SAMPLER, STEPS = "dpm++", 20
@@ -43,7 +49,35 @@ def judged(
     images, labels = draw(sampled, count, seed)
     found = judge(images, labels, data, judge_classifier()).as_json()
     about = {"sampler": SAMPLER, "steps": STEPS, "guidance": pipeline.guidance, "seed": seed}
-    return about | {name: found[name] for name in TOLD}
+    told = {name: found[name] for name in TOLD}
+    return about | told | {"held_out_loss": held_out_loss(pipeline, data)}
+
+
+def held_out_loss(pipeline: Pipeline, data: Dataset[Images], draws: int = 4) -> float:
+    """mean (f(x_t, t, class) - target)² over the test pictures, the same noise for every pipeline.
+
+    Args:
+        pipeline: whose UNet is asked, without guidance.
+        data: with its held-out side.
+        draws: of noise, with timesteps at even distances over all pictures and draws.
+    """
+    graph, weights = nnx.split(unet_of(pipeline))
+    scheduler, test = pipeline.scheduler, data.test
+    x0 = jnp.asarray(2 * test.images.astype(np.float32) / 255 - 1)
+    context, total = pipeline.tokens(test.labels), scheduler.num_train_timesteps
+
+    @jax.jit
+    def error(weights: Any, noise: Any, t: Any) -> Any:
+        output = nnx.merge(graph, weights)(scheduler.add_noise(x0, noise, t), t, context)
+        return jnp.mean((output - scheduler.target(x0, noise, t)) ** 2)
+
+    count = len(x0)
+    spread = np.random.default_rng(0).permutation(count * draws).reshape(draws, count)
+    found = [
+        float(error(weights, jax.random.normal(jax.random.key(draw), x0.shape), jnp.asarray(t)))
+        for draw, t in enumerate((spread * total) // (count * draws))
+    ]
+    return float(np.mean(found))
 
 
 @cache

@@ -182,7 +182,7 @@ def _judged(one: dict[str, Any]) -> str:
         f"{found['seed']}) the classifier sees the class asked for in {found['agreement']:.1%}; "
         f"toy-KID {found['kernel_distance']:.4f}, toy-FID {found['toy_fid']:.1f} (n = "
         f"{found['distance_count']}; not FID), diversity {found['diversity_ratio']:.2f} of the "
-        "test images'"
+        f"test images'; error on held-out pictures {found['held_out_loss']:.4f}"
     )
 
 
