@@ -14,7 +14,8 @@ from workbench.datasets import digits
 from workbench.diffusion.assembly.assembling import assemble
 from workbench.diffusion.assembly.course import Course
 from workbench.diffusion.assembly.distillation import DistillationTask, LossWeights
-from workbench.diffusion.assembly.plan import Plan, Student
+from workbench.diffusion.assembly.plan import Plan
+from workbench.diffusion.assembly.students import Student
 from workbench.diffusion.assembly.study import compositions, experts_verdict
 from workbench.diffusion.assembly.train import card, write_student
 from workbench.diffusion.digits.recipe import SCHEDULER, DiffusionTask

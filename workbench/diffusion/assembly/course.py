@@ -12,8 +12,9 @@ from flax import nnx
 from workbench.datasets import Dataset, Images, digits
 from workbench.diffusion.assembly.assembling import Assembly, assemble
 from workbench.diffusion.assembly.distillation import DistillationTask
-from workbench.diffusion.assembly.plan import Plan, Student
+from workbench.diffusion.assembly.plan import Plan
 from workbench.diffusion.assembly.presets import dropped_by
+from workbench.diffusion.assembly.students import Student
 from workbench.diffusion.pipeline import Pipeline
 from workbench.diffusion.unet import UNet2DCondition
 from workbench.progress import Report, silent

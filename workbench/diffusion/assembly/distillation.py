@@ -30,7 +30,7 @@ from workbench.diffusion.digits.recipe import LABEL_DROPOUT, UNET_AUGMENTATION, 
 from workbench.diffusion.loading.writing import unet_of
 from workbench.diffusion.pipeline import Pipeline
 from workbench.diffusion.unet import UNet2DCondition
-from workbench.diffusion.unet.conditional import Routing
+from workbench.diffusion.unet.config import Routing
 from workbench.diffusion.unet.program import OUTPUT
 from workbench.training import Recipe
 

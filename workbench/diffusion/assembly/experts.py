@@ -14,7 +14,7 @@ import numpy as np
 from workbench.diffusion.checkpoint import UNET, file_shapes, file_tensors
 from workbench.diffusion.costs import abstract_unet
 from workbench.diffusion.unet import UNet2DCondition
-from workbench.diffusion.unet.conditional import Routing
+from workbench.diffusion.unet.config import Routing
 
 ROUTER = ".router."
 

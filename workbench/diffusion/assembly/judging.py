@@ -12,7 +12,7 @@ from flax import nnx
 
 from workbench import shipped
 from workbench.datasets import Dataset, Images
-from workbench.diffusion.assembly.plan import TEACHER
+from workbench.diffusion.assembly.students import TEACHER
 from workbench.diffusion.classifier import Classifier, load_classifier
 from workbench.diffusion.digits.evaluate import draw
 from workbench.diffusion.digits.judge import judge

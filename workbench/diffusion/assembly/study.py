@@ -26,10 +26,11 @@ from workbench.checkpoints import CheckpointError, replace_text
 from workbench.diffusion.assembly.assembled import Assembled
 from workbench.diffusion.assembly.course import Course
 from workbench.diffusion.assembly.judging import SAMPLER, STEPS, held_out_loss
-from workbench.diffusion.assembly.plan import TEACHER, Plan, Student
+from workbench.diffusion.assembly.plan import Plan
 from workbench.diffusion.assembly.precision import Precision
-from workbench.diffusion.assembly.presets import PRESETS
+from workbench.diffusion.assembly.presets import PRESETS, Preset
 from workbench.diffusion.assembly.probes import study_of
+from workbench.diffusion.assembly.students import TEACHER, Student
 from workbench.diffusion.assembly.switched import Switched
 from workbench.diffusion.assembly.transform import with_unet
 from workbench.diffusion.encoder_propagation import EncoderPropagation
@@ -48,7 +49,7 @@ PAIR = (Student("tiny", experts=4), Student("tiny"))
 """Experts and plain kernels, at equal updates."""
 
 
-def compositions(presets: Sequence[str] = PRESETS, *, experts: bool = True) -> list[Method]:
+def compositions(presets: Sequence[Preset] = PRESETS, *, experts: bool = True) -> list[Method]:
     """What is compared, the teacher's full run first; names say what each is."""
     plans: dict[str, Method] = {
         "encoder propagation": EncoderPropagation(key_steps="uniform", interval=2),

@@ -27,7 +27,8 @@ from workbench.checkpoints import CheckpointError, replace_text
 from workbench.diffusion.assembly.counting import count_of
 from workbench.diffusion.assembly.course import Course, Trained
 from workbench.diffusion.assembly.judging import judged
-from workbench.diffusion.assembly.plan import STUDENTS, TEACHER, Plan, Student
+from workbench.diffusion.assembly.plan import Plan
+from workbench.diffusion.assembly.students import STUDENTS, TEACHER, Student
 from workbench.diffusion.assembly.trained import FACTS, UNET
 from workbench.diffusion.assembly.transform import with_unet
 from workbench.diffusion.checkpoint import load_unet, save_unet

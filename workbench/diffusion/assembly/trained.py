@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from workbench import shipped
 from workbench.checkpoints import CheckpointError
 from workbench.diffusion.assembly.dropping import DropError, Kept, kept
-from workbench.diffusion.assembly.plan import STUDENTS, Student
+from workbench.diffusion.assembly.students import STUDENTS, Student
 
 if TYPE_CHECKING:
     from workbench.diffusion.unet import UNet2DCondition, UNetConfig

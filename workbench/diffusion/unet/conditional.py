@@ -5,7 +5,7 @@ puts into compressed UNets as ME-CondConv. How many experts, where they stand an
 not public there; here they stand in the 3x3 convolutions of ResNets and begin as one kernel: ours.
 """
 
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,8 +13,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from kernels_pallas.grouped_conv2d import grouped_conv2d
-
-Routing = Literal["softmax", "sigmoid"]
+from workbench.diffusion.unet.config import Routing
 
 
 class ConditionalConv(nnx.Module):

@@ -14,6 +14,9 @@ CROSS_UP: Final = "CrossAttnUpBlock2D"
 PLAIN_UP: Final = "UpBlock2D"
 CROSS_MID: Final = "UNetMidBlock2DCrossAttn"
 
+Routing = Literal["softmax", "sigmoid"]
+"""What turns the numbers of a router into weights of kernels."""
+
 SIZES: Final = 6
 """Numbers in SDXL's time ids."""
 
@@ -116,9 +119,7 @@ class UNetConfig(pydantic.BaseModel):
     conv_experts: int = pydantic.Field(1, ge=1, exclude_if=lambda count: count == 1)
     """Kernels that each 3x3 convolution of a ResNet mixes for each sample; ours, no field of
     diffusers, and as absent as the field above where it is 1."""
-    conv_routing: Literal["softmax", "sigmoid"] = pydantic.Field(
-        "softmax", exclude_if=lambda rule: rule == "softmax"
-    )
+    conv_routing: Routing = pydantic.Field("softmax", exclude_if=lambda rule: rule == "softmax")
     """What turns the routing's numbers into weights of the kernels."""
 
     @pydantic.model_validator(mode="after")

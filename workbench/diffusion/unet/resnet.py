@@ -5,7 +5,8 @@ from typing import Any
 from flax import nnx
 from jaxtyping import Array, Float
 
-from workbench.diffusion.unet.conditional import ConditionalConv, Routing
+from workbench.diffusion.unet.conditional import ConditionalConv
+from workbench.diffusion.unet.config import Routing
 from workbench.diffusion.unet.layers import Conv, GroupNorm, dense
 from workbench.diffusion.unet.taps import NO_TAPS, Taps
 
