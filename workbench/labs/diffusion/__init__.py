@@ -6,6 +6,7 @@ diffusion.open()  # methods compared
 diffusion.text_to_image()  # prompts on a checkpoint
 diffusion.plan_editor()  # what each step computes, painted
 diffusion.automatic_plan()  # a plan that finds itself
+diffusion.assembly()  # blocks of a UNet clicked away
 diffusion.super_resolution()  # a picture restored in the latents of 8x and of 4x
 """
 
@@ -20,6 +21,7 @@ _HOMES = {
     "OwnPlan": "workbench.labs.diffusion.own_plan",
     "blind": "workbench.labs.diffusion.blind_pairs",
     "open": "workbench.labs.diffusion.view",
+    "assembly": "workbench.labs.diffusion.assembling.view",
     "automatic_plan": "workbench.labs.diffusion.automatic_view",
     "checkpoint": "workbench.labs.diffusion.own_checkpoint",
     "generate": "workbench.labs.diffusion.generation",
@@ -36,6 +38,7 @@ __all__ = [
     "DEFAULT",
     "OwnNetworks",
     "OwnPlan",
+    "assembly",
     "automatic_plan",
     "blind",
     "checkpoint",
