@@ -41,6 +41,9 @@ PARTS = (
 )
 
 
+STYLES = ("panel.css", "diagram.css")
+
+
 @cache
 def module() -> str:
     """The parts as one ES module; only the last one exports. Marks come from the palette."""
@@ -57,7 +60,7 @@ def joined(parts: Sequence[str]) -> str:
 
 @cache
 def style() -> str:
-    """The theme's variables, then the panel's style sheet."""
+    """The theme's variables, then the panel's style sheets."""
     from workbench.figures import theme
 
-    return theme.stylesheet(".wb") + (STATIC / "panel.css").read_text(encoding="utf-8")
+    return theme.stylesheet(".wb") + joined(STYLES)
