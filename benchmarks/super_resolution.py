@@ -108,7 +108,8 @@ def restoring(side: int, tiny: bool) -> Iterator[dict[str, Any]]:
     _, vae, unet = forms(tiny)
     context = np.zeros((TOKENS, unet.cross_attention_dim), np.float32)
     networks = [fresh(form, jax.random.key(place)) for place, form in enumerate((vae, unet))]
-    restorer = Restorer(*networks, context=context, **({"tile": 8, "overlap": 4} if tiny else {}))
+    tiles: Any = {"tile": 8, "overlap": 4} if tiny else {}
+    restorer = Restorer(networks[0], networks[1], context=context, **tiles)
     low = np.random.default_rng(0).random((1, side // 4, side // 4, 3), np.float32)
     clock = Clock()
     restored = restorer.restored(low)

@@ -11,7 +11,7 @@ from workbench.labs import diffusion
 from workbench.labs.diffusion.restoring import shown
 from workbench.labs.diffusion.restoring.form import DEGRADATION, PICTURE, PRESETS, degradation
 from workbench.labs.diffusion.restoring.recorded import recorded, study
-from workbench.labs.diffusion.restoring.restored import ARMS, BICUBIC, EIGHT, FOUR
+from workbench.labs.diffusion.restoring.restored import ARMS, EIGHT, FOUR
 from workbench.labs.diffusion.restoring.source import source
 from workbench.labs.diffusion.restoring.view import SuperResolutionView
 from workbench.panels.settings import accepted, defaults, merged, start
@@ -36,7 +36,7 @@ def saved(place: Path, name: str, height: int, width: int, mode: str = "RGB") ->
 
 
 def problems(view: SuperResolutionView, path: str, kind: str = "mild") -> list[Problem]:
-    own = {"source": "own", "path": path}
+    own = {"task": "restore", "source": "own", "path": path}
     return view.check(values(view, **{PICTURE: own, DEGRADATION: {"kind": kind}}))
 
 
@@ -46,22 +46,30 @@ def test_every_preset_has_its_picture_at_once(view: SuperResolutionView, preset:
     picture = view.predict(chosen)
     assert picture is not None
     assert picture.basis == "recorded"
-    assert picture.contents["split"].tags == list(ARMS)
-    assert len(picture.contents["spots"].rows) == 4
+    rebuilt = chosen[PICTURE].model_dump()["task"] == "rebuild"
+    tags = ["original", EIGHT, FOUR] if rebuilt else list(ARMS)
+    assert picture.contents["split"].tags == tags
+    assert len(picture.contents["spots"].rows) == (3 if rebuilt else 4)
     assert {"measures", "judged", "costs", "latents", "verdicts"} < set(picture.contents)
     assert picture.claim is not None
     assert len(picture.claim.rows) == 5
 
 
 @pytest.mark.slow
-def test_a_recorded_picture_is_what_the_shipped_networks_make(view: SuperResolutionView) -> None:
-    chosen = values(view)
+@pytest.mark.parametrize("task", ["rebuild", "restore"])
+def test_a_recorded_picture_is_what_the_shipped_networks_make(
+    view: SuperResolutionView, task: str
+) -> None:
+    source = "page" if task == "rebuild" else "photograph"
+    number = 1 if task == "rebuild" else 0
+    chosen = values(view, **{PICTURE: {"task": task, "source": source, "number": number}})
     known = recorded(chosen)
     assert known is not None
     *_, found = view.run(chosen, silent)
     assert found.basis == "measured"
     fresh = view.known.popitem()[1]
-    for arm in ARMS:
+    assert known.pictures.keys() == fresh.pictures.keys()
+    for arm in fresh.pictures:
         np.testing.assert_allclose(fresh.pictures[arm], known.pictures[arm], atol=1.5 / 255)
     assert fresh.seconds.keys() == {EIGHT, FOUR}
 
@@ -88,7 +96,11 @@ def test_numbers_of_ones_own_start_from_the_mild_ones(view: SuperResolutionView)
 
 
 def test_a_seed_decides_all_that_is_drawn(view: SuperResolutionView) -> None:
-    one, again, other = (source(values(view, **{DEGRADATION: {"seed": s}})).low for s in (3, 3, 4))
+    def low(seed: int) -> np.ndarray:
+        restore = {"task": "restore", "source": "page", "number": 0}
+        return source(values(view, **{PICTURE: restore, DEGRADATION: {"seed": seed}})).low
+
+    one, again, other = (low(seed) for seed in (3, 3, 4))
     np.testing.assert_array_equal(one, again)
     assert np.abs(one - other).max() > 0.01
 
@@ -119,7 +131,8 @@ def test_a_picture_taken_as_it_is_has_no_original(
     view: SuperResolutionView, tmp_path: Path
 ) -> None:
     path = saved(tmp_path, "small.png", 16, 32)
-    settings = {PICTURE: {"source": "own", "path": path}, DEGRADATION: {"kind": "none"}}
+    own = {"task": "restore", "source": "own", "path": path}
+    settings = {PICTURE: own, DEGRADATION: {"kind": "none"}}
     found = diffusion.restore(settings)
     assert {arm: one.shape for arm, one in found.pictures.items()} == dict.fromkeys(
         ARMS, (64, 128, 3)
@@ -135,7 +148,7 @@ def test_a_picture_taken_as_it_is_has_no_original(
 def test_the_copied_code_runs(view: SuperResolutionView) -> None:
     place: dict[str, Any] = {}
     exec(view.code(values(view)), place)
-    assert place["found"].pictures[BICUBIC].shape == (128, 128, 3)
+    assert place["found"].pictures[FOUR].shape == (128, 128, 3)
 
 
 def test_the_study_is_told_either_way() -> None:
@@ -154,7 +167,7 @@ def test_pictures_leave_with_their_settings(view: SuperResolutionView, tmp_path:
     name, content = view.export("pictures", chosen, picture)
     assert name == "super-resolution.zip"
     archive = zipfile.ZipFile(io.BytesIO(content))
-    assert set(archive.namelist()) == {f"{n}.png" for n in ("input", "original", *ARMS)}
+    assert set(archive.namelist()) == {f"{n}.png" for n in ("original", EIGHT, FOUR)}
     archive.extract("4×.png", tmp_path)
     assert diffusion.settings_in(tmp_path / "4×.png")["way"] == "4×"
     assert view.export("zip", chosen, picture)[0].endswith(".zip")

@@ -14,6 +14,7 @@ from workbench.study.knobs import KnobError, Knobs, knob
 
 PICTURE, DEGRADATION, STUDY = "picture", "degradation", "study"
 OWN, AS_IT_IS = "own", "none"
+REBUILD = "rebuild"
 NUMBERED = 8
 """Pages and crops to choose from."""
 
@@ -21,6 +22,12 @@ NUMBERED = 8
 class PictureKnobs(Knobs):
     """What is looked at."""
 
+    task: Literal["rebuild", "restore"] = knob(
+        "rebuild",
+        help="Through each autoencoder and back, which shows what its latents keep; or made worse, "
+        "a quarter as large, and restored in one step.",
+        choices={"rebuild": "encode, decode", "restore": "make 4 × larger"},
+    )
     source: Literal["page", "photograph", "own"] = knob(
         "page",
         label="Picture",
@@ -29,7 +36,7 @@ class PictureKnobs(Knobs):
         choices={"page": "a page", "photograph": "a photograph", "own": "my own"},
     )
     number: int = knob(
-        0,
+        1,
         ge=0,
         le=NUMBERED - 1,
         label="Which",
@@ -97,15 +104,21 @@ class StudyKnobs(Knobs):
 
 GROUPS = (
     KnobGroup(PICTURE, "Picture", PictureKnobs),
-    KnobGroup(DEGRADATION, "Degradation", DegradationKnobs),
+    KnobGroup(DEGRADATION, "Degradation", DegradationKnobs, note="Before it is made larger"),
     KnobGroup(STUDY, "Study of three seeds", StudyKnobs),
 )
 PRESETS = (
-    Preset("Small print", {PICTURE: {"source": "page", "number": 0}}),
-    Preset("A photograph", {PICTURE: {"source": "photograph"}, STUDY: {"metric": "edges"}}),
+    Preset("What latents keep of small print", {}),
     Preset(
-        "Worse than it was trained on",
-        {PICTURE: {"source": "page", "number": 1}, DEGRADATION: {"kind": "public"}},
+        "A photograph made larger",
+        {
+            PICTURE: {"task": "restore", "source": "photograph", "number": 0},
+            STUDY: {"metric": "edges"},
+        },
+    ),
+    Preset(
+        "A page worse than in training",
+        {PICTURE: {"task": "restore", "number": 2}, DEGRADATION: {"kind": "public"}},
     ),
 )
 

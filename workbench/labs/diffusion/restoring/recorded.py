@@ -13,7 +13,7 @@ import numpy as np
 
 from workbench import shipped
 from workbench.diffusion.super_resolution.verdict import Verdict, verdicts
-from workbench.labs.diffusion.restoring.form import DEGRADATION, OWN, PICTURE
+from workbench.labs.diffusion.restoring.form import DEGRADATION, OWN, PICTURE, REBUILD
 from workbench.labs.diffusion.restoring.restored import ARMS, FOLDER, FOUR, ORIGINAL, Restored
 from workbench.labs.diffusion.restoring.source import Source
 from workbench.panels.view import Values
@@ -65,9 +65,10 @@ def key(values: Values) -> str | None:
     """Name of the recorded pictures of these settings; None for what is one's own."""
     picture: Any = values[PICTURE]
     made: Any = values[DEGRADATION]
-    if OWN in (picture.source, made.kind):
+    if picture.source == OWN or (picture.task != REBUILD and made.kind == OWN):
         return None
-    return f"{picture.source}-{picture.number}-{made.kind}-{made.seed}"
+    which = f"{picture.source}-{picture.number}"
+    return f"{which}-rebuilt" if picture.task == REBUILD else f"{which}-{made.kind}-{made.seed}"
 
 
 @cache
@@ -99,8 +100,10 @@ def _read(name: str) -> Restored:
 
     boxes = np.array(known["boxes"], np.int32).reshape(-1, 4)
     glyphs = Glyphs(known["letters"], boxes) if known["letters"] else None
-    source = Source(known["name"], pixels(INPUT), pixels(ORIGINAL), glyphs)
-    pictures = {arm: pixels(arm) for arm in ARMS}
+    sharp = pixels(ORIGINAL)
+    rebuilt = name.endswith("-rebuilt")
+    source = Source(known["name"], sharp if rebuilt else pixels(INPUT), sharp, glyphs)
+    pictures = {arm: pixels(arm) for arm in (ARMS[1:] if rebuilt else ARMS)}
     return Restored(source, pictures, known["seconds"], known["macs"])
 
 
@@ -131,7 +134,8 @@ def named(found: Restored) -> dict[str, np.ndarray]:
     """Pictures by what they are: as given, the original where known, what each way made of it."""
     sharp = found.source.sharp
     original = {} if sharp is None else {ORIGINAL: sharp}
-    return {INPUT: found.source.low, **original, **found.pictures}
+    given = {} if found.source.rebuilt else {INPUT: found.source.low}
+    return {**given, **original, **found.pictures}
 
 
 def file_name(name: str, arm: str) -> str:

@@ -1,9 +1,9 @@
-"""What each way makes of a picture: enlarged alone, restored in the latents of 8x, and of 4x."""
+"""What each way makes of a picture: bicubic alone, in the latents of 8x, and in those of 4x."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -77,7 +77,7 @@ def restorers(place: Path) -> dict[str, Restorer]:
 
 
 def restored(source: Source, place: Path, report: Report = silent) -> Iterator[Restored]:
-    """Arm after arm; each is run twice, the first run compiles.
+    """Arm after arm, bicubic only where it is made larger; each runs twice, the first compiles.
 
     Raises:
         CheckpointError: a folder without restorers.
@@ -87,28 +87,48 @@ def restored(source: Source, place: Path, report: Report = silent) -> Iterator[R
     from workbench.diffusion.super_resolution.pictures import enlarged_again
 
     low = source.low[None]
-    pictures: dict[str, np.ndarray] = {BICUBIC: enlarged_again(low)[0]}
+    pictures: dict[str, np.ndarray] = {}
     seconds: dict[str, float] = {}
     macs: dict[str, float] = {}
-    yield Restored(source, dict(pictures))
+    if not source.rebuilt:
+        pictures[BICUBIC] = enlarged_again(low)[0]
+        yield Restored(source, dict(pictures))
     found = restorers(place)
     for number, (arm, restorer) in enumerate(found.items()):
         told = part(report, number, len(found))
-        pictures[arm] = restorer.restored(low, part(told, 0, 2))[0]
+        run = _round_trip(restorer) if source.rebuilt else restorer.restored
+        pictures[arm] = run(low, part(told, 0, 2))[0]
         yield Restored(source, dict(pictures), dict(seconds), dict(macs))
         began = time.perf_counter()
-        restorer.restored(low, part(told, 1, 2))
+        run(low, part(told, 1, 2))
         seconds[arm] = time.perf_counter() - began
-        macs[arm] = _counted(restorer, low.shape[1:3])
+        macs[arm] = _counted(restorer, source)
     yield Restored(source, pictures, seconds, macs)
 
 
-def _counted(restorer: Restorer, size: tuple[int, ...]) -> float:
-    """Multiply-adds of a small picture of this size, untiled."""
+def _round_trip(restorer: Restorer) -> Callable[..., np.ndarray]:
+    """Through its autoencoder and back, untiled."""
+    import jax
+
+    from workbench.diffusion.super_resolution.networks import Network, reconstructed
+
+    config = restorer.vae.config
+    program = jax.jit(lambda weights, x: reconstructed(Network(config, weights), x))
+
+    def run(pictures: np.ndarray, report: Report = silent) -> np.ndarray:
+        report(0, 1, "Encoding and decoding")
+        found = program(restorer.vae.weights, np.asarray(2 * pictures - 1, np.float32))
+        return np.clip((np.asarray(found) + 1) / 2, 0, 1)
+
+    return run
+
+
+def _counted(restorer: Restorer, source: Source) -> float:
+    """Multiply-adds of a picture, untiled; without the UNet where it only goes there and back."""
     from workbench.diffusion.super_resolution.arithmetic import picture_cost
     from workbench.diffusion.unet import UNetConfig
     from workbench.diffusion.vae import AutoencoderConfig
 
     vae, unet = restorer.vae.config, restorer.unet.config
     assert isinstance(vae, AutoencoderConfig) and isinstance(unet, UNetConfig)
-    return picture_cost(vae, unet, 4 * size[0], 4 * size[1]).total
+    return picture_cost(vae, None if source.rebuilt else unet, *source.size).total

@@ -36,18 +36,21 @@ HEADS = {"psnr_y": "PSNR-Y", "ssim_y": "SSIM-Y", "edges": "Edges", "characters":
 
 
 def split(found: Restored, spot: int | None = None) -> SplitContent:
-    """Bicubic, 8x and 4x behind two lines, whole or at one spot."""
-    arms = [arm for arm in ARMS if arm in found.pictures]
-    if found.source.sharp is not None and len(arms) == 1:
-        arms.append(ORIGINAL)
+    """What came in, 8x and 4x behind two lines, whole or at one spot."""
+    first = ORIGINAL if found.source.rebuilt else BICUBIC
+    arms = [first, *(arm for arm in ARMS if arm in found.pictures and arm != first)]
     pictures = [_pixels(_cut(_of(found, arm), found, spot)) for arm in arms]
     if len(pictures) == 1:
-        pictures, arms = pictures * 2, [BICUBIC, "being restored"]
-    height, width = found.pictures[BICUBIC].shape[:2]
-    low = f"{width // 4} × {height // 4} to {width} × {height} pixels"
+        pictures, arms = pictures * 2, [first, "being restored"]
+    height, width = found.source.size
+    low = f"{width} × {height} pixels"
+    if not found.source.rebuilt:
+        low = f"{width // 4} × {height // 4} to {low}"
     where = "" if spot is None else f", spot {spot + 1}"
     return SplitContent(
-        title="What does each see in so few pixels?",
+        title="What do finer latents keep?"
+        if found.source.rebuilt
+        else "What does each see in so few pixels?",
         subtitle=f"{found.source.name}{where} · {low} · drag the lines, enlarge with +",
         pictures=[png(one) for one in pictures],
         tags=arms,
@@ -251,7 +254,7 @@ def _cut(picture: np.ndarray, found: Restored, spot: int | None) -> np.ndarray:
 
 def _places(found: Restored) -> list[tuple[int, int]]:
     """Corners of the spots: around letters at even distances, else where edges are densest."""
-    height, width = found.pictures[BICUBIC].shape[:2]
+    height, width = found.source.size
     if found.source.glyphs is not None and len(found.source.glyphs.boxes):
         boxes = found.source.glyphs.boxes
         chosen = boxes[(np.arange(SPOTS) * len(boxes)) // SPOTS]

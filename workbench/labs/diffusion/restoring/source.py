@@ -16,6 +16,7 @@ from workbench.labs.diffusion.restoring.form import (
     NUMBERED,
     OWN,
     PICTURE,
+    REBUILD,
     degradation,
 )
 from workbench.panels.view import Problem, Values
@@ -35,8 +36,9 @@ class Source:
 
     Attributes:
         name: in words.
-        low: in [0, 1].
-        sharp: four times as large, what it was made from; None for a picture taken as it is.
+        low: in [0, 1], what is given.
+        sharp: four times as large, what it was made from; None for a picture taken as it is. The
+            same as `low` where it is encoded and decoded.
         glyphs: letters of a page.
     """
 
@@ -44,6 +46,17 @@ class Source:
     low: Float[np.ndarray, "h w 3"]
     sharp: Float[np.ndarray, "H W 3"] | None = None
     glyphs: Glyphs | None = None
+
+    @property
+    def rebuilt(self) -> bool:
+        """Whether it goes through the autoencoders and back, at its own size."""
+        return self.low is self.sharp
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of what comes out."""
+        scale = 1 if self.rebuilt else 4
+        return scale * self.low.shape[0], scale * self.low.shape[1]
 
 
 def source(values: Values) -> Source:
@@ -57,6 +70,8 @@ def source(values: Values) -> Source:
     knobs: Any = values[PICTURE]
     made: Any = values[DEGRADATION]
     sharp, name, glyphs = _sharp(knobs.source, knobs.number, knobs.path)
+    if knobs.task == REBUILD:
+        return Source(name, sharp, sharp, glyphs)
     how = degradation(values)
     if how is None:
         return Source(name, sharp)
@@ -73,7 +88,8 @@ def picture_problem(values: Values) -> list[Problem]:
     if not knobs.path:
         return [Problem("error", "path", "File: name a picture in colour, PNG or JPEG", PICTURE)]
     try:
-        check_file(knobs.path, as_it_is=made.kind == AS_IT_IS)
+        as_it_is = knobs.task != REBUILD and made.kind == AS_IT_IS
+        check_file(knobs.path, as_it_is=as_it_is)
     except ValueError as error:
         return [Problem("error", "path", str(error), PICTURE)]
     return []
