@@ -11,10 +11,14 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterator
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from record import Benchmark, Figure
 from sides import Clock, Memory, worker
+
+if TYPE_CHECKING:
+    from workbench.diffusion.super_resolution import Network
 
 GIB = 2**30
 LIMIT = 8.0
@@ -25,7 +29,7 @@ TOKENS = 77
 
 def main() -> None:
     """Autoencoders by turns, then one large picture."""
-    more = [
+    more: list[tuple[str, dict[str, Any]]] = [
         ("--side", {"type": int, "default": SIDE, "help": "pixels of the autoencoders' picture"}),
         ("--repeats", {"type": int, "default": 5}),
         ("--skip-tiled", {"action": "store_true", "help": "leave the large picture out"}),
@@ -65,10 +69,9 @@ def autoencoders(bench: Benchmark, side: int, repeats: int) -> None:
     for name, form in (("8x", eight), ("4x", four)):
         network = fresh(form, jax.random.key(0))
         z = jnp.zeros((1, side // form.stride, side // form.stride, form.latent_channels))
-        encode = jax.jit(lambda w, x, network=network: network.model(w).encode(x).mean)
-        decode = jax.jit(lambda w, z, network=network: network.model(w).decode(z))
-        thunks[f"{name} encoder"] = lambda f=encode, n=network: f(n.weights, picture)
-        thunks[f"{name} decoder"] = lambda f=decode, n=network, z=z: f(n.weights, z)
+        encode, decode = programs(network)
+        thunks[f"{name} encoder"] = partial(encode, network.weights, picture)
+        thunks[f"{name} decoder"] = partial(decode, network.weights, z)
     timed = interleaved(thunks, repeats=repeats, min_time=0.0)
     bench.add_timings(timed)
     for part in ("encoder", "decoder"):
@@ -83,6 +86,19 @@ def autoencoders(bench: Benchmark, side: int, repeats: int) -> None:
             ),
             Figure(f"{side} px: 4x {part}", ours.median, "s", ours.low, ours.high),
         )  # fmt: skip
+
+
+def programs(network: Network) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Encoder and decoder of an autoencoder, its weights an argument."""
+    import jax
+
+    def encode(weights: Any, x: Any) -> Any:
+        return network.model(weights).encode(x).mean
+
+    def decode(weights: Any, z: Any) -> Any:
+        return network.model(weights).decode(z)
+
+    return jax.jit(encode), jax.jit(decode)
 
 
 def tiled(bench: Benchmark, side: int) -> None:
