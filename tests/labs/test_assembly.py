@@ -160,6 +160,22 @@ def test_published_sizes_are_counted_again() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("down.3", "down.2", "mid"),
+        ("down.3", "up.1.layer.1"),
+        ("down.3", "mid.transformers"),
+    ],
+)
+def test_a_stage_that_lost_all_inside_it_reads_its_own_width(names: tuple[str, ...]) -> None:
+    from workbench.diffusion.assembly.counting import count_without
+
+    counted, ours = count_without(shapes()[SD15], names), network(SD15).without(names)
+    assert (ours.parameters, ours.macs) == pytest.approx((counted.parameters, counted.macs))
+
+
+@pytest.mark.slow
 def test_a_trained_student_draws(view: AssemblyView) -> None:
     *_, found = view.run(values(view), silent)
     assert found.basis == "measured"

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from workbench.diffusion.assembly.dropping import DropError, kept
 from workbench.diffusion.assembly.presets import dropped_by
+from workbench.labs.diffusion.assembling.composed import METRICS
 from workbench.labs.diffusion.assembling.networks import (
     DIGITS,
     NAMES,
@@ -18,7 +19,7 @@ from workbench.labs.diffusion.assembling.networks import (
 from workbench.panels.view import KnobGroup, Preset, Problem, Values
 from workbench.study.knobs import Knobs, knob
 
-UNET, STUDENT, SWITCH = "unet", "student", "switching"
+UNET, STUDENT, SWITCH, STUDY = "unet", "student", "switching", "study"
 WHOLE, OWN = "whole", "own"
 
 
@@ -77,10 +78,23 @@ class SwitchKnobs(Knobs):
     )
 
 
+class StudyKnobs(Knobs):
+    """What the study of the shipped students is asked."""
+
+    metric: Literal["agreement", "toy_kid", "diversity", "ssim"] = knob(
+        "agreement",
+        label="Metric",
+        help="By the digits’ classifier: pictures with the class asked for, kernel distance to "
+        "real digits within a class, distance among a class; or likeness to the teacher’s.",
+        choices={name: words for name, (words, _, _) in METRICS.items()},
+    )
+
+
 GROUPS = (
     KnobGroup(UNET, "UNet", UNetKnobs),
     KnobGroup(STUDENT, "Student", StudentKnobs),
     KnobGroup(SWITCH, "Switching", SwitchKnobs),
+    KnobGroup(STUDY, "Study of the digits", StudyKnobs),
 )
 PRESETS = (
     Preset("A student that was trained", {STUDENT: {"preset": "small"}}),

@@ -63,6 +63,8 @@ class Network:
         side: of its latents.
         blocks: cost of each layer by name.
         transformers: cost of the transformers alone, of each layer that has some.
+        innermost: what costs otherwise once all stages inside a level are gone, by level: its
+            first layer on the way up, and the middle, whose transformers are "mid.transformers".
         rest: what is in no layer: the embeddings of time and class.
     """
 
@@ -71,6 +73,7 @@ class Network:
     side: int
     blocks: Mapping[str, Sum]
     transformers: Mapping[str, Sum]
+    innermost: Mapping[int, Mapping[str, Sum]]
     rest: Sum
 
     @property
@@ -87,13 +90,17 @@ class Network:
         return self.of(kept(self.config, names))
 
     def of(self, parts: Kept) -> Sum:
-        """Of what is kept: every layer keeps its widths, so its cost is what it was."""
+        """Of what is kept: a layer costs what it did, but where a stage lost all inside it."""
         found = self.rest + self.blocks["conv_in"] + self.blocks["conv_out"]
-        for name in layers_of(parts, len(self.config.layers)):
-            if name in self.blocks:
-                found += self.blocks[name]
-                if name in self.transformers and not attends(parts, name, len(self.config.layers)):
-                    found -= self.transformers[name]
+        levels, level = len(self.config.layers), len(parts.stages) - 1
+        changed = self.innermost.get(level, {}) if level + 1 < levels else {}
+        for name in layers_of(parts, levels):
+            if name not in self.blocks:
+                continue
+            found += changed.get(name, self.blocks[name])
+            if name in self.transformers and not attends(parts, name, levels):
+                key = "mid.transformers" if name.startswith("mid.") else name
+                found -= changed.get(key, self.transformers[name])
         return found
 
 
@@ -143,6 +150,10 @@ def network(key: str) -> Network:
         int(known["side"]),
         {name: Sum(*numbers) for name, numbers in known["blocks"].items()},
         {name: Sum(*numbers) for name, numbers in known["transformers"].items()},
+        {
+            int(level): {name: Sum(*numbers) for name, numbers in costs.items()}
+            for level, costs in known["innermost"].items()
+        },
         Sum(*known["rest"]),
     )
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from workbench.checkpoints import replace_text
-from workbench.diffusion.assembly.counting import blocks, count_of, count_without
+from workbench.diffusion.assembly.assembling import assemble
+from workbench.diffusion.assembly.counting import blocks, count_of
 from workbench.diffusion.assembly.dropping import DropError
 from workbench.diffusion.costs import UNetShape
 from workbench.diffusion.digits.recipe import UNET
@@ -77,8 +78,45 @@ def _counted(shape: UNetShape) -> dict[str, Any]:
         "config": config.model_dump(mode="json"),
         "blocks": {one.name: _numbers(one.count) for one in known},
         "transformers": _transformers(shape, [one.name for one in known if one.attends]),
+        "innermost": _innermost(shape),
         "rest": [a - b for a, b in zip(_numbers(whole), total, strict=True)],
     }
+
+
+def _innermost(shape: UNetShape) -> dict[str, dict[str, list[float]]]:
+    """What costs otherwise once all stages inside a level are gone, by that level.
+
+    The first layer on the way up then reads what its own stage wrote, whose width may be another;
+    the middle, where it fits there, runs at that level's size.
+    """
+    config = shape.config
+    assert isinstance(config, UNetConfig)
+    levels = len(config.layers)
+    found = {}
+    for level in range(levels - 1):
+        inside = [f"down.{other}" for other in range(level + 1, levels)]
+        cut = _cut(shape, inside) or _cut(shape, [*inside, "mid"])
+        if cut is None:  # nothing would read the text
+            continue
+        known = {one.name: _numbers(one.count) for one in blocks(cut)}
+        changed = {f"up.{levels - 1 - level}.layer.0": known["up.0.layer.0"]}
+        changed |= {name: cost for name, cost in known.items() if name.startswith("mid.")}
+        still = _cut(cut, ["mid.transformers"]) if "mid.layer.0" in known else None
+        if still is not None:
+            whole, left = _numbers(count_of(cut)), _numbers(count_of(still))
+            changed["mid.transformers"] = [a - b for a, b in zip(whole, left, strict=True)]
+        found[str(level)] = changed
+    return found
+
+
+def _cut(shape: UNetShape, names: list[str]) -> UNetShape | None:
+    """The form that is left; None where these cannot go."""
+    assert isinstance(shape.config, UNetConfig)
+    try:
+        left = assemble(shape.config, names).config
+    except DropError:
+        return None
+    return UNetShape(left, shape.height, shape.width, shape.tokens)
 
 
 def _transformers(shape: UNetShape, names: list[str]) -> dict[str, list[float]]:
@@ -87,10 +125,10 @@ def _transformers(shape: UNetShape, names: list[str]) -> dict[str, list[float]]:
     whole = _numbers(count_of(shape))
     for block in dict.fromkeys(name.rsplit(".layer.", 1)[0] for name in names):
         layers = [name for name in names if name.rsplit(".layer.", 1)[0] == block]
-        try:
-            left = _numbers(count_without(shape, [f"{block}.transformers"]))
-        except DropError:  # the only ones there are
+        cut = _cut(shape, [f"{block}.transformers"])
+        if cut is None:  # the only ones there are
             continue
+        left = _numbers(count_of(cut))
         for name in layers:
             found[name] = [(a - b) / len(layers) for a, b in zip(whole, left, strict=True)]
     return found

@@ -9,11 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from workbench.diffusion.assembly.dropping import DropError
-from workbench.labs.diffusion.assembling import boxes, claims, shown
+from workbench.diffusion.assembly.dropping import DropError, kept
+from workbench.diffusion.assembly.presets import PRESETS as PRESET_NAMES
+from workbench.diffusion.assembly.presets import dropped_by
+from workbench.labs.diffusion.assembling import boxes, claims, composed, shown
 from workbench.labs.diffusion.assembling.form import (
     GROUPS,
     PRESETS,
+    STUDY,
     SWITCH,
     UNET,
     chosen,
@@ -81,6 +84,8 @@ class AssemblyView(ChartedView):
         (Slot("diagram", "diagram", 1.3), Slot("cuts", "chart", 1.0)),
         (Slot("figures", "figures", folds=False),),
         (Slot("drawn", "images"),),
+        (Slot("quality", "chart"),),
+        (Slot("verdicts", "table", folded=True),),
     )
 
     def __init__(self) -> None:
@@ -147,13 +152,27 @@ class AssemblyView(ChartedView):
         if model in (SDXL, TD4):
             card = claims.scalability()
         else:
-            ratio = None
-            if known is not None and known.trained:
-                ratio = known.seconds[shown.STUDENT] / known.seconds[shown.WHOLE]
-            where = f"{device.label()}." if known is not None else ""
+            ratio, where = self._time(values, known)
             card = claims.assembly(network.name, network.total, left, ratio, where)
+        own = composed.study()
+        metric = values[STUDY].model_dump()["metric"]
+        contents["quality"] = ChartContent.of(composed.quality(own, metric))
+        contents["verdicts"] = composed.verdicts(own)
         basis: Any = "measured" if known else "predicted"
         return Picture(contents, claim=card, basis=basis, device=device.label() if known else "")
+
+    def _time(self, values: Values, known: Drawn | None) -> tuple[float | None, str]:
+        """A trained student's time over its teacher's, and where it was taken."""
+        if known is not None and known.trained:
+            return known.seconds[shown.STUDENT] / known.seconds[shown.WHOLE], f"{device.label()}."
+        if not _is_digits(values):
+            return None, ""
+        names = kept(chosen(values).config, dropped(values))
+        for preset in PRESET_NAMES:
+            if kept(chosen(values).config, dropped_by(chosen(values).config, preset)) == names:
+                card = composed.study().card
+                return composed.study().time(preset), f"{card['device']}, {card['date']}."
+        return None, ""
 
     def code(self, values: Values) -> str:
         """Lines that compare the student with the whole UNet, or count it."""
