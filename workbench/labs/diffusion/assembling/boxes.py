@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from workbench.diffusion.assembly.dropping import DropError, Kept, kept
 from workbench.figures.numbers import count, number
-from workbench.labs.diffusion.assembling.networks import Network, attends, layers_of
+from workbench.labs.diffusion.assembling.networks import Network, attends, layers_of, told
 from workbench.panels.diagram import Box, Diagram, Level, State, shade
 
 CONV_IN, CONV_OUT = "conv_in", "conv_out"
@@ -92,9 +92,9 @@ class _Drawing:
         return Diagram(
             [self._level(level, levels) for level in range(levels)],
             middle,
-            ("0 GMACs", f"{number(self.most / 1e9)} GMACs a block"),
+            ("0", f"{told(self.most)}MACs a block"),
             f"{count(left.parameters)} of {count(self.whole.parameters)} parameters, "
-            f"{number(left.macs / 1e9)} of {number(self.whole.macs / 1e9)} GMACs a pass: "
+            f"{told(left.macs)} of {told(self.whole.macs)}MACs a pass: "
             f"{number(share)} %",
         )
 
@@ -137,7 +137,7 @@ class _Drawing:
         of = [n for n in self.network.transformers if n.rsplit(".layer.", 1)[0] == block]
         macs = sum(self.network.transformers[name].macs for name in of)
         box = self._named(f"{block}.transformers", "its transformers", "the ResNets stay")
-        return Box(box.id, box.label, box.state, None, f"{number(macs / 1e9)} G", box.why)
+        return Box(box.id, box.label, box.state, None, told(macs), box.why)
 
     def _named(self, name: str, label: str, words: str) -> Box:
         state, why = self._state(name, words)
@@ -145,7 +145,7 @@ class _Drawing:
 
     def _box(self, name: str, label: str, words: str, macs: float, parameters: str) -> Box:
         state, why = self._state(name, f"{words}, {parameters} parameters")
-        return Box(name, label, state, shade(macs, self.most), f"{number(macs / 1e9, 2)} G", why)
+        return Box(name, label, state, shade(macs, self.most), told(macs), why)
 
     def _state(self, name: str, words: str) -> tuple[State, str]:
         """Whether it is there, and what a click does or why it does nothing."""

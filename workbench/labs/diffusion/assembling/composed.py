@@ -16,10 +16,10 @@ from workbench.panels.picture import Cell, Column, TableContent
 
 FOLDER = "data/digits-assembled-study"
 METRICS = {
-    "agreement": ("Pictures that show the class asked for", "%", "higher"),
+    "agreement": ("Class asked for", "%", "higher"),
     "toy_kid": ("toy-KID", "", "lower"),
-    "diversity": ("Diversity in features", "", "higher"),
-    "ssim": ("SSIM to the teacher’s pictures", "", "higher"),
+    "diversity": ("Diversity", "", "higher"),
+    "ssim": ("SSIM to teacher", "", "higher"),
 }
 """Columns; names, units, and which direction is better."""
 FAMILIES = {"teacher": 0, "base": 1, "small": 2, "tiny": 3, "switched": 5}

@@ -15,6 +15,7 @@ from typing import Any
 from workbench import shipped
 from workbench.diffusion.assembly.dropping import Kept, kept, whole
 from workbench.diffusion.unet.config import UNetConfig
+from workbench.figures.numbers import number
 
 FILE = "data/diffusion-lab/unet-blocks.json"
 DIGITS, SD15, SD21, SDXL, TD4 = "digits", "sd15", "sd21", "sdxl", "td4"
@@ -134,6 +135,11 @@ def attends(parts: Kept, name: str, levels: int) -> bool:
     if side == "down":
         return parts.stages[int(number)].down_attends
     return parts.stages[levels - 1 - int(number)].up_attends
+
+
+def told(macs: float) -> str:
+    """Multiply-accumulates in words, short."""
+    return f"{number(macs / 1e9)} G" if macs >= 1e8 else f"{number(macs / 1e6)} M"
 
 
 @cache
