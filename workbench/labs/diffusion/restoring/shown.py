@@ -179,20 +179,27 @@ def verdict_table(study: Study) -> TableContent:
 
 
 def costs(study: Study) -> TableContent:
-    """Multiply-adds of a picture by part, small and at full size, as counted."""
+    """Multiply-adds of a picture by part, small and at full size; seconds of the small one."""
     rows: list[list[Cell | str]] = []
+    took = study.card["seconds_a_picture"]
     for name, one in study.card["macs_a_picture"].items():
         arm = name.split(",", 1)[0]
         parts = [one[part] for part in ("encoder", "unet", "decoder")]
         cells = [Cell(f"{numbers.number(part / 1e9)} G", basis="predicted") for part in parts]
         total = Cell(f"{numbers.number(sum(parts) / 1e9)} G", basis="predicted", strong=True)
-        rows.append([Cell(name, method=SLOTS[arm]), *cells, total])
+        known = None if "full size" in name else took[FOUR if arm == FOUR else RIVALS[0]]
+        seconds = "–"
+        if known is not None:
+            low, high = (numbers.seconds(known[end]) for end in ("low", "high"))
+            seconds = Cell(numbers.seconds(known["seconds"]), note=f"{low} to {high}")
+        rows.append([Cell(name, method=SLOTS[arm]), *cells, total, seconds])
     heads = (
         Column("Networks"), *(Column(name, number=True) for name in ("Encoder", "UNet", "Decoder")),
-        Column("MACs", number=True),
+        Column("MACs", number=True), Column("Seconds", number=True),
     )  # fmt: skip
     words = (
-        "Counted, attention’s products too. Full size: TVT’s VAED4 and SD 2.1, outer level ours."
+        "MACs are counted, attention’s products too; seconds were measured by turns. Full size: "
+        "TVT’s VAED4 and SD 2.1, the UNet’s outer level ours."
     )
     return TableContent(heads, rows, "What does a picture cost?", words)
 
