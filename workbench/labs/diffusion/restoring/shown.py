@@ -188,7 +188,7 @@ def costs(study: Study) -> TableContent:
         cells = [Cell(f"{numbers.number(part / 1e9)} G", basis="predicted") for part in parts]
         total = Cell(f"{numbers.number(sum(parts) / 1e9)} G", basis="predicted", strong=True)
         known = None if "full size" in name else took[FOUR if arm == FOUR else RIVALS[0]]
-        seconds = "–"
+        seconds: Cell | str = "–"
         if known is not None:
             low, high = (numbers.seconds(known[end]) for end in ("low", "high"))
             seconds = Cell(numbers.seconds(known["seconds"]), note=f"{low} to {high}")
