@@ -1,4 +1,4 @@
-"""The gradient of a convolution is a convolution, in the same form, and a product for each tap."""
+"""The gradient of a convolution by its input is one in the same form; by its kernel, XLA's own."""
 
 from __future__ import annotations
 
@@ -40,9 +40,10 @@ def _backward(form: str, window: Window, saved: Any, out: jax.Array) -> Any:
         shape = jax.ShapeDtypeStruct(x.shape, pixels.dtype)
         transpose = jax.linear_transpose(lambda x: xla.conv2d(x, taps, window), shape)
         (d_x,) = transpose(gradient)
-    seen = im2col.patches(pixels, kernel.shape[:2], window)
-    by_tap = [jnp.einsum("bhwc,bhwk->ck", one, gradient) for one in seen]
-    d_kernel = jnp.stack(by_tap).reshape(kernel.shape)
+    shape = jax.ShapeDtypeStruct(kernel.shape, taps.dtype)
+    (d_kernel,) = jax.linear_transpose(lambda taps: xla.conv2d(pixels, taps, window), shape)(
+        gradient
+    )
     return d_x.astype(x.dtype), d_kernel.astype(kernel.dtype)
 
 
