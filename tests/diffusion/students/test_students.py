@@ -1,0 +1,227 @@
+"""Verdicts and claims whichever way; students in their folders and as methods; the commands."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+
+from tests.diffusion.conftest import TINY, random_unet
+from workbench.checkpoints import CheckpointError
+from workbench.diffusion.checkpoint import save_unet
+from workbench.diffusion.conditioning import ClassTokens
+from workbench.diffusion.costs import full_cost
+from workbench.diffusion.digits.recipe import SCHEDULER
+from workbench.diffusion.pipeline import Pipeline
+from workbench.diffusion.plan import Plan as SamplingPlan
+from workbench.diffusion.schedulers import save_scheduler
+from workbench.diffusion.students import claim, study, train
+from workbench.diffusion.students.methods import ConsistencyStudent, OnePassStudent, OneStepStudent
+from workbench.diffusion.students.plan import SHIPPED, Arm, Plan
+from workbench.diffusion.students.student import (
+    Student,
+    load_student,
+    one_pass_cost,
+    save_student,
+    student_of,
+)
+from workbench.diffusion.students.verdict import verdicts
+from workbench.study.method import MethodError
+
+
+def rows(**values: tuple[float, float]) -> list[dict]:
+    found = []
+    for seed, wobble in enumerate((0.0, 0.01, -0.01)):
+        for arm, side in (("ours", 0), ("theirs", 1)):
+            row = {name: pair[side] + seed + wobble * side for name, pair in values.items()}
+            found.append({"arm": arm, "seed": seed, **row})
+    return found
+
+
+def test_verdicts_go_either_way_and_lower_is_better_of_distances() -> None:
+    given = rows(agreement=(0.9, 0.5), diversity_ratio=(0.5, 0.9), toy_fid=(2.0, 5.0),
+                 kernel_distance=(0.501, 0.5))  # fmt: skip
+    found = {one.metric: one for one in verdicts(given, "ours", "theirs")}
+    assert {name: one.better for name, one in found.items()} == {
+        "agreement": "ours",
+        "diversity_ratio": "theirs",
+        "toy_fid": "ours",
+        "kernel_distance": "",
+    }
+    assert found["kernel_distance"].sentence.endswith("3 seeds: not told apart")
+    with pytest.raises(ValueError, match="no arm 'none'; there are ours, theirs"):
+        verdicts(given, "none", "ours")
+
+
+def test_one_seed_decides_nothing_and_what_has_no_seed_is_held_against_all() -> None:
+    given = rows(toy_fid=(2.0, 5.0))
+    (one,) = verdicts(given[:2], "ours", "theirs")
+    assert (one.better, one.difference.count) == ("", 1)
+    given.append({"arm": "teacher", "seed": -1, "toy_fid": 50.0})
+    (one,) = verdicts(given, "ours", "teacher")
+    assert (one.better, one.difference.count) == ("ours", 3)
+
+
+def test_all_of_a_study_is_trained_once_and_what_ships_first() -> None:
+    plan = Plan()
+    order = list(study.order(plan))
+    assert [arm for arm, seed in order[: len(SHIPPED)]] == list(SHIPPED)
+    assert len(order) == len(set(order)) == 3 * len(plan.arms())
+    for arm in (Arm("one-pass", 4, weight) for weight in study.ABLATED):
+        assert {seed for one, seed in order if one == arm} == {0, 1, 2}
+    assert len({arm.folder for arm in SHIPPED}) == len(SHIPPED)
+
+
+def test_a_claim_is_decided_by_intervals_alone(tmp_path: Path, monkeypatch) -> None:
+    macs = {"1 step": 402e9, "4 steps": 1606e9, "one pass, K = 4": 1214e9}
+    monkeypatch.setattr(claim, "stable_diffusion_macs", lambda: macs)
+    assert [row.ours for row in claim.claim_rows(tmp_path)] == [
+        "1,214 G; 4 steps 1,606 G, 1 step 402 G"
+    ]
+    given = [
+        {**row, "arm": name}
+        for row in rows(diversity_ratio=(0.9, 0.5), toy_fid=(3.0, 3.001))
+        for name in [{"ours": "one pass, K = 4", "theirs": "consistency, 4 steps"}[row["arm"]]]
+    ]
+    found = study.Found(quality=given)
+    told = [study.as_fields(one) for one in found.verdicts()]
+    about = {"plan": {"pictures": 200}, "budget_macs": 3e12, "device": "CPU", "date": "today"}
+    (tmp_path / "card.json").write_text(json.dumps({**about, "verdicts": told}))
+    decided = {row.label: row.verdict for row in claim.claim_rows(tmp_path)[1:]}
+    assert decided == {
+        "Diversity against consistency": "reproduced",
+        "toy-FID against consistency": "open",
+    }
+
+
+@pytest.fixture(scope="module")
+def teacher() -> Pipeline:
+    """A tiny UNet of 16 pixels."""
+    return Pipeline(
+        name="tiny",
+        config=TINY.model_copy(update={"sample_size": 16}),
+        weights=tuple(jax.tree.leaves(nnx.split(random_unet())[1])),
+        conditioning=ClassTokens(jax.numpy.asarray(TABLE)),
+        scheduler=SCHEDULER,
+        weights_hash="tiny",
+        steps=4,
+        guidance=1.5,
+        plan=SamplingPlan.full(4),
+    )
+
+
+TABLE = np.random.default_rng(1).normal(size=(11, 3, 8)).astype(np.float32)
+
+
+def saved(pipeline: Pipeline, folder: Path, kind, passes: int) -> Student:
+    _, state = nnx.split(random_unet())
+    student = student_of(pipeline, state, kind, passes)
+    save_student(student, folder)
+    return student
+
+
+def test_a_student_is_a_folder_like_any_models(teacher: Pipeline, tmp_path: Path) -> None:
+    student = saved(teacher, tmp_path / "one", "one-pass", 2)
+    found = load_student(tmp_path / "one")
+    assert (found.kind, found.passes, found.teacher) == ("one-pass", 2, "tiny")
+    for old, new in zip(student.pipeline.weights, found.pipeline.weights, strict=True):
+        np.testing.assert_allclose(new, old, atol=2e-3)
+    assert Pipeline.load(tmp_path / "one").config == teacher.config
+    assert found.cost == one_pass_cost(teacher.shape, 2)
+    (tmp_path / "one" / "student.json").write_text('{"kind": "one-pass", "passes": 0}')
+    with pytest.raises(CheckpointError, match="passes=0: needed at least 1 decoder pass"):
+        load_student(tmp_path / "one")
+    (tmp_path / "one" / "student.json").write_text('{"kind": "other", "passes": 1}')
+    with pytest.raises(CheckpointError, match="kinds are one-pass, consistency, regression"):
+        load_student(tmp_path / "one")
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        load_student(tmp_path / "none")
+
+
+def test_methods_say_what_they_cost_and_what_they_cannot_do(
+    teacher: Pipeline, tmp_path: Path, monkeypatch
+) -> None:
+    for kind in (OnePassStudent, ConsistencyStudent, OneStepStudent):
+        monkeypatch.setattr(kind, "place", tmp_path)
+    method = OnePassStudent(passes=2)
+    assert "workbench.diffusion.students.train makes it" in method.check(teacher)[0].message
+    saved(teacher, tmp_path / "one-pass-2", "one-pass", 2)
+    assert method.check(teacher) == []
+    assert method.predict(teacher).macs == one_pass_cost(teacher.shape, 2).macs
+    assert ConsistencyStudent(steps=3).predict(teacher).macs == 3 * full_cost(teacher.shape).macs
+    assert OneStepStudent().predict(teacher).macs == full_cost(teacher.shape).macs
+    student = method.prepare(teacher)
+    assert (student.passes, student.name) == (2, "one pass, K = 2")
+    before = method.identity()
+    saved(replace(teacher, scheduler=SCHEDULER), tmp_path / "one-pass-2", "one-pass", 2)
+    assert method.identity() == before
+    other = replace(teacher, weights_hash="other")
+    with pytest.raises(MethodError, match="made from weights tiny; tiny has other"):
+        method.prepare(other)
+    planned = teacher.with_plan(SamplingPlan.from_full_steps((0,), 4, "decode"))
+    assert "follows a plan" in method.check(planned)[0].message
+
+
+CALLS = """import json, sys
+from workbench.diffusion.students import study, train
+for name, *words in json.loads(sys.argv[1]):
+    print("status", {"study": study, "train": train}[name].main(words), flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_commands_at_a_few_updates_stopped_and_gone_on_with(
+    teacher: Pipeline, tmp_path: Path
+) -> None:
+    """In a process of its own, compiled for speed of compiling."""
+    place = tmp_path / "teacher"
+    save_unet(random_unet(teacher.config), place / "unet")
+    teacher.tokens.save(place / "class_tokens")
+    save_scheduler(SCHEDULER, place / "scheduler")
+    common = ["--tiny", "--teacher", str(place), "--store", str(tmp_path / "store")]
+    calls = [
+        ["train", *common, "--out", str(tmp_path / "students"), "--minutes", "0"],
+        ["study", *common, "--out", str(tmp_path / "study"), "--seeds", "1"],
+        ["train", *common, "--out", str(tmp_path / "students")],
+    ]
+    quick = {
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "true",
+        "WORKBENCH_HOME": str(tmp_path / "home"),
+        "PYTHONUTF8": "1",
+    }
+    own = {name: value for name, value in os.environ.items() if "PROMOTION" not in name}
+    done = subprocess.run(
+        [sys.executable, "-c", CALLS, json.dumps(calls)],
+        env={**own, **quick},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=600,
+    )
+    statuses = [line for line in done.stdout.splitlines() if line.startswith("status")]
+    assert statuses == ["status 3", "status 0", "status 0"], done.stderr[-3000:]
+    assert "goes on from here" in done.stderr
+    card = json.loads((tmp_path / "study" / "card.json").read_text(encoding="utf-8"))
+    assert card["finished"]
+    assert set(card["seconds_a_picture"]) >= {"teacher, 4 steps", "one pass, K = 4"}
+    effort = (tmp_path / "study" / "effort.csv").read_text(encoding="utf-8")
+    assert len(effort.splitlines()) == 1 + len(Plan().arms())
+    facts = json.loads((tmp_path / "students" / train.CARD).read_text(encoding="utf-8"))
+    assert set(facts["students"]) == {arm.folder for arm in SHIPPED}
+    one = load_student(tmp_path / "students" / "one-pass-4")
+    assert one.pipeline.config == teacher.config
+    assert load_student(tmp_path / "students" / "consistency").kind == "consistency"
+
+
+def test_bad_teachers_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    for module in (train, study):
+        assert module.main(["--tiny", "--teacher", str(tmp_path / "none")]) == 2
+        said = capsys.readouterr().err
+        assert "cannot be read" in said or "no such" in said.lower()
+        assert said.count("\n") == 1
