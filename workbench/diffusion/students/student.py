@@ -120,7 +120,7 @@ def _program(config: Any, precision: Precision, form: OnePass) -> Any:
     def run(
         weights: tuple[Array, ...], z: Float[Array, "B H W C"], context: Any, added: Any
     ) -> Float[Array, "K B H W C"]:
-        unet = nnx.merge(graph, jax.tree.unflatten(tree, weights))
+        unet: Any = nnx.merge(graph, jax.tree.unflatten(tree, weights))
         return form.samples(z, predictions(unet, z, form.timesteps, context, added))
 
     return run
@@ -137,7 +137,8 @@ def save_student(student: Student, folder: str | Path) -> Path:
     graph, state = nnx.split(abstract_unet(pipeline.config))
     half = [np.asarray(leaf).astype(np.float16) for leaf in pipeline.weights]
     tree = jax.tree.structure(state)
-    save_unet(nnx.merge(graph, jax.tree.unflatten(tree, half)), folder / "unet")
+    unet: Any = nnx.merge(graph, jax.tree.unflatten(tree, half))
+    save_unet(unet, folder / "unet")
     pipeline.tokens.save(folder / "class_tokens")
     save_scheduler(pipeline.scheduler, folder / "scheduler")
     fields = {"kind": student.kind, "passes": student.passes, "teacher": student.teacher}

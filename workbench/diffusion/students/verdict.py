@@ -82,9 +82,9 @@ def verdicts(rows: Sequence[Mapping[str, Any]], first: str, second: str) -> list
         both = [(a, b) for a, b in pairs if a is not None and b is not None]
         if not both:
             continue
-        means = (intervals.mean([pair[side] for pair in both]) for side in (0, 1))
+        mine, other = (intervals.mean([pair[side] for pair in both]) for side in (0, 1))
         apart = intervals.mean([a - b for a, b in both])
-        found.append(Verdict(metric, first, second, *means, apart))
+        found.append(Verdict(metric, first, second, mine, other, apart))
     return found
 
 
