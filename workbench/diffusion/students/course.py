@@ -75,7 +75,7 @@ class Course:
         )
         self.plan, self.teacher, self.store, self.report = plan, Teacher(sampled), store, report
         self._data = data
-        self._budget_task = self._one_pass(Arm("one-pass", plan.budget_passes), 1, 0)
+        self._budget_task = self._one_pass(plan.whole, 1, 0)
         self._known: dict[tuple[Arm, int], Trained] = {}
 
     @cached_property

@@ -58,7 +58,7 @@ SHIPPED = (
 )
 """Students with weights of their own."""
 ABLATED = (0.0, DIVERGENCE, PAPERS_DIVERGENCE)
-"""λ that are compared, at K = 4."""
+"""λ that are compared, at the K of the budget."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,7 @@ class Plan:
     Attributes:
         steps: updates of that student.
         budget_passes: its K.
+        shipped: students with weights of their own.
         batch_size: pictures of an update.
         learning_rate: of students; the paper's is 1e-6 for Stable Diffusion.
         pairs_share: share of regression's budget that goes to making its pairs.
@@ -83,6 +84,7 @@ class Plan:
     name: str = "tiue"
     steps: int = 120
     budget_passes: int = 4
+    shipped: tuple[Arm, ...] = SHIPPED
     batch_size: int = 4
     learning_rate: float = 3e-5
     pairs_share: float = 0.5
@@ -106,10 +108,24 @@ class Plan:
             seed=seed,
         )
 
+    @property
+    def whole(self) -> Arm:
+        """The one-pass student with which the budget is counted and λ ablated."""
+        return Arm("one-pass", self.budget_passes)
+
+    @property
+    def ablated(self) -> tuple[Arm, ...]:
+        """That student for each λ."""
+        return tuple(replace(self.whole, divergence=weight) for weight in ABLATED)
+
+    @property
+    def passes(self) -> tuple[int, ...]:
+        """K of the one-pass students that ship."""
+        return tuple(arm.passes for arm in self.shipped if arm.kind == "one-pass")
+
     def arms(self) -> tuple[Arm, ...]:
         """All that are trained, those that ship first."""
-        ablated = (Arm("one-pass", self.budget_passes, weight) for weight in ABLATED)
-        return tuple(dict.fromkeys((*SHIPPED, *ablated)))
+        return tuple(dict.fromkeys((*self.shipped, *self.ablated)))
 
     def judged(self, arm: Arm) -> tuple[Arm, ...]:
         """As which an arm's weights are sampled."""
@@ -118,5 +134,12 @@ class Plan:
     def tiny(self) -> Plan:
         """A few updates: whether it works, and nothing else."""
         return replace(
-            self, name=f"{self.name}-tiny", steps=2, batch_size=2, teacher_steps=4, pictures=20
+            self,
+            name=f"{self.name}-tiny",
+            steps=2,
+            budget_passes=2,
+            shipped=(Arm("one-pass", 2), Arm("consistency", 2), Arm("regression")),
+            batch_size=2,
+            teacher_steps=4,
+            pictures=20,
         )

@@ -26,7 +26,7 @@ from workbench.diffusion.driver import sample
 from workbench.diffusion.pipeline import Pipeline
 from workbench.diffusion.students.course import Course
 from workbench.diffusion.students.judging import Draw, judged, seconds_a_picture
-from workbench.diffusion.students.plan import ABLATED, DIVERGENCE, SHIPPED, Arm, Plan
+from workbench.diffusion.students.plan import ABLATED, DIVERGENCE, Arm, Plan
 from workbench.diffusion.students.student import student_of
 from workbench.diffusion.students.train import arguments, effort, opened
 from workbench.diffusion.students.verdict import Verdict, verdicts
@@ -36,6 +36,8 @@ from workbench.shipped import path
 
 MODULE = "workbench.diffusion.students.study"
 UNTRAINED = "before training"
+FEW_STEPS = 4
+"""Of the teacher's own sampler, guided: the rival that needs no training."""
 
 
 @dataclass
@@ -52,29 +54,31 @@ class Found:
     effort: list[dict[str, Any]] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
 
-    def verdicts(self) -> list[Verdict]:
+    def verdicts(self, plan: Plan) -> list[Verdict]:
         """The papers' questions, as far as both sides are known."""
         known = {row["arm"] for row in self.quality}
         found = []
-        for first, second in questions():
+        for first, second in questions(plan):
             if {first, second} <= known:
                 found += verdicts(self.quality, first, second)
         return found
 
 
-def questions() -> Iterator[tuple[str, str]]:
+def questions(plan: Plan) -> Iterator[tuple[str, str]]:
     """Which arms are held against each other: λ first, then rivals, then what training did."""
-    four = Arm("one-pass", 4)
-    for weight in ABLATED:
-        if weight != DIVERGENCE:
-            yield four.name, replace(four, divergence=weight).name
-    for rival in (Arm("consistency", 4), Arm("consistency", 1), Arm("regression")):
-        yield four.name, rival.name
-        if rival.passes == 1:
+    whole = plan.whole
+    for arm in plan.ablated:
+        if arm != whole:
+            yield whole.name, arm.name
+    for rival in (way for arm in plan.shipped for way in plan.judged(arm)):
+        if rival.kind != "one-pass":
+            yield whole.name, rival.name
+        if rival.kind != "one-pass" and rival.passes == 1:
             yield Arm("one-pass", 1).name, rival.name
-    for passes in (2, 1):
-        yield four.name, Arm("one-pass", passes).name
-    for passes in (4, 2, 1):
+    for passes in plan.passes:
+        if passes != plan.budget_passes:
+            yield whole.name, Arm("one-pass", passes).name
+    for passes in plan.passes:
         name = Arm("one-pass", passes).name
         yield name, f"{name}, {UNTRAINED}"
 
@@ -82,27 +86,20 @@ def questions() -> Iterator[tuple[str, str]]:
 def order(plan: Plan) -> Iterator[tuple[Arm, int]]:
     """What ships first; then what is ablated, by seed; then the rest."""
     first = plan.seeds[0]
-    ablated = [a for a in plan.arms() if a.kind == "one-pass" and a.passes == plan.budget_passes]
-    for arm in SHIPPED:
-        yield arm, first
-    for seed in plan.seeds:
-        for arm in ablated:
-            if (seed, arm in SHIPPED) != (first, True):
-                yield arm, seed
-    for seed in plan.seeds[1:]:
-        for arm in SHIPPED:
-            if arm not in ablated:
-                yield arm, seed
+    whole = [(arm, first) for arm in plan.shipped]
+    ablated = [(arm, seed) for seed in plan.seeds for arm in plan.ablated]
+    rest = [(arm, seed) for seed in plan.seeds for arm in plan.shipped]
+    yield from dict.fromkeys((*whole, *ablated, *rest))
 
 
 def unseeded(course: Course) -> Iterator[tuple[str, Draw, float]]:
     """Name, sampling and multiply-adds of what no seed decides: the teacher, and no training."""
     teacher = course.teacher.pipeline
     one = full_cost(teacher.shape).macs * teacher.passes
-    for steps in (teacher.steps, 4):
+    for steps in dict.fromkeys((teacher.steps, FEW_STEPS)):
         shorter = teacher.with_sampling(steps=steps)
         yield f"teacher, {steps} steps", _sampling(shorter), one * steps
-    for passes in (4, 2, 1):
+    for passes in course.plan.passes:
         arm = Arm("one-pass", passes)
         student = student_of(teacher, course.teacher.weights, "one-pass", passes)
         yield f"{arm.name}, {UNTRAINED}", student.sample, student.cost.macs
@@ -143,7 +140,7 @@ def main(words: Sequence[str] | None = None) -> int:
         stopped = str(reason) or "stopped"
     finally:
         bar.close()
-    for one in found.verdicts():
+    for one in found.verdicts(plan):
         print(one.sentence)
     if stopped:
         print(f"{stopped}; the same command goes on from here", file=sys.stderr)
@@ -161,7 +158,7 @@ def _finish(course: Course, found: Found, judge: Classifier) -> None:
         found.quality.append({"arm": name, "seed": -1, "macs": macs, **row})
         if UNTRAINED not in name:
             draws[name] = draw
-    for arm in SHIPPED:
+    for arm in plan.shipped:
         student = course.trained(arm, plan.seeds[0]).student
         for way in plan.judged(arm):
             draws[way.name] = student.with_passes(way.passes).sample
@@ -202,7 +199,7 @@ def card(course: Course, found: Found, command: str) -> dict[str, Any]:
         "training_seconds": round(sum(row["seconds"] for row in found.effort), 1),
         "device": device.label(),
         "date": datetime.date.today().isoformat(),
-        "verdicts": [as_fields(one) for one in found.verdicts()],
+        "verdicts": [as_fields(one) for one in found.verdicts(plan)],
     }
 
 

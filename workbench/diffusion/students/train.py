@@ -20,7 +20,7 @@ from typing import Any
 from workbench.checkpoints import CheckpointError, replace_text
 from workbench.diffusion.pipeline import Pipeline
 from workbench.diffusion.students.course import Course, Trained
-from workbench.diffusion.students.plan import DIVERGENCE, SHIPPED, Arm, Plan
+from workbench.diffusion.students.plan import DIVERGENCE, Arm, Kind, Plan
 from workbench.diffusion.students.student import save_student
 from workbench.diffusion.super_resolution.course import Deadline
 from workbench.home import keep_compiled
@@ -43,10 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     try:
-        for arm in SHIPPED:
+        for arm in plan.shipped:
             trained = course.trained(arm, given.seed)
             save_student(trained.student, given.out / arm.folder)
-            facts[arm.folder] = effort(trained)
+            facts[arm.folder] = {"kind": arm.kind, "passes": arm.passes, **effort(trained)}
             _write(given, course, facts)
     except (Cancelled, KeyboardInterrupt) as reason:
         stopped = str(reason) or "stopped"
@@ -122,19 +122,18 @@ def _card(about: dict[str, Any]) -> str:
         "- Layout: diffusers (`unet`, `scheduler`); weights in half precision, computed in "
         "float32; `student.json` says how each is sampled",
     ]
-    names = {arm.folder: arm for arm in SHIPPED}
     for folder, one in about["students"].items():
         losses = ", ".join(f"{name} {value:.3g}" for name, value in one["losses"].items())
         lines.append(
-            f"- `{folder}` ({_title(names[folder])}): {one['parameters']:,} parameters, "
+            f"- `{folder}` ({_title(one['kind'], one['passes'])}): {one['parameters']:,} parameters, "
             f"{one['updates']:,} updates, {one['macs'] / 1e12:.2f} T multiply-adds, "
             f"{one['seconds'] / 60:.1f} minutes; last {losses}"
         )
     return "\n".join(lines) + "\n"
 
 
-def _title(arm: Arm) -> str:
-    return "consistency" if arm.kind == "consistency" else arm.name
+def _title(kind: Kind, passes: int) -> str:
+    return "for any number of steps" if kind == "consistency" else Arm(kind, passes).name
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
