@@ -163,7 +163,8 @@ def verdict_table(study: Study) -> TableContent:
             apart = one.difference
             spread = f"{apart.low:+.3g} to {apart.high:+.3g}" if apart.known else ""
             rows.append([
-                f"{one.kind}, {one.task}", METRICS[one.metric], Cell(rival, method=SLOTS[rival]),
+                f"{one.kind}, {one.task}", HEADS[one.metric],
+                Cell(rival.removeprefix("8×, equal "), method=SLOTS[rival]),
                 numbers.number(one.ours.value), numbers.number(one.theirs.value),
                 Cell(f"{apart.value:+.3g}".replace("-", "−"), note=spread.replace("-", "−"),
                      strong=bool(one.better)),
@@ -171,7 +172,7 @@ def verdict_table(study: Study) -> TableContent:
                      method=SLOTS[one.better] if one.better else None),
             ])  # fmt: skip
     heads = (
-        Column("Pictures"), Column("Metric"), Column("Rival"), Column("4×", number=True),
+        Column("Pictures"), Column("Metric"), Column("8×, equal"), Column("4×", number=True),
         Column("8×", number=True), Column("4× less 8×", number=True), Column("Better"),
     )  # fmt: skip
     words = "Paired by seed, with 95 % intervals; the better one is named where they exclude zero."
