@@ -18,6 +18,14 @@ from workbench.diffusion.unet import UNetConfig
 STEPS = 6
 PLAN = Plan.from_full_steps((0, 4), STEPS, "decode", largest_group=2)
 
+PLANS = pytest.mark.parametrize(
+    "plan",
+    [
+        pytest.param(Plan.full(STEPS), id="full"),
+        pytest.param(PLAN, id="propagated", marks=pytest.mark.slow),
+    ],
+)
+
 
 @pytest.fixture(scope="module")
 def teacher(tiny_unet):
@@ -35,7 +43,7 @@ def inputs(teacher):
     return teacher.inputs((0, 1))
 
 
-@pytest.mark.parametrize("plan", [Plan.full(STEPS), PLAN], ids=["full", "propagated"])
+@PLANS
 def test_the_ends_are_the_two_networks_alone(teacher, student, inputs, plan):
     for switch, alone in ((0, teacher), (STEPS, student)):
         switched = SwitchedPipeline.of(teacher, student, switch).with_plan(plan)
@@ -43,7 +51,7 @@ def test_the_ends_are_the_two_networks_alone(teacher, student, inputs, plan):
         np.testing.assert_array_equal(sample(switched, inputs)["latents"], wanted)
 
 
-@pytest.mark.parametrize("plan", [Plan.full(STEPS), PLAN], ids=["full", "propagated"])
+@PLANS
 def test_in_between_each_network_makes_its_steps(teacher, student, inputs, plan):
     switched = SwitchedPipeline.of(teacher, student, 3).with_plan(plan)
     found = sample(switched, inputs)["latents"]
@@ -62,6 +70,11 @@ def test_speed_is_the_formula(teacher, student):
     speed = plan_cost(teacher).macs / plan_cost(switched).macs
     assert speed == pytest.approx(predicted_speed(small, full, STEPS, 2))
     assert predicted_speed(1.0, 2.0, 10, 5) == pytest.approx(20 / 15)
+
+
+@pytest.mark.slow
+def test_a_plan_costs_what_each_network_does_of_it(teacher, student):
+    switched = SwitchedPipeline.of(teacher, student, 2)
     planned = plan_cost(switched.with_plan(PLAN)).macs
     parts = [unit_costs(one.shape) for one in (student, teacher)]
     # Steps 0 and 1 are the student's, 2 and 4 are whole passes of the teacher, 3 and 5 decode.

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from functools import cache
 
 import numpy as np
+from scipy.special import softmax
 
 from workbench.datasets import digits
 from workbench.diffusion.assembly.judging import judge_classifier
@@ -21,7 +22,11 @@ BATCH = 8
 
 
 def study_of(teacher: Pipeline, seeds: Iterable[int]) -> Study:
-    """Pictures of seeds, classes in turn, held against the test digits; toy-KID decides."""
+    """Pictures of seeds, classes in turn; the classifier's probability of the class decides.
+
+    It is a number for each picture, so that its paired interval is narrow; whether the class is
+    right is a yes or no, and toy-KID a number about all.
+    """
     return Study(
         name=f"students of {teacher.name}, {teacher.steps} steps",
         subject=teacher,
@@ -35,10 +40,8 @@ def study_of(teacher: Pipeline, seeds: Iterable[int]) -> Study:
 
 def _seen(outputs: Outputs) -> Outputs:
     classifier, images = judge_classifier(), outputs["image"]
-    return {
-        "features": np.asarray(classifier.features(images)),
-        "answer": np.asarray(classifier.predict(images)),
-    }
+    logits = np.asarray(classifier.logits(images), np.float64)
+    return {"features": np.asarray(classifier.features(images)), "chances": softmax(logits, axis=1)}
 
 
 def _asked(outcome: Outcome) -> np.ndarray:
@@ -71,7 +74,12 @@ def _diversity(outcome: Outcome) -> float:
 
 
 def _agreement(outcome: Outcome) -> np.ndarray:
-    return 100.0 * (outcome.outputs["answer"] == _asked(outcome))
+    return 100.0 * (outcome.outputs["chances"].argmax(axis=1) == _asked(outcome))
+
+
+def _chance(outcome: Outcome) -> np.ndarray:
+    chances: np.ndarray = outcome.outputs["chances"]
+    return 100.0 * chances[np.arange(len(chances)), _asked(outcome)]
 
 
 def _ssim(outcome: Outcome) -> np.ndarray:
@@ -79,6 +87,7 @@ def _ssim(outcome: Outcome) -> np.ndarray:
 
 
 PROBES = (
+    Probe("chance", _chance, "%", "higher", 2.0, label="probability of the class asked for"),
     Probe(
         "toy_kid",
         toy_kid,

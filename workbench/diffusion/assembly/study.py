@@ -44,7 +44,7 @@ from workbench.runs import Store
 from workbench.study import Comparison, Method, compare
 
 MODULE = "workbench.diffusion.assembly.study"
-PICTURES, ROUNDS, SWITCH = 80, 5, STEPS // 2
+PICTURES, ROUNDS, SWITCH = 120, 7, STEPS // 2
 PAIR = (Student("tiny", experts=4), Student("tiny"))
 """Experts and plain kernels, at equal updates."""
 
@@ -163,11 +163,12 @@ def write(found: Comparison, pairs: list[dict[str, Any]], given: argparse.Namesp
 
     folder = Path(given.out)
     folder.mkdir(parents=True, exist_ok=True)
-    # Population numbers without each seed serve intervals that are in the summary already.
+    # Numbers without each seed serve intervals that are in the summary already, and a composition's
+    # settings stand in its code.
     trials = found.tables.trials
-    kept = [name for name in trials.columns if not name.endswith(".without")]
+    kept = [n for n in trials.columns if not n.endswith(".without") and not n.startswith("knob.")]
     columns = {name: one for name, one in found.tables.columns.items() if name in kept}
-    replace(found.tables, trials=trials[kept], columns=columns).save(folder)
+    replace(found.tables, trials=trials[kept].round(6), columns=columns).save(folder)
     text = found.summary().to_csv(index=False, float_format="%.6g")
     replace_text(folder / "summary.csv", text)
     if pairs:

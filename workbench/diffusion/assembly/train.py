@@ -182,8 +182,9 @@ def _judged(one: dict[str, Any]) -> str:
         f". Of {found['count']} samples ({found['sampler']}, {found['steps']} steps, seed "
         f"{found['seed']}) the classifier sees the class asked for in {found['agreement']:.1%}; "
         f"toy-KID {found['kernel_distance']:.4f}, toy-FID {found['toy_fid']:.1f} (n = "
-        f"{found['distance_count']}; not FID), diversity {found['diversity_ratio']:.2f} of the "
-        f"test images'; error on held-out pictures {found['held_out_loss']:.4f}"
+        f"{found['distance_count']}, to be held against each other alone; not FID), diversity "
+        f"{found['diversity_ratio']:.2f} of the test images'; error on held-out pictures "
+        f"{found['held_out_loss']:.4f}"
     )
 
 
