@@ -122,3 +122,22 @@ def test_how_it_looks(lab_page, theme):
         picture = lab.screenshot(f"start-panel-{theme}-{width}", ".wb-panel")
         assert picture.stat().st_size > 50_000
     assert lab.errors == []
+
+
+def test_trained_diffusion_notebook_runs_through(lab_page):
+    lab = lab_page("trained_diffusion.ipynb")
+    lab.run_all(timeout=400)
+    drawn(lab)
+    assert lab.output_errors() == []
+    panels = lab.output(".wb-panel")
+    assert panels.count() == 2
+    lines = panels.nth(0).locator(".wb-split [role=slider]")
+    assert lines.count() == 2
+    lines.first.press("Shift+ArrowRight")
+    assert lines.first.get_attribute("aria-valuenow") == "43"
+    part = panels.nth(1).locator(".wb-part[data-state=kept]").first
+    name = part.get_attribute("data-id")
+    part.click()
+    panels.nth(1).locator(f".wb-part[data-id='{name}'][data-state=gone]").wait_for()
+    assert lab.output("table").filter(has_text="Model assembly").count()
+    lab.screenshot("trained-diffusion-notebook")
