@@ -127,7 +127,7 @@ def test_how_it_looks(lab_page, theme):
 def test_trained_diffusion_notebook_runs_through(lab_page):
     lab = lab_page("trained_diffusion.ipynb")
     lab.run_all(timeout=400)
-    drawn(lab)
+    lab.output(".wb-part").first.wait_for()
     assert lab.output_errors() == []
     panels = lab.output(".wb-panel")
     assert panels.count() == 2
