@@ -130,14 +130,15 @@ def test_trained_diffusion_notebook_runs_through(lab_page):
     lab.output(".wb-part").first.wait_for()
     assert lab.output_errors() == []
     panels = lab.output(".wb-panel")
-    assert panels.count() == 2
+    assert panels.count() == 3
     lines = panels.nth(0).locator(".wb-split [role=slider]")
     assert lines.count() == 2
     lines.first.press("Shift+ArrowRight")
     assert lines.first.get_attribute("aria-valuenow") == "43"
-    part = panels.nth(1).locator(".wb-part[data-state=kept]").first
+    panels.nth(1).get_by_text("one pass, K = 4").first.wait_for()
+    part = panels.nth(2).locator(".wb-part[data-state=kept]").first
     name = part.get_attribute("data-id")
     part.click()
-    panels.nth(1).locator(f".wb-part[data-id='{name}'][data-state=gone]").wait_for()
+    panels.nth(2).locator(f".wb-part[data-id='{name}'][data-state=gone]").wait_for()
     assert lab.output("table").filter(has_text="Model assembly").count()
     lab.screenshot("trained-diffusion-notebook")

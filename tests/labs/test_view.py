@@ -319,7 +319,7 @@ def test_a_thumbnail_goes_to_the_split_viewer(view):
     chosen_one = view.choose("Feature inheritance|3", settings(view), picture)
     after = chosen_one.contents["split"]
     assert after.title.startswith("Seed 3") and after.tags == ("Full", "Feature inheritance")
-    assert after.left != before.left and after.right != before.right
+    assert all(a != b for a, b in zip(after.pictures, before.pictures, strict=True))
     assert chosen_one.contents["grid"].chosen == "Feature inheritance|3"
     assert chosen_one.contents["drift"] is picture.contents["drift"]
     assert view.choose("Feature inheritance|x", settings(view), picture) is None

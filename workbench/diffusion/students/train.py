@@ -124,10 +124,10 @@ def _card(about: dict[str, Any]) -> str:
     ]
     for folder, one in about["students"].items():
         losses = ", ".join(f"{name} {value:.3g}" for name, value in one["losses"].items())
+        effort = f"{one['macs'] / 1e12:.2f} T multiply-adds, {one['seconds'] / 60:.1f} minutes"
         lines.append(
-            f"- `{folder}` ({_title(one['kind'], one['passes'])}): {one['parameters']:,} parameters, "
-            f"{one['updates']:,} updates, {one['macs'] / 1e12:.2f} T multiply-adds, "
-            f"{one['seconds'] / 60:.1f} minutes; last {losses}"
+            f"- `{folder}` ({_title(one['kind'], one['passes'])}): "
+            f"{one['parameters']:,} parameters, {one['updates']:,} updates, {effort}; last {losses}"
         )
     return "\n".join(lines) + "\n"
 

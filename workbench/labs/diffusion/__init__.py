@@ -6,6 +6,7 @@ diffusion.open()  # methods compared
 diffusion.text_to_image()  # prompts on a checkpoint
 diffusion.plan_editor()  # what each step computes, painted
 diffusion.automatic_plan()  # a plan that finds itself
+diffusion.students()  # one pass in place of fifty steps
 diffusion.assembly()  # blocks of a UNet clicked away
 diffusion.super_resolution()  # a picture restored in the latents of 8x and of 4x
 """
@@ -31,6 +32,7 @@ _HOMES = {
     "text_to_image": "workbench.labs.diffusion.images_view",
     "plan_editor": "workbench.labs.diffusion.plan_editor_view",
     "pipeline": "workbench.labs.diffusion.sampling_study",
+    "students": "workbench.labs.diffusion.distilled.view",
     "study": "workbench.labs.diffusion.sampling_study",
 }
 
@@ -48,6 +50,7 @@ __all__ = [
     "plan_editor",
     "restore",
     "settings_in",
+    "students",
     "study",
     "super_resolution",
     "text_to_image",

@@ -1,0 +1,1 @@
+"""Students: one encoder pass and parallel decoders, beside a consistency and a one-step student."""
