@@ -37,6 +37,7 @@ def _losses(teacher, dropped, weights=None):
     return task, float(total), {name: float(value) for name, value in losses.items()}
 
 
+@pytest.mark.slow
 def test_a_whole_student_has_the_teachers_task_and_nothing_to_learn(teacher):
     task, total, losses = _losses(teacher, [], LossWeights(task=2.0))
     assert losses["output"] < 1e-9 and losses["feature"] < 1e-9

@@ -18,6 +18,7 @@ from workbench.diffusion.folder_hash import hash_of_model, hash_of_weights
 from workbench.study.tables import Tables
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("one", checkpoints(), ids=lambda one: one.student.name)
 def test_each_is_its_record(one):
     unet = one.load()
