@@ -14,8 +14,10 @@ function splitSlot(ctx, slot, host) {
   } }, "Difference");
   const nearer = h("button", { class: "wb-button wb-small", "aria-label": "Enlarge", onclick: () => zoom(1) }, "+");
   const farther = h("button", { class: "wb-button wb-small", "aria-label": "Reduce", onclick: () => zoom(-1) }, "−");
-  const times = h("span", { class: "wb-note", "aria-live": "polite" });
-  host.append(stage, h("div", { class: "wb-split-foot" }, caption, farther, times, nearer, toggle));
+  const times = h("span", { "aria-live": "polite" });
+  const zoomed = h("div", { class: "wb-split-zoom" }, times, farther, nearer);
+  for (const name of ["pointerdown", "dblclick"]) zoomed.addEventListener(name, (event) => event.stopPropagation());
+  host.append(stage, h("div", { class: "wb-split-foot" }, caption, toggle));
   let sides = []; // left to right: { node, image, tag }
   let lines = []; // between them: { node, at }, at in per cent
   let difference = false;
@@ -38,7 +40,7 @@ function splitSlot(ctx, slot, host) {
       return { node, at: evenly(which, count) };
     });
     stage.replaceChildren(...sides.map((side) => side.node), h("div", { class: "wb-split-side" }, apart, canvas),
-      ...lines.map((line) => line.node), ...sides.map((side) => side.tag));
+      ...lines.map((line) => line.node), ...sides.map((side) => side.tag), zoomed);
   }
 
   function place(which, share) {
@@ -75,7 +77,7 @@ function splitSlot(ctx, slot, host) {
       node.style.transform = factor > 1 ? `scale(${factor}) translate(${x}%, ${y}%)` : "";
     }
     stage.classList.toggle("wb-enlarged", factor > 1);
-    setText(times, `${factor} ×`);
+    setText(times, factor > 1 ? `${factor} ×` : "");
     nearer.disabled = factor === ZOOMS.at(-1);
     farther.disabled = factor === 1;
     const words = content ? content.tags.join(", ") : "";
