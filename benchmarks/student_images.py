@@ -1,6 +1,7 @@
 """Does a student that encodes once draw as many pictures a second as its arithmetic promises?
 
-The shipped one-pass student and its teacher's 50 guided DDIM steps draw the same batch by turns.
+A one-pass student of the shipped form and its teacher's 50 guided DDIM steps draw the same batch by
+turns. It has the teacher's weights, on which no time depends.
 
 python benchmarks/student_images.py [--tiny] [--repeats N]
 """
@@ -81,14 +82,14 @@ def figures(
 
 
 def shipped() -> tuple[Pipeline, Student]:
-    """The digits' teacher as it was distilled from, and its student."""
+    """The digits' teacher, and its form as a student: no time depends on what was learnt."""
     from workbench.diffusion.pipeline import Pipeline
-    from workbench.diffusion.students.methods import OnePassStudent
-    from workbench.diffusion.students.student import load_student
+    from workbench.diffusion.students.student import student_of
+    from workbench.diffusion.students.teacher import Teacher
     from workbench.shipped import path
 
     teacher = Pipeline.load(path("data/digits-unet"), steps=STEPS, guidance=GUIDANCE)
-    return teacher, load_student(OnePassStudent(passes=PASSES).folder)
+    return teacher, student_of(teacher, Teacher(teacher).weights, "one-pass", PASSES)
 
 
 def tiny() -> tuple[Pipeline, Student]:

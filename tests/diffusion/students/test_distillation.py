@@ -22,7 +22,7 @@ from workbench.diffusion.students.distillation import (
     summed,
 )
 from workbench.diffusion.students.learning import OnePassTask
-from workbench.diffusion.students.low_rank import LowRank
+from workbench.diffusion.students.low_rank import PAPERS_LAYERS, LowRank, named
 from workbench.diffusion.students.rivals import ConsistencyTask, consistency_scheduler
 from workbench.diffusion.students.teacher import Teacher
 from workbench.model_files.precision import precision
@@ -104,7 +104,7 @@ def test_guidance_moves_away_from_no_class() -> None:
 
 def test_low_rank_moves_queries_and_values_alone(tiny_unet) -> None:
     _, weights = nnx.split(tiny_unet)
-    adapter = LowRank(rank=2, alpha=3.0)
+    adapter = LowRank(rank=2, alpha=3.0, layers=PAPERS_LAYERS)
     trained = adapter.init(weights, jax.random.key(0))
     assert {name.split(".")[-2] for name in trained} == {"to_q", "to_v"}
     first = adapter.moved(weights, trained)
@@ -120,6 +120,12 @@ def test_low_rank_moves_queries_and_values_alone(tiny_unet) -> None:
     ]
     assert len(changed) == 1
     np.testing.assert_allclose(changed[0], 1.5 * np.asarray(a) @ np.asarray(b), atol=1e-5)
+    every = replace(adapter, layers=())
+    shapes = jax.eval_shape(lambda: every.init(weights, jax.random.key(0)))
+    kernels = [n for n, _ in named(weights) if n.endswith("kernel")]
+    assert set(shapes) == set(kernels)
+    (a, b), outputs = shapes["conv_in.kernel"], tiny_unet.config.block_out_channels[0]
+    assert (a.shape, b.shape) == ((9, 2), (2, outputs))
     with pytest.raises(ValueError, match="none of the layers to_x"):
         LowRank(layers=("to_x",)).init(weights, jax.random.key(0))
 

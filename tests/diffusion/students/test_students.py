@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from tests.diffusion.conftest import TINY, random_unet
+from tests.diffusion.conftest import random_unet
 from workbench.checkpoints import CheckpointError
 from workbench.diffusion.checkpoint import save_unet
 from workbench.diffusion.conditioning import ClassTokens
@@ -32,7 +32,23 @@ from workbench.diffusion.students.student import (
     student_of,
 )
 from workbench.diffusion.students.verdict import verdicts
+from workbench.diffusion.unet import UNetConfig
 from workbench.study.method import MethodError
+
+SMALL = UNetConfig(
+    sample_size=16,
+    in_channels=1,
+    out_channels=1,
+    block_out_channels=(8,),
+    down_block_types=("CrossAttnDownBlock2D",),
+    up_block_types=("UpBlock2D",),
+    attention_head_dim=2,
+    mid_block_type="UNetMidBlock2D",
+    layers_per_block=1,
+    norm_num_groups=2,
+    cross_attention_dim=8,
+)
+"""One level, with one layer that attends: what compiles soon."""
 
 
 def rows(**values: tuple[float, float]) -> list[dict]:
@@ -105,8 +121,8 @@ def teacher() -> Pipeline:
     """A tiny UNet of 16 pixels."""
     return Pipeline(
         name="tiny",
-        config=TINY.model_copy(update={"sample_size": 16}),
-        weights=tuple(jax.tree.leaves(nnx.split(random_unet())[1])),
+        config=SMALL,
+        weights=tuple(jax.tree.leaves(nnx.split(random_unet(SMALL))[1])),
         conditioning=ClassTokens(jax.numpy.asarray(TABLE)),
         scheduler=SCHEDULER,
         weights_hash="tiny",
@@ -120,7 +136,7 @@ TABLE = np.random.default_rng(1).normal(size=(11, 3, 8)).astype(np.float32)
 
 
 def saved(pipeline: Pipeline, folder: Path, kind, passes: int) -> Student:
-    _, state = nnx.split(random_unet())
+    _, state = nnx.split(random_unet(SMALL))
     student = student_of(pipeline, state, kind, passes)
     save_student(student, folder)
     return student
@@ -150,6 +166,10 @@ def test_methods_say_what_they_cost_and_what_they_cannot_do(
     for kind in (OnePassStudent, ConsistencyStudent, OneStepStudent):
         monkeypatch.setattr(kind, "place", tmp_path)
     method = OnePassStudent(passes=2)
+    monkeypatch.setattr(OnePassStudent, "place", "data/no-such-students")
+    assert "workbench.diffusion.students.train makes it" in method.check(teacher)[0].message
+    assert method.identity()["weights"] == ""
+    monkeypatch.setattr(OnePassStudent, "place", tmp_path)
     assert "workbench.diffusion.students.train makes it" in method.check(teacher)[0].message
     saved(teacher, tmp_path / "one-pass-2", "one-pass", 2)
     assert method.check(teacher) == []
@@ -181,7 +201,7 @@ def test_commands_at_a_few_updates_stopped_and_gone_on_with(
 ) -> None:
     """In a process of its own, compiled for speed of compiling."""
     place = tmp_path / "teacher"
-    save_unet(random_unet(teacher.config), place / "unet")
+    save_unet(random_unet(SMALL), place / "unet")
     teacher.tokens.save(place / "class_tokens")
     save_scheduler(SCHEDULER, place / "scheduler")
     common = ["--tiny", "--teacher", str(place), "--store", str(tmp_path / "store")]

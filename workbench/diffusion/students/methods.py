@@ -1,9 +1,9 @@
-"""Shipped students as methods, which `compare` and the lab hold against any sampling plan.
+"""Trained students as methods, which `compare` and the lab hold against any sampling plan.
 
     compare([FullSampling(), OnePassStudent(passes=4), ConsistencyStudent(steps=4)], study)
 
-A student draws with weights of its own; the subject gives noise and classes, and must be the
-teacher it was made from. Needs no training: what ships is read.
+A student draws with weights of its own, which `...students.train` made; the subject gives noise and
+classes, and must be the teacher they were made from.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class DistilledSampling(Method):
 
     kind = "model"
     place: ClassVar[str | Path] = SHIPPED_FOLDER
-    """Folder that `...students.train` wrote; a shipped one, or a path."""
+    """Folder that `...students.train` wrote: beside the shipped data, or a path."""
 
     @property
     def arm(self) -> Arm:
@@ -71,7 +71,11 @@ class DistilledSampling(Method):
         """Its weights are part of its name: a student trained anew is another."""
         from workbench.diffusion.folder_hash import hash_of_weights
 
-        return {**super().identity(), "weights": hash_of_weights(self.folder)}
+        try:
+            weights = hash_of_weights(self.folder)
+        except FileNotFoundError:  # said by `check`
+            weights = ""
+        return {**super().identity(), "weights": weights}
 
     def check(self, subject: Pipeline) -> list[Problem]:
         try:

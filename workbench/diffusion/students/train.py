@@ -118,16 +118,18 @@ def _card(about: dict[str, Any]) -> str:
         f"pictures an update, rate {recipe['learning_rate']:g}, averaged weights, decay "
         f"{recipe['ema_decay']:g}",
         f"- Fake score: LoRA of rank {adapter['rank']} and alpha {adapter['alpha']:g} on "
-        f"{', '.join(adapter['layers'])}; divergence weighted by λ = {about['divergence']:.2g}",
+        f"{', '.join(adapter['layers']) or 'every kernel'}; divergence weighted by "
+        f"λ = {about['divergence']:.2g}",
         "- Layout: diffusers (`unet`, `scheduler`); weights in half precision, computed in "
         "float32; `student.json` says how each is sampled",
     ]
     for folder, one in about["students"].items():
         losses = ", ".join(f"{name} {value:.3g}" for name, value in one["losses"].items())
-        effort = f"{one['macs'] / 1e12:.2f} T multiply-adds, {one['seconds'] / 60:.1f} minutes"
         lines.append(
             f"- `{folder}` ({_title(one['kind'], one['passes'])}): "
-            f"{one['parameters']:,} parameters, {one['updates']:,} updates, {effort}; last {losses}"
+            f"{one['parameters']:,} parameters, {one['updates']:,} updates, "
+            f"{one['macs'] / 1e12:.2f} T multiply-adds, {one['seconds'] / 60:.1f} minutes; "
+            f"last {losses}"
         )
     return "\n".join(lines) + "\n"
 
