@@ -94,42 +94,12 @@ def shipped() -> tuple[Pipeline, Student]:
 
 def tiny() -> tuple[Pipeline, Student]:
     """Random weights of a few channels."""
-    import jax
-    from flax import nnx
+    from plan_speedup import TINY, pipeline
 
-    from workbench.diffusion.conditioning import ClassTokens
-    from workbench.diffusion.digits import recipe
-    from workbench.diffusion.pipeline import Pipeline, flat_weights
-    from workbench.diffusion.plan import Plan
     from workbench.diffusion.students.student import student_of
-    from workbench.diffusion.unet import UNetConfig, new_unet
 
-    config = UNetConfig(
-        sample_size=8,
-        in_channels=1,
-        out_channels=1,
-        block_out_channels=(16, 16),
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-        layers_per_block=1,
-        attention_head_dim=4,
-        cross_attention_dim=16,
-        norm_num_groups=8,
-    )
-    unet = new_unet(config)
-    tokens = ClassTokens.create(recipe.CLASSES, recipe.TOKENS, 16, jax.random.key(0))
-    teacher = Pipeline(
-        name="tiny",
-        config=config,
-        weights=flat_weights(unet),
-        conditioning=tokens,
-        scheduler=recipe.SCHEDULER,
-        weights_hash="random tiny",
-        steps=2,
-        guidance=GUIDANCE,
-        plan=Plan.full(2),
-    )
-    return teacher, student_of(teacher, nnx.split(unet)[1], "one-pass", PASSES)
+    teacher = pipeline(TINY).with_sampling(steps=2, guidance=GUIDANCE)
+    return teacher, student_of(teacher, teacher.weights, "one-pass", PASSES)
 
 
 if __name__ == "__main__":

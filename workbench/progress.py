@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any, Protocol
 
@@ -27,6 +28,24 @@ def part(report: Report, index: int, count: int) -> Report:
         report(index * total + done, count * total, note, preview)
 
     return inner
+
+
+class Deadline:
+    """A report that stops the work when its time is over.
+
+    Args:
+        minutes: from now; None for no end.
+        report: passed on to.
+    """
+
+    def __init__(self, minutes: float | None, report: Report) -> None:
+        self.end = math.inf if minutes is None else time.monotonic() + 60 * minutes
+        self.report = report
+
+    def __call__(self, done: int, total: int, note: str = "", preview: Any = None) -> None:
+        self.report(done, total, note, preview)
+        if time.monotonic() > self.end:
+            raise Cancelled("the time given is over")
 
 
 class Bar:

@@ -6,6 +6,7 @@ import pytest
 
 from workbench.diffusion.assembly.dropping import droppable, kept
 from workbench.diffusion.assembly.presets import PRESETS, dropped_by
+from workbench.diffusion.switch_speed import predicted_speed
 from workbench.labs.diffusion.assembling import boxes, claims, shown
 from workbench.labs.diffusion.assembling.form import PRESETS as STARTS
 from workbench.labs.diffusion.assembling.form import STUDENT, SWITCH, UNET
@@ -143,7 +144,7 @@ def test_bad_settings_are_one_clear_line(view: AssemblyView) -> None:
 def test_switching_lies_between_both() -> None:
     found = network(SD15)
     left = found.without(dropped_by(found.config, "tiny"))
-    speeds = [shown.speed(found.total, left, 50, switch) for switch in (0, 25, 50)]
+    speeds = [predicted_speed(left.macs, found.total.macs, 50, switch) for switch in (0, 25, 50)]
     assert speeds[0] == 1
     assert speeds[2] == pytest.approx(found.total.macs / left.macs)
     assert speeds[0] < speeds[1] < speeds[2]

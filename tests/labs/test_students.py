@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from workbench.diffusion.students.study import as_fields
+from workbench.diffusion.students.verdict import verdicts
 from workbench.labs.diffusion.distilled import drawn, shown
 from workbench.labs.diffusion.distilled.claims import claim
 from workbench.labs.diffusion.distilled.drawn import SEEDS
@@ -71,11 +73,25 @@ def test_costs_at_full_size_are_the_published_counts() -> None:
 
 
 def test_the_card_says_which_way_each_claim_went() -> None:
-    card = claim()
+    card = claim(shown.study())
     assert card.rows[0].basis == "predicted"
     told = [row.verdict for row in card.rows[1:]]
     assert str(told.count("reproduced")) in card.reason
     assert set(told) <= {"reproduced", "failed", "open"}
+
+
+def test_a_claim_is_decided_by_intervals_alone() -> None:
+    """The made-up student is more diverse than consistency for sure; its toy-FID may be either."""
+    ours, theirs = "one pass, K = 4", "consistency, 4 steps"
+    rows = [
+        {"arm": arm, "seed": seed, "diversity_ratio": diversity + 0.01 * seed, "toy_fid": 3 + fid}
+        for arm, diversity in ((ours, 0.9), (theirs, 0.5))
+        for seed, fid in enumerate((0.0, 0.3, 0.1) if arm == ours else (0.2, 0.0, 0.2))
+    ]
+    told = [as_fields(one) for one in verdicts(rows, ours, theirs)]
+    card = {**shown.study().card, "verdicts": told}
+    found = {row.what: row.verdict for row in claim(shown.Study(rows, card)).rows[1:]}
+    assert found == {"Diversity, LCM": "reproduced", "toy-FID, LCM": "open"}
 
 
 def test_weights_that_are_not_there_are_one_clear_line(

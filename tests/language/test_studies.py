@@ -17,8 +17,8 @@ from workbench.language.studies import beside, command, families, gates, micro, 
 from workbench.language.studies.beside import SHIPPED, Beside, _rivals, _run, beside_rivals, cost
 from workbench.language.studies.design import SEARCH_SEED, Design, Entry
 from workbench.language.studies.ranking import ranking
-from workbench.language.studies.running import Deadline, Found, best_rate, last_loss, results
-from workbench.progress import Cancelled, silent
+from workbench.language.studies.running import Found, best_rate, last_loss, results
+from workbench.progress import Cancelled, Deadline, silent
 from workbench.runs import Store
 from workbench.training import FunctionTask
 

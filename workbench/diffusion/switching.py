@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Self
 from workbench.diffusion.costs import abstract_unet
 from workbench.diffusion.pipeline import Pipeline
 from workbench.diffusion.plan import Plan, PlanError, matching
+from workbench.diffusion.switch_speed import check_switch
 
 
 class Stage(NamedTuple):
@@ -70,7 +71,7 @@ class SwitchedPipeline(Pipeline):
                     f"{early.name} is of another form: {name} is {theirs}, and {pipeline.name} has"
                     f" {ours}"
                 )
-        _check_switch(switch, pipeline.steps)
+        check_switch(switch, pipeline.steps)
         own: dict[str, Any] = {
             field.name: getattr(pipeline, field.name) for field in fields(Pipeline)
         }
@@ -104,7 +105,7 @@ class SwitchedPipeline(Pipeline):
             ValueError: fewer steps than the early ones, or a branch or name that the early network
                 does not have.
         """
-        _check_switch(self.switch, plan.steps)
+        check_switch(self.switch, plan.steps)
         assert self.early is not None
         early = abstract_unet(self.early.config)
         if "shallow" in plan.actions and plan.branch >= early.branches:
@@ -120,27 +121,5 @@ class SwitchedPipeline(Pipeline):
     def with_sampling(
         self, *, steps: int | None = None, guidance: float | None = None, sampler: str | None = None
     ) -> Pipeline:
-        _check_switch(self.switch, self.steps if steps is None else steps)
+        check_switch(self.switch, self.steps if steps is None else steps)
         return super().with_sampling(steps=steps, guidance=guidance, sampler=sampler)
-
-
-def _check_switch(switch: int, steps: int) -> None:
-    if not 0 <= switch <= steps:
-        raise ValueError(
-            f"Switch must be between 0 and {steps}, the steps of this run. You gave {switch}"
-        )
-
-
-def predicted_speed(small: float, full: float, steps: int, switch: int) -> float:
-    """n c_full / (s c_small + (n - s) c_full): how many times as fast as the full network alone.
-
-    Args:
-        small, full: cost of a pass of either network.
-        steps: n of the run.
-        switch: s of them by the small network.
-
-    Raises:
-        ValueError: more than the run has.
-    """
-    _check_switch(switch, steps)
-    return steps * full / (switch * small + (steps - switch) * full)

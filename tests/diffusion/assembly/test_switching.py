@@ -12,7 +12,8 @@ from workbench.diffusion.assembly.transform import with_unet
 from workbench.diffusion.costs import full_cost, plan_cost, unit_costs
 from workbench.diffusion.driver import sample
 from workbench.diffusion.plan import Plan, PlanError
-from workbench.diffusion.switching import SwitchedPipeline, predicted_speed, stages
+from workbench.diffusion.switch_speed import predicted_speed
+from workbench.diffusion.switching import SwitchedPipeline, stages
 from workbench.diffusion.unet import UNetConfig
 
 STEPS = 6

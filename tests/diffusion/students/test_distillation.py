@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from workbench.datasets import digits
 from workbench.diffusion.costs import abstract_unet
 from workbench.diffusion.digits.recipe import SCHEDULER
 from workbench.diffusion.dit import DiTConfig
@@ -153,12 +154,12 @@ def test_tasks_refuse_what_they_cannot_train(tiny) -> None:
     with pytest.raises(ValueError, match="scheduler DDIM clips"):
         OnePassTask(clipping, 2, 0.1, recipe)
     with pytest.raises(ValueError, match="timestep_spacing='trailing'"):
-        _ = ConsistencyTask(teacher, None, recipe)._steps  # type: ignore[arg-type]
+        _ = ConsistencyTask(teacher, digits(8), recipe)._steps
 
 
 def test_consistency_begins_and_ends_where_its_sampler_does(tiny) -> None:
     teacher = Teacher(replace(tiny, scheduler=VELOCITY))
-    task = ConsistencyTask(teacher, None, Recipe(steps=1))  # type: ignore[arg-type]
+    task = ConsistencyTask(teacher, digits(8), Recipe(steps=1))
     timesteps, ddim, f = task._steps
     assert timesteps.tolist() == [999, 899, 799, 699, 599, 499, 399, 299, 199, 99]
     schedule = consistency_scheduler(teacher).plan(10)

@@ -21,7 +21,7 @@ from workbench.diffusion.digits.recipe import SCHEDULER
 from workbench.diffusion.pipeline import Pipeline
 from workbench.diffusion.plan import Plan as SamplingPlan
 from workbench.diffusion.schedulers import save_scheduler
-from workbench.diffusion.students import claim, study, train
+from workbench.diffusion.students import study, train
 from workbench.diffusion.students.methods import ConsistencyStudent, OnePassStudent, OneStepStudent
 from workbench.diffusion.students.plan import SHIPPED, Arm, Plan
 from workbench.diffusion.students.student import (
@@ -92,28 +92,6 @@ def test_all_of_a_study_is_trained_once_and_what_ships_first() -> None:
     for arm in (Arm("one-pass", 4, weight) for weight in study.ABLATED):
         assert {seed for one, seed in order if one == arm} == {0, 1, 2}
     assert len({arm.folder for arm in SHIPPED}) == len(SHIPPED)
-
-
-def test_a_claim_is_decided_by_intervals_alone(tmp_path: Path, monkeypatch) -> None:
-    macs = {"1 step": 402e9, "4 steps": 1606e9, "one pass, K = 4": 1214e9}
-    monkeypatch.setattr(claim, "stable_diffusion_macs", lambda: macs)
-    assert [row.ours for row in claim.claim_rows(tmp_path)] == [
-        "1,214 G; 4 steps 1,606 G, 1 step 402 G"
-    ]
-    given = [
-        {**row, "arm": name}
-        for row in rows(diversity_ratio=(0.9, 0.5), toy_fid=(3.0, 3.001))
-        for name in [{"ours": "one pass, K = 4", "theirs": "consistency, 4 steps"}[row["arm"]]]
-    ]
-    found = study.Found(quality=given)
-    told = [study.as_fields(one) for one in found.verdicts(Plan())]
-    about = {"plan": {"pictures": 200}, "budget_macs": 3e12, "device": "CPU", "date": "today"}
-    (tmp_path / "card.json").write_text(json.dumps({**about, "verdicts": told}))
-    decided = {row.label: row.verdict for row in claim.claim_rows(tmp_path)[1:]}
-    assert decided == {
-        "Diversity against consistency": "reproduced",
-        "toy-FID against consistency": "open",
-    }
 
 
 @pytest.fixture(scope="module")

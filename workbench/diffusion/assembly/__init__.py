@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from workbench.diffusion.assembly.presets import PRESETS, dropped_by
     from workbench.diffusion.assembly.switched import Switched
     from workbench.diffusion.assembly.trained import Checkpoint, checkpoints, matching
-    from workbench.diffusion.switching import predicted_speed
+    from workbench.diffusion.switch_speed import predicted_speed
 
 _PLACES = {
     "PRESETS": "assembly.presets",
@@ -60,7 +60,7 @@ _PLACES = {
     "droppable": "assembly.dropping",
     "dropped_by": "assembly.presets",
     "matching": "assembly.trained",
-    "predicted_speed": "switching",
+    "predicted_speed": "switch_speed",
 }
 __all__ = [
     "PRESETS",

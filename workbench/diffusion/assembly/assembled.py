@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from workbench.diffusion.assembly.dropping import DropError
 from workbench.diffusion.assembly.presets import A_SDM, Preset, dropped_by
-from workbench.diffusion.assembly.transform import NetworkTransform, with_unet
+from workbench.diffusion.assembly.transform import NetworkTransform, unet_form, with_unet
 from workbench.progress import Report, silent
 from workbench.study.knobs import Knobs as BaseKnobs
 from workbench.study.knobs import knob
@@ -101,7 +101,7 @@ def dropped_names(knobs: StudentKnobs, subject: Pipeline) -> tuple[str, ...]:
         ValueError: a preset that the subject is too small for.
     """
     if knobs.preset != "custom":
-        return dropped_by(subject.config, knobs.preset)  # type: ignore[arg-type]
+        return dropped_by(unet_form(subject), knobs.preset)
     return tuple(name for part in knobs.dropped.split(",") if (name := part.strip()))
 
 
@@ -109,7 +109,7 @@ def student_assembly(knobs: StudentKnobs, subject: Pipeline) -> Assembly:
     """What the student is made of."""
     from workbench.diffusion.assembly.assembling import assemble
 
-    return assemble(subject.config, dropped_names(knobs, subject))  # type: ignore[arg-type]
+    return assemble(unet_form(subject), dropped_names(knobs, subject))
 
 
 def student_config(knobs: StudentKnobs, subject: Pipeline) -> Any:
@@ -162,7 +162,7 @@ def _checkpoint(knobs: StudentKnobs, subject: Pipeline) -> Checkpoint | None:
     from workbench.diffusion.assembly.trained import matching
 
     names = dropped_names(knobs, subject)
-    return matching(subject.config, names, experts=knobs.experts)  # type: ignore[arg-type]
+    return matching(unet_form(subject), names, experts=knobs.experts)
 
 
 def _none_trained(subject: Pipeline) -> str:

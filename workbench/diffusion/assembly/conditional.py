@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from workbench.diffusion.assembly.presets import A_SDM
-from workbench.diffusion.assembly.transform import NetworkTransform, with_unet
+from workbench.diffusion.assembly.transform import NetworkTransform, unet_form, with_unet
 from workbench.progress import Report, silent
 from workbench.study.knobs import Knobs as BaseKnobs
 from workbench.study.knobs import knob
@@ -46,7 +46,7 @@ class ConditionalConvolution(NetworkTransform):
         found = super().check(subject)
         if found:
             return found
-        if subject.config.conv_experts != 1:  # type: ignore[union-attr]
+        if unet_form(subject).conv_experts != 1:
             text = f"{subject.name} mixes kernels already"
             return [Problem("error", "experts", text)]
         from workbench.diffusion.unet.config import require_pairs
@@ -58,9 +58,9 @@ class ConditionalConvolution(NetworkTransform):
         return []
 
     def _config(self, subject: Pipeline) -> UNetConfig:
-        knobs, config = self.knobs, subject.config
+        knobs, config = self.knobs, unet_form(subject)
         fields = {"conv_experts": knobs.experts, "conv_routing": knobs.routing}
-        return type(config)(**{**dict(config), **fields})  # type: ignore[return-value]
+        return type(config)(**{**dict(config), **fields})
 
     def outline(self, subject: Pipeline) -> Pipeline:
         return replace(subject, config=self._config(subject), folder="")

@@ -15,6 +15,7 @@ from workbench.diffusion.assembly.distillation import DistillationTask
 from workbench.diffusion.assembly.plan import Plan
 from workbench.diffusion.assembly.presets import dropped_by
 from workbench.diffusion.assembly.students import Student
+from workbench.diffusion.assembly.transform import unet_form
 from workbench.diffusion.pipeline import Pipeline
 from workbench.diffusion.unet import UNet2DCondition
 from workbench.progress import Report, silent
@@ -75,8 +76,8 @@ class Course:
 
     def assembly(self, student: Student) -> Assembly:
         """What a student is made of."""
-        config = self.teacher.config
-        return assemble(config, dropped_by(config, student.preset))  # type: ignore[arg-type]
+        form = unet_form(self.teacher)
+        return assemble(form, dropped_by(form, student.preset))
 
     def trained(self, student: Student, seed: int) -> Trained:
         """A student of one seed, from the store where it was trained before."""

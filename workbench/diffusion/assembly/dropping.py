@@ -122,7 +122,9 @@ class _Dropping:
         if name in (MID, MID_TRANSFORMERS):
             self.mid, self.mid_still = self.mid or name == MID, True
             return
-        side, block, rest = re.fullmatch(r"(down|up)\.(\d+)(.*)", name).groups()  # type: ignore[union-attr]
+        parts = re.fullmatch(r"(down|up)\.(\d+)(.*)", name)
+        assert parts is not None, "the name is one of those there are"
+        side, block, rest = parts.groups()
         last = len(self.everything.stages) - 1
         level = int(block) if side == "down" else last - int(block)
         if not rest:

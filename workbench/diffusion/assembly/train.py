@@ -35,9 +35,8 @@ from workbench.diffusion.checkpoint import load_unet, save_unet
 from workbench.diffusion.costs import UNetShape
 from workbench.diffusion.folder_hash import hash_of_model
 from workbench.diffusion.pipeline import Pipeline
-from workbench.diffusion.super_resolution.course import Deadline
 from workbench.home import keep_compiled
-from workbench.progress import Bar, Cancelled, Throttled
+from workbench.progress import Bar, Cancelled, Deadline, Throttled
 from workbench.runs import Store
 
 MODULE = "workbench.diffusion.assembly.train"

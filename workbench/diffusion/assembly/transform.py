@@ -10,6 +10,7 @@ from workbench.study.method import Method, Problem
 
 if TYPE_CHECKING:
     from workbench.diffusion.pipeline import Inputs, Pipeline
+    from workbench.diffusion.unet.config import UNetConfig
     from workbench.diffusion.unet.model import UNet2DCondition
 
 
@@ -33,10 +34,11 @@ class NetworkTransform(Method):
 
     def check(self, subject: Pipeline) -> list[Problem]:
         from workbench.diffusion.switching import SwitchedPipeline
-        from workbench.diffusion.unet.config import UNetConfig
 
-        if not isinstance(subject.config, UNetConfig):
-            return [Problem("error", "", f"{subject.name} is no UNet; its blocks are others")]
+        try:
+            unet_form(subject)
+        except ValueError as error:
+            return [Problem("error", "", str(error))]
         if isinstance(subject, SwitchedPipeline):
             text = f"{subject.name} switches networks already; {self.name.lower()} comes before"
             return [Problem("error", "", text)]
@@ -44,6 +46,19 @@ class NetworkTransform(Method):
             text = f"The weights of {subject.name} are in {subject.precision.name}; precision "
             return [Problem("error", "", f"{text}comes after {self.name.lower()}")]
         return []
+
+
+def unet_form(pipeline: Pipeline) -> UNetConfig:
+    """The form of a pipeline's UNet.
+
+    Raises:
+        ValueError: a pipeline of another network.
+    """
+    from workbench.diffusion.unet.config import UNetConfig
+
+    if not isinstance(pipeline.config, UNetConfig):
+        raise ValueError(f"{pipeline.name} is no UNet; its blocks are others")
+    return pipeline.config
 
 
 def with_unet(pipeline: Pipeline, unet: UNet2DCondition, name: str) -> Pipeline:

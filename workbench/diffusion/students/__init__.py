@@ -6,7 +6,6 @@ Li et al. 2025 (CVPR, arXiv 2505.21960). Sizes, lengths and rates are ours.
     images = student.sample(student.pipeline.inputs((0, 1, 2)))["image"]
     form = one_pass(scheduler, 4)  # z0 = form.noise[-1] z + sum of form.outputs[-1][k] o_k
     compare([FullSampling(), OnePassStudent(passes=4), OneStepStudent()], study)
-    rows = claim_rows()  # the paper's claims beside what the shipped study found
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from workbench.diffusion.students.claim import claim_rows
     from workbench.diffusion.students.methods import (
         ConsistencyStudent,
         OnePassStudent,
@@ -30,7 +28,6 @@ _PLACES = {
     "OnePassStudent": "methods",
     "OneStepStudent": "methods",
     "Student": "student",
-    "claim_rows": "claim",
     "load_student": "student",
     "one_pass": "one_pass",
     "one_pass_cost": "student",
@@ -42,7 +39,6 @@ __all__ = [
     "OnePassStudent",
     "OneStepStudent",
     "Student",
-    "claim_rows",
     "load_student",
     "one_pass",
     "one_pass_cost",

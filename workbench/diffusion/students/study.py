@@ -30,8 +30,7 @@ from workbench.diffusion.students.plan import ABLATED, DIVERGENCE, Arm, Plan
 from workbench.diffusion.students.student import student_of
 from workbench.diffusion.students.train import arguments, effort, opened
 from workbench.diffusion.students.verdict import Verdict, verdicts
-from workbench.diffusion.super_resolution.course import Deadline
-from workbench.progress import Bar, Cancelled, Throttled
+from workbench.progress import Bar, Cancelled, Deadline, Throttled
 from workbench.shipped import path
 
 MODULE = "workbench.diffusion.students.study"

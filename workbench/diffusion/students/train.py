@@ -22,9 +22,8 @@ from workbench.diffusion.pipeline import Pipeline
 from workbench.diffusion.students.course import Course, Trained
 from workbench.diffusion.students.plan import DIVERGENCE, Arm, Kind, Plan
 from workbench.diffusion.students.student import save_student
-from workbench.diffusion.super_resolution.course import Deadline
 from workbench.home import keep_compiled
-from workbench.progress import Bar, Cancelled, Throttled
+from workbench.progress import Bar, Cancelled, Deadline, Throttled
 from workbench.runs import Store
 from workbench.shipped import path
 

@@ -7,7 +7,6 @@ one for as many updates as the 4x transfer, one for as many multiply-adds.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -30,25 +29,12 @@ from workbench.diffusion.super_resolution.pictures import Pictures, pictures
 from workbench.diffusion.super_resolution.plan import BASE_SEED, Plan
 from workbench.diffusion.super_resolution.restoring import RestoringTask, TeacherTask
 from workbench.diffusion.vae import AutoencoderConfig
-from workbench.progress import Cancelled, Report, silent
+from workbench.progress import Report, silent
 from workbench.runs import Store
 from workbench.training import Result, train
 
 Equal = Literal["updates", "multiply-adds"]
 EQUAL: tuple[Equal, ...] = ("updates", "multiply-adds")
-
-
-class Deadline:
-    """A report that ends the work when its minutes are over; None for no end."""
-
-    def __init__(self, minutes: float | None, report: Report) -> None:
-        self.end = None if minutes is None else time.monotonic() + 60 * minutes
-        self.report = report
-
-    def __call__(self, done: int, total: int, note: str = "", preview: Any = None) -> None:
-        self.report(done, total, note)
-        if self.end is not None and time.monotonic() > self.end:
-            raise Cancelled("the time given is over")
 
 
 @dataclass(frozen=True, eq=False)

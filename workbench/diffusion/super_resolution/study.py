@@ -27,7 +27,7 @@ from typing import Any
 from workbench.checkpoints import replace_text
 from workbench.diffusion.checkpoint import load_vae
 from workbench.diffusion.super_resolution.arithmetic import picture_cost
-from workbench.diffusion.super_resolution.course import EQUAL, Course, Deadline, Trained
+from workbench.diffusion.super_resolution.course import EQUAL, Course, Trained
 from workbench.diffusion.super_resolution.forms import SD21, TVT_UNET, VAED4, VAED8
 from workbench.diffusion.super_resolution.judging import (
     bicubic_rows,
@@ -41,7 +41,7 @@ from workbench.diffusion.super_resolution.plan import Plan
 from workbench.diffusion.super_resolution.restorer import Restorer
 from workbench.diffusion.super_resolution.verdict import Verdict, summary, verdicts
 from workbench.home import keep_compiled
-from workbench.progress import Bar, Cancelled, Throttled
+from workbench.progress import Bar, Cancelled, Deadline, Throttled
 from workbench.runs import Store
 
 MODULE = "workbench.diffusion.super_resolution.study"

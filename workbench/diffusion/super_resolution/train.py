@@ -22,7 +22,7 @@ from typing import Any
 from workbench.checkpoints import replace_text
 from workbench.diffusion.checkpoint import load_vae, save_unet, save_vae
 from workbench.diffusion.super_resolution.autoencoding import READINGS
-from workbench.diffusion.super_resolution.course import Course, Deadline, Trained
+from workbench.diffusion.super_resolution.course import Course, Trained
 from workbench.diffusion.super_resolution.judging import (
     bicubic_rows,
     reconstruction_rows,
@@ -34,7 +34,7 @@ from workbench.diffusion.super_resolution.plan import Plan
 from workbench.diffusion.super_resolution.restorer import EIGHT, FOUR, UNET, VAE, Restorer
 from workbench.diffusion.unet import UNetConfig
 from workbench.home import keep_compiled
-from workbench.progress import Bar, Cancelled, Throttled
+from workbench.progress import Bar, Cancelled, Deadline, Throttled
 from workbench.runs import Store
 
 MODULE = "workbench.diffusion.super_resolution.train"

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from workbench.measure import intervals
-from workbench.measure.intervals import Interval
+from workbench.diffusion.paired import Paired, paired, require_arms
 
 RECONSTRUCTION, RESTORATION = "reconstruction", "super-resolution"
 """The tasks."""
@@ -21,42 +20,28 @@ METRICS = {
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Verdict(Paired):
     """One metric of one task on one kind of picture.
 
     Attributes:
-        task, kind, metric: what of what.
-        first, second: arms.
-        ours, theirs: of each over seeds.
-        difference: of the first less the second, paired by seed.
+        task, kind: what of what.
     """
 
     task: str
     kind: str
-    metric: str
-    first: str
-    second: str
-    ours: Interval
-    theirs: Interval
-    difference: Interval
 
     @property
     def better(self) -> str:
         """The better arm; empty where seeds do not tell."""
-        if self.difference.above(0.0):
-            return self.first
-        return self.second if self.difference.below(0.0) else ""
+        return self.ahead("higher")
 
     @property
     def sentence(self) -> str:
         """In words."""
-        apart = self.difference
-        spread = f" ({apart.low:+.3g} to {apart.high:+.3g})" if apart.known else ""
         end = f"{self.better} is better" if self.better else "seeds do not tell which is better"
         return (
             f"{self.task} of {self.kind}, {METRICS[self.metric]}: {self.first} "
-            f"{self.ours.value:.4g}, {self.second} {self.theirs.value:.4g}; "
-            f"{apart.value:+.3g}{spread}: {end}"
+            f"{self.ours.value:.4g}, {self.second} {self.theirs.value:.4g}; {self.apart}: {end}"
         )
 
 
@@ -70,22 +55,12 @@ def verdicts(rows: Sequence[Mapping[str, Any]], first: str, second: str) -> list
     Raises:
         ValueError: an arm there is not.
     """
-    arms = {str(row["arm"]) for row in rows}
-    for arm in (first, second):
-        if arm not in arms:
-            raise ValueError(f"no arm {arm!r}; there are {', '.join(sorted(arms))}")
+    require_arms(rows, first, second)
     found = []
     for task, kind in dict.fromkeys((row["task"], row["kind"]) for row in rows):
         here = [row for row in rows if (row["task"], row["kind"]) == (task, kind)]
-        for metric in METRICS:
-            ours, theirs = (_by_seed(here, arm, metric) for arm in (first, second))
-            seeds = sorted(ours.keys() & theirs.keys())
-            if not seeds:
-                continue
-            a, b = [ours[s] for s in seeds], [theirs[s] for s in seeds]
-            apart = intervals.mean([x - y for x, y in zip(a, b, strict=True)])
-            means = intervals.mean(a), intervals.mean(b)
-            found.append(Verdict(task, kind, metric, first, second, *means, apart))
+        each = (paired(here, first, second, metric) for metric in METRICS)
+        found += [Verdict(**vars(one), task=task, kind=kind) for one in each if one is not None]
     return found
 
 
@@ -97,11 +72,3 @@ def summary(found: Sequence[Verdict]) -> str:
         f"{first} against {second}: better in {ours} of {len(found)}, worse in {theirs}, "
         f"not told apart in {len(found) - ours - theirs}"
     )
-
-
-def _by_seed(rows: Sequence[Mapping[str, Any]], arm: str, metric: str) -> dict[int, float]:
-    return {
-        int(row["seed"]): float(row[metric])
-        for row in rows
-        if row["arm"] == arm and row.get(metric) is not None and row[metric] == row[metric]
-    }

@@ -29,8 +29,8 @@ from workbench.language.studies import micro, recall, table
 from workbench.language.studies.design import Design, Entry
 from workbench.language.studies.gates import text_study
 from workbench.language.studies.ranking import Ranking, ranking, without
-from workbench.language.studies.running import Deadline, Found, results
-from workbench.progress import Cancelled, Report, part, silent
+from workbench.language.studies.running import Found, results
+from workbench.progress import Cancelled, Deadline, Report, part, silent
 
 if TYPE_CHECKING:
     import pandas as pd

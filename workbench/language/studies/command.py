@@ -11,8 +11,8 @@ from typing import Any
 from workbench.home import keep_compiled
 from workbench.language.studies import table
 from workbench.language.studies.design import Design, Entry
-from workbench.language.studies.running import Deadline, Found, results
-from workbench.progress import Bar, Cancelled, Throttled
+from workbench.language.studies.running import Found, results
+from workbench.progress import Bar, Cancelled, Deadline, Throttled
 from workbench.runs import Store
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import datetime
 import math
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from workbench.language.published import parameters
 from workbench.language.studies.design import SEARCH_SEED, Design, Entry
-from workbench.progress import Cancelled, Report, silent
+from workbench.progress import Report, silent
 from workbench.runs import Store
 from workbench.training import NotANumber, Result, train
 
@@ -35,24 +34,6 @@ class Found:
     searches: list[dict[str, Any]] = field(default_factory=list)
     weights: dict[tuple[str, str], Any] = field(default_factory=dict)
     diverged: list[dict[str, Any]] = field(default_factory=list)
-
-
-class Deadline:
-    """A report that stops the work when its time is over.
-
-    Args:
-        minutes: from now; None for no end.
-        report: passed on to.
-    """
-
-    def __init__(self, minutes: float | None, report: Report) -> None:
-        self.end = math.inf if minutes is None else time.monotonic() + 60 * minutes
-        self.report = report
-
-    def __call__(self, done: int, total: int, note: str = "", preview: Any = None) -> None:
-        self.report(done, total, note)
-        if time.monotonic() > self.end:
-            raise Cancelled("the time given is over")
 
 
 def results(design: Design, store: Store, report: Report = silent) -> Iterator[Found]:

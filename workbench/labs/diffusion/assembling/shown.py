@@ -8,6 +8,7 @@ import numpy as np
 
 from workbench.diffusion.assembly.dropping import DropError
 from workbench.diffusion.assembly.presets import PRESETS, dropped_by
+from workbench.diffusion.switch_speed import predicted_speed
 from workbench.figures import numbers
 from workbench.figures.axes import Axis
 from workbench.figures.charts import Chart, pareto
@@ -25,22 +26,12 @@ WHOLE, STUDENT = "Whole UNet", "Student"
 SLOTS = {WHOLE: 0, STUDENT: 2}
 
 
-def speed(whole: Sum, left: Sum, steps: int, switch: int) -> float:
-    """Whole runs in the operations of one that switches: n / (s c + n - s), c the student's share.
-
-    Args:
-        whole, left: cost of a pass of each.
-        steps: of a run, n.
-        switch: steps the student makes, s.
-    """
-    return steps / (switch * left.macs / whole.macs + steps - switch)
-
-
 def figures(
     network: Network, left: Sum, steps: int, switch: int, seconds: Mapping[str, float]
 ) -> FiguresContent:
     """Size, operations and speed of the student, foreseen; and measured where it was drawn."""
     whole = network.total
+    speed = predicted_speed(left.macs, whole.macs, steps, switch)
     found = [
         Figure(
             "Parameters", numbers.count(left.parameters), "",
@@ -51,7 +42,7 @@ def figures(
             f"{numbers.percent(left.macs / whole.macs)} of the whole", "predicted",
         ),
         Figure(
-            f"Speed, {switch} of {steps} steps", numbers.number(speed(whole, left, steps, switch)),
+            f"Speed, {switch} of {steps} steps", numbers.number(speed),
             "×", "operations of all steps", "predicted",
         ),
     ]  # fmt: skip

@@ -205,11 +205,12 @@ def drawn(names: tuple[str, ...], report: Report) -> Drawn:
     """
     from workbench.diffusion.assembly.assembled import Assembled
     from workbench.diffusion.assembly.trained import matching
+    from workbench.diffusion.assembly.transform import unet_form
     from workbench.labs.diffusion.sampling_study import pipeline
     from workbench.measure.timing import interleaved
 
     whole = pipeline().with_sampling(steps=STEPS)
-    found = matching(whole.config, names)  # type: ignore[arg-type]
+    found = matching(unet_form(whole), names)
     kind = "teacher" if found is None else "distilled"
     method = Assembled("custom", dropped=", ".join(names), weights=kind)
     student = method.prepare(whole)

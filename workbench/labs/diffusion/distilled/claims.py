@@ -5,7 +5,7 @@ from __future__ import annotations
 from workbench.diffusion.stable_diffusion import STABLE_DIFFUSION_15
 from workbench.diffusion.students.methods import TIUE
 from workbench.figures.numbers import number
-from workbench.labs.diffusion.distilled.shown import FOUR, study
+from workbench.labs.diffusion.distilled.shown import FOUR, Study
 from workbench.panels.picture import ClaimCard, ClaimRow, Verdict
 
 ASKED = {
@@ -17,9 +17,9 @@ ASKED = {
 """Metric and rival of the one-pass student; what the card calls it, and the claim."""
 
 
-def claim() -> ClaimCard:
+def claim(found: Study) -> ClaimCard:
     """Costs by formula; then the student of four decoders against its rivals, whichever way."""
-    card = study().card
+    card = found.card
     costs = STABLE_DIFFUSION_15
     ratio = 1 + 3 * costs.decode.macs / costs.full.macs
     rows = [

@@ -95,7 +95,7 @@ class StudentsView(ChartedView):
         ships = basis == "recorded"
         return Picture(
             contents,
-            claim=claim(),
+            claim=claim(own),
             basis=basis,
             details=(f"study of {own.card['date']}",),
             when=str(about()["date"]) if ships else "",

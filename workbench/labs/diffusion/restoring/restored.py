@@ -59,13 +59,18 @@ def folder(given: str | Path | None) -> Path:
     return shipped.path(FOLDER) if given is None else Path(given).expanduser()
 
 
-@lru_cache(maxsize=2)
 def restorers(place: Path) -> dict[str, Restorer]:
-    """The restorers that the training command wrote into a folder.
+    """The restorers that the training command wrote into a folder; read once, and once changed.
 
     Raises:
         CheckpointError: what is missing or does not fit.
     """
+    changed = max((file.stat().st_mtime_ns for file in place.glob("*/*/*")), default=0)
+    return _read(place, changed)
+
+
+@lru_cache(maxsize=2)
+def _read(place: Path, changed: int) -> dict[str, Restorer]:
     from workbench.diffusion.super_resolution import load_restorer
     from workbench.diffusion.super_resolution.restorer import EIGHT as EIGHT_FOLDER
     from workbench.diffusion.super_resolution.restorer import FOUR as FOUR_FOLDER
