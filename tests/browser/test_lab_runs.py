@@ -41,7 +41,7 @@ CHARTS = 6
 TABLE = ["trial_id", "method", "seed", "quality.ssim", "quality.psnr"]
 LOOKED_AT = """() => [
   ...[...document.querySelectorAll("[data-slot=grid] .wb-thumb img")].slice(24, 32),
-  document.querySelector("[data-slot=split] .wb-split img"),
+  document.querySelectorAll("[data-slot=split] .wb-split img")[1],
 ].map((image) => image.naturalWidth ? image.src : "")"""
 """Last row of the grid and the split's accelerated side; equal pictures share an address."""
 POINT = """(code) => [...document.querySelectorAll(
