@@ -195,7 +195,7 @@ def backward(bench: Benchmark, case: Case, repeats: int, peer: bool) -> None:
 
     names = dict.fromkeys(["xla", chosen(case)])
     thunks = {name: functools.partial(finished, gradients(name), x, kernel) for name in names}
-    more = theirs(case, x, kernel) if peer else {}
+    more = theirs(case, x, kernel, gradients=True) if peer else {}
     timed = interleaved({**thunks, **more}, repeats=repeats)
     title = f"{case.words}, with gradients"
     bench.add_timings({f"{title}: {name}": timing for name, timing in timed.items()})

@@ -131,11 +131,10 @@ def agree(bench: Benchmark, words: str, ended: dict[str, Any]) -> None:
     """
     import numpy as np
 
-    mine = np.array(ended[OURS]["logits"])
-    for name, found in ended.items():
-        if name == OURS:
-            continue
-        apart = float(np.linalg.norm(found["logits"] - mine) / np.linalg.norm(mine))
+    logits = {name: np.array(found.pop("logits")) for name, found in ended.items()}
+    mine = logits.pop(OURS)
+    for name, theirs in logits.items():
+        apart = float(np.linalg.norm(theirs - mine) / np.linalg.norm(mine))
         title = f"{words}: logits of packed and {name}, norm of the difference over theirs"
         bench.add(Figure(title, apart, "", at_most=LARGEST_DIFFERENCE))
         if not apart < LARGEST_DIFFERENCE:

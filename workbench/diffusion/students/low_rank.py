@@ -26,13 +26,14 @@ class LowRank:
     Attributes:
         rank: r; TiUE takes 64 for widths of 320 to 1280. Ours for widths of 64 and 96: 8.
         alpha: TiUE takes 108; alpha / r is the same here.
-        layers: last names of the layers whose kernels are moved; all kernels where empty, which a
-            small UNet may need: its outer level has no attention.
+        layers: last names of the layers whose kernels are moved; all kernels where empty. TiUE's
+            are `PAPERS_LAYERS`; the outer level of a small UNet has no attention, so that its
+            fake score must move the convolutions too (ours).
     """
 
     rank: int = 8
     alpha: float = 13.5
-    layers: tuple[str, ...] = PAPERS_LAYERS
+    layers: tuple[str, ...] = ()
 
     def init(self, weights: Any, key: Array) -> dict[str, tuple[Array, Array]]:
         """A ~ N(0, 1 / inputs) and B = 0 for each kernel: at first nothing is moved.

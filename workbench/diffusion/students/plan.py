@@ -94,13 +94,12 @@ class Plan:
     seeds: tuple[int, ...] = (0, 1, 2)
 
     def recipe(self, steps: int, seed: int) -> Recipe:
-        """A short warm-up, in which the fake score comes up, then a constant rate; averaged."""
+        """A short warm-up, in which the fake score comes up, then a cosine to zero; averaged."""
         return Recipe(
             steps=steps,
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
             warmup=steps // 5,
-            schedule="constant",
             clip_norm=1.0,
             ema_decay=0.98,
             log_every=max(1, steps // 30),
