@@ -1,8 +1,8 @@
 """What a 4x autoencoder costs beside the 8x one, and what restoring a large picture holds.
 
 Full-size forms with random weights, float32. Both autoencoders encode and decode a picture of the
-same size by turns. Then, in a process of its own, a picture of a quarter of the side is restored
-tile by tile by TVT's networks; its memory is the high-water mark above imports.
+same size by turns. Then, in a process of its own, TVT's networks are read from a folder and restore
+a picture of a quarter of the side tile by tile; memory is the high-water mark above imports.
 
 python benchmarks/super_resolution.py [--tiny] [--side PIXELS] [--repeats N] [--skip-tiled]
 """
@@ -10,16 +10,20 @@ python benchmarks/super_resolution.py [--tiny] [--side PIXELS] [--repeats N] [--
 from __future__ import annotations
 
 import statistics
+import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from record import Benchmark, Figure
-from sides import Clock, Memory, worker
+from sides import Clock, Memory, apart, worker
 
 if TYPE_CHECKING:
     from workbench.diffusion.super_resolution import Network
 
+SCRIPT = Path(__file__).stem
 GIB = 2**30
 LIMIT = 8.0
 """GiB a restored picture of `LARGE` pixels may hold."""
@@ -103,8 +107,10 @@ def programs(network: Network) -> tuple[Callable[..., Any], Callable[..., Any]]:
 
 def tiled(bench: Benchmark, side: int) -> None:
     """One picture of `side` pixels from a quarter of it, in a process of its own."""
-    with worker("super_resolution", restoring, side, bench.tiny) as process:
-        found = process.ask("restore")
+    with tempfile.TemporaryDirectory() as folder:
+        apart(SCRIPT, write, folder, bench.tiny)
+        with worker(SCRIPT, restoring, folder, side, bench.tiny) as process:
+            found = process.ask("restore")
     bench.raw["tiled"] = {"side": side, **found}
     bench.add(
         Figure(f"{side} px restored by tiles: memory", found["peak"] / GIB, "GiB", at_most=LIMIT),
@@ -112,26 +118,37 @@ def tiled(bench: Benchmark, side: int) -> None:
     )
 
 
-def restoring(side: int, tiny: bool) -> Iterator[dict[str, Any]]:
-    """Answers with what restoring held and took."""
+def write(folder: str, tiny: bool) -> None:
+    """A restorer with random weights, as the training command writes one."""
     import jax
+
+    from workbench.diffusion.checkpoint import save_unet, save_vae
+    from workbench.diffusion.super_resolution.networks import fresh
+    from workbench.diffusion.super_resolution.restorer import UNET, VAE
+
+    _, vae, unet = forms(tiny)
+    save_vae(fresh(vae, jax.random.key(0)).model(), Path(folder) / VAE)
+    save_unet(fresh(unet, jax.random.key(1)).model(), Path(folder) / UNET)
+
+
+def restoring(folder: str, side: int, tiny: bool) -> Iterator[dict[str, Any]]:
+    """Answers with what reading the restorer and restoring held and took."""
     import numpy as np
 
-    from workbench.diffusion.super_resolution.networks import fresh
-    from workbench.diffusion.super_resolution.restorer import Restorer
+    from workbench.diffusion.super_resolution.restorer import load_restorer
 
     memory = Memory()
-    _, vae, unet = forms(tiny)
-    context = np.zeros((TOKENS, unet.cross_attention_dim), np.float32)
-    networks = [fresh(form, jax.random.key(place)) for place, form in enumerate((vae, unet))]
+    read = load_restorer(folder)
+    width = read.unet.config.cross_attention_dim
     tiles: Any = {"tile": 8, "overlap": 4} if tiny else {}
-    restorer = Restorer(networks[0], networks[1], context=context, **tiles)
+    restorer = replace(read, context=np.zeros((TOKENS, width), np.float32), **tiles)
     low = np.random.default_rng(0).random((1, side // 4, side // 4, 3), np.float32)
     clock = Clock()
     restored = restorer.restored(low)
     assert restored.shape == (1, side, side, 3)
     assert np.isfinite(restored).all()
-    yield {**clock.both(), "peak": memory.peak(), "parameters": sum(n.parameters for n in networks)}
+    parameters = read.vae.parameters + read.unet.parameters
+    yield {**clock.both(), "peak": memory.peak(), "parameters": parameters}
 
 
 if __name__ == "__main__":
