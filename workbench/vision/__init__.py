@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from workbench.vision.initial import new
     from workbench.vision.loading import load, save
     from workbench.vision.networks.convnet import ConvNet
+    from workbench.vision.own_block import block
     from workbench.vision.preprocessing import Preprocessing
 
 # Names and the modules they are in.
 _PLACES = {
     "ConvNet": "networks.convnet",
     "Preprocessing": "preprocessing",
+    "block": "own_block",
     "constant_group_size": "group_size",
     "fixed_groups": "group_size",
     "folded": "folding",
@@ -35,6 +37,7 @@ _PLACES = {
 __all__ = [
     "ConvNet",
     "Preprocessing",
+    "block",
     "constant_group_size",
     "fixed_groups",
     "folded",

@@ -6,6 +6,7 @@ Nothing is computed: layers are called on shapes.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -80,18 +81,34 @@ def layer_costs(
         ValueError: pictures the network cannot read, or a table that cannot be built.
     """
     model = network if isinstance(network, ConvNet) else _abstract(network)
-    graph, weights = nnx.split(model)
+    return called_layers(model, pictures(model.config, size, batch), itemsize=itemsize)
+
+
+def called_layers(
+    model: Callable[[Any], Any], x: jax.ShapeDtypeStruct, *, itemsize: int = 4
+) -> tuple[LayerCost, ...]:
+    """The same of any module, or of a function that calls layers of this package.
+
+    Args:
+        model: called on `x`; layers a function holds on to are named by kind and number.
+        x: shape and dtype of its input.
+        itemsize: bytes of a number.
+    """
+    graph, weights = nnx.split(model) if isinstance(model, nnx.Module) else (None, None)
     found: list[LayerCost] = []
 
     def run(weights: Any, x: Any) -> Any:
-        model = nnx.merge(graph, weights)
-        names = {id(node): ".".join(map(str, path)) for path, node in nnx.iter_graph(model)}
+        called = model if graph is None else nnx.merge(graph, weights)
+        nodes = nnx.iter_graph(called) if graph is not None else ()
+        names = {id(node): ".".join(map(str, path)) for path, node in nodes}
         with observed() as calls:
-            y = model(x)
-        found.extend(_cost(names[id(call.layer)], call, itemsize) for call in calls)
+            y = called(x)
+        for number, call in enumerate(calls, 1):
+            plain = f"{type(call.layer).__name__.lower()} {number}"
+            found.append(_cost(names.get(id(call.layer), plain), call, itemsize))
         return y
 
-    jax.eval_shape(run, weights, _pictures(model.config, size, batch))
+    jax.eval_shape(run, weights, x)
     return tuple(found)
 
 
@@ -123,9 +140,18 @@ def _abstract(config: NetworkConfig) -> ConvNet:
     return model
 
 
-def _pictures(
+def pictures(
     config: NetworkConfig, size: int | tuple[int, int] | None, batch: int
 ) -> jax.ShapeDtypeStruct:
+    """The shape of a batch of pictures for a network.
+
+    Args:
+        config: its table.
+        size, batch: as in `layer_costs`.
+
+    Raises:
+        ValueError: pictures the network cannot read.
+    """
     height, width = (
         (size, size) if isinstance(size, int) else size or (config.preprocessing.input_size[1:])
     )

@@ -5,26 +5,27 @@ W' = W s,  b' = β + (b - μ) s,  s = γ / sqrt(σ² + ε),  by output channel
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from workbench.vision.networks.convnet import ConvNet
 from workbench.vision.norms import FoldedNorm
 
+Model = TypeVar("Model", bound=nnx.Module)
 
-def folded(model: ConvNet) -> ConvNet:
+
+def folded(model: Model) -> Model:
     """A copy for inference whose batch norms and layer scales are folded away.
 
     Exact but for rounding: the products are taken in float64. The copy answers as the model does,
     can be counted and timed, and neither trained nor written to a file; int8 kernels become floats.
 
     Args:
-        model: with its weights; it stays as it is.
+        model: a network or a block with its weights; it stays as it is.
     """
-    copy: ConvNet = nnx.clone(model)
+    copy: Model = nnx.clone(model)
     modules: list[Any] = [node for _, node in nnx.iter_graph(copy) if isinstance(node, nnx.Module)]
     for module in modules:
         for conv, norm in getattr(module, "folds", ()):
