@@ -6,7 +6,18 @@ import altair as alt
 import pandas as pd
 import pytest
 
-from workbench.figures import bars, contours, export, heat, lines, pareto, ranges, roofline
+from workbench.figures import (
+    bars,
+    contours,
+    export,
+    gaps,
+    heat,
+    lines,
+    pareto,
+    ranges,
+    roofline,
+    waterline,
+)
 from workbench.figures.axes import Axis
 from workbench.figures.chart import Chart, ChartError
 from workbench.figures.palette import Palette
@@ -45,6 +56,16 @@ CURVES = (
     {"part": "best", "x": 1.5, "y": 2.2, "level": 1e14},
     {"part": "run", "x": 1.2, "y": 2.9, "level": 3e14, "key": "7"},
 )
+NETS = (
+    {"method": "A", "trial_id": "a", "ms": 4.0, "ideal": 1.0, "top1": 70.0, "label": "small"},
+    {"method": "A", "trial_id": "b", "ms": 9.0, "ideal": 3.0, "top1": 80.0, "low": 8.0, "high": 10},
+    {"method": "B", "trial_id": "c", "ms": None, "ideal": 2.0, "top1": 75.0},
+)
+KERNELS = (
+    {"method": "deep", "name": "one", "intensity": 25.0, "width": 1.0},
+    {"method": "dry", "name": "two", "intensity": 400.0, "width": 3.0},
+    {"method": "norm", "name": "three", "intensity": 0.0, "width": 0.0},
+)
 FORMS = {
     "pareto": draw,
     "contours": lambda rows=CURVES: contours(rows, extrapolated=1.5),
@@ -57,6 +78,8 @@ FORMS = {
         rows, level=1.0
     ),
     "roofline": lambda rows=WORK: roofline(rows, roofs=ROOFS),
+    "gaps": lambda rows=NETS: gaps(rows, "ms", "top1", current="b"),
+    "waterline": lambda rows=KERNELS: waterline(rows, level=100.0),
 }  # fmt: skip
 
 
@@ -323,3 +346,43 @@ def test_words_of_a_rule_leave_a_foot_that_a_line_runs_through():
     assert rule["y"] < 100
     (rule,) = lines([*far, {"method": "b", "x": 0, "y": 0}], upright={"here": 60.0}).rows["upright"]
     assert rule["y"] > 100
+
+
+def test_a_gap_goes_from_the_ideal_to_what_was_measured():
+    chart = gaps(NETS, "ms", "top1", slots={"A": 1, "B": 2}, current="b")
+    live = {row["key"]: row for row in chart.rows["live"]}
+    assert set(live) == {"a ideal", "a measured", "b ideal", "b measured", "c ideal"}
+    assert live["a ideal"]["predicted"] and not live["a measured"]["predicted"]
+    assert {row["load"] for row in live.values()} == {"a", "b", "c"}
+    assert [key for key, row in live.items() if row["current"]] == ["b measured"]
+    assert [(g["x"], g["x2"], g["y"]) for g in chart.rows["gaps"]] == [(1, 4, 70), (3, 9, 80)]
+    assert [row["key"] for row in chart.rows["spread"]] == ["b measured"]
+    assert "from 3 times the ideal (A) to 4 times (small)" in chart.description
+    assert {"A", "B", "small"} <= {row["text"] for row in chart.rows["labels"]}
+
+
+def test_bars_of_a_waterline_are_as_wide_as_their_work_and_wet_under_it():
+    chart = waterline(KERNELS, level=100.0, level_name="H: 100", slots={"deep": 1, "dry": 2})
+    live = {row["label"]: row for row in chart.rows["live"]}
+    assert [(row["x"], row["x2"]) for row in live.values()] == [(0, 25), (25, 100), (100, 100)]
+    assert live["one"]["slower"] == 4 and live["two"]["slower"] == 1
+    assert [row["label"] for row in chart.rows["water"]] == ["one", "three"]
+    assert live["three"]["y"] == live["three"]["floor"] == values_of(chart)["y_low"]
+    assert "2 of 3, 25 % of the width. Deepest: one, 4 times slower" in chart.description
+    texts = {row["text"] for row in chart.rows["labels"]}
+    assert {"deep", "dry", "4 ×"} <= texts and chart.rows["level"][0]["text"] == "H: 100"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"level": 0}, "level is 0; it must be above 0"),
+        ({"y": Axis("intensity")}, "needs a logarithmic axis"),
+        ({"width": "none"}, 'column "none" is missing'),
+        ({"rows": [{**KERNELS[0], "width": -1.0}]}, "must be 0 or more"),
+    ],
+)
+def test_what_a_waterline_cannot_draw_is_said(change, words):
+    given = {"rows": KERNELS, "level": 100.0, **change}
+    with pytest.raises(ChartError, match=words):
+        waterline(given.pop("rows"), **given)

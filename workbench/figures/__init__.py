@@ -12,6 +12,7 @@ _HOMES = {
     "bars": "charts",
     "contours": "charts",
     "export_figure": "export",
+    "gaps": "charts",
     "heat": "charts",
     "lines": "charts",
     "pareto": "charts",
@@ -19,6 +20,7 @@ _HOMES = {
     "resolve": "theme",
     "roofline": "charts",
     "stylesheet": "theme",
+    "waterline": "charts",
 }
 
 __all__ = sorted(_HOMES)
