@@ -82,7 +82,7 @@ class Plan:
     """
 
     name: str = "tiue"
-    steps: int = 120
+    steps: int = 300
     budget_passes: int = 4
     shipped: tuple[Arm, ...] = SHIPPED
     batch_size: int = 4
