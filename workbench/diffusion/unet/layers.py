@@ -1,7 +1,6 @@
 """Convolution, group norm, time embedding and resampling, in NHWC."""
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -58,35 +57,6 @@ def convolve(
     if kernel.shape[0] == 1:
         return jnp.einsum("bhwc,cd->bhwd", x, kernel[0, 0])
     return conv2d(x, kernel, strides=stride, padding=kernel.shape[0] // 2)
-
-
-ROWS = 1024
-"""Rows of a block; with 512 and 2048 as fast on the CPUs measured."""
-LARGE = 32 << 20
-"""Bytes of hidden values from which a CPU's cache does not hold them between two products."""
-
-
-def by_rows(
-    function: Callable[[Array], Array], x: Float[Array, "B T C"], hidden: int
-) -> Float[Array, "B T D"]:
-    """A function of single rows, on a CPU a block of them at a time where there are many.
-
-    Args:
-        function: of [B, T, C], each row apart from the others.
-        x: input.
-        hidden: values it makes of each row on the way.
-    """
-    batch, length, width = x.shape
-    rows = batch * length
-    if rows % ROWS or rows == ROWS or rows * hidden * x.dtype.itemsize < LARGE:
-        return function(x)
-
-    def blocked(x: Array) -> Array:
-        found = jax.lax.map(function, x.reshape(rows // ROWS, 1, ROWS, width))
-        return found.reshape(batch, length, found.shape[-1])
-
-    found: Array = jax.lax.platform_dependent(x, cpu=blocked, default=function)
-    return found
 
 
 class GroupNorm(nnx.Module):

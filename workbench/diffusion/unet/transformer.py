@@ -9,8 +9,9 @@ from jaxtyping import Array, Float
 
 from kernels_pallas.attention import attention
 from workbench.diffusion.unet.config import UNetConfig
-from workbench.diffusion.unet.layers import Conv, GroupNorm, LayerNorm, by_rows, dense
+from workbench.diffusion.unet.layers import Conv, GroupNorm, LayerNorm, dense
 from workbench.diffusion.unet.taps import Taps
+from workbench.row_blocks import by_rows
 
 UNITS = ("self_attention", "cross_attention", "feed_forward")
 """Units of one transformer block, in execution order."""

@@ -9,10 +9,12 @@ from flax import nnx
 from jaxtyping import Array, Float
 from pydantic import Field
 
+from workbench.row_blocks import by_rows
 from workbench.vision.blocks.row import Block, Row
 from workbench.vision.drop_path import drop_path
 from workbench.vision.layers import Conv, Dense, along_channels
 from workbench.vision.making import Making
+from workbench.vision.observing import watched
 
 
 class ConvNeXtRow(Row):
@@ -77,6 +79,7 @@ class ConvNeXtBlock(Block):
         scale = row.layer_scale
         self.gamma = None if scale is None else nnx.Param(jnp.full((width,), scale, jnp.float32))
         self.initial_gamma, self.drop, self.dtype = scale, drop, making.dtype
+        self.hidden = hidden
 
     @property
     def scaled(self) -> Conv | Dense:
@@ -87,7 +90,14 @@ class ConvNeXtBlock(Block):
         self, x: Float[Array, "B H W C"], training: nnx.Rngs | None = None
     ) -> Float[Array, "B H W C"]:
         """The block's result."""
-        y = self.mlp(self.norm(self.conv_dw(x)))
+        y = self.conv_dw(x)
+        if watched():
+            y = self._of_pixels(y)
+        else:
+            y = by_rows(self._of_pixels, y, self.hidden)
         if self.gamma is not None:
             y = y * along_channels(self.gamma[...], y, self.dtype)
         return x + drop_path(y, self.drop, training)
+
+    def _of_pixels(self, y: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
+        return self.mlp(self.norm(y))
