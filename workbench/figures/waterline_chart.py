@@ -20,6 +20,8 @@ TOLD = 26.0
 """Least width of a bar that its slow-down is written on, px."""
 SLIVER = 0.003
 """Share of the width below which a bar is not seen."""
+DEEPEST = 300.0
+"""Times under the level at which the axis ends: deeper bars stand at the foot."""
 NAMED = 1.5
 """Per cent of the width that a kind needs to be named."""
 
@@ -73,7 +75,7 @@ def waterline(
         raise ChartError(f"waterline: widths in {width!r} must be 0 or more, and one above 0")
     # A sliver of a bar does not stretch the axis; it stands at the foot.
     wide = [row for row in kept if row[width] >= SLIVER * total]
-    heights = [row[up.column] for row in wide if row[up.column]]
+    heights = [max(row[up.column], level / DEEPEST) for row in wide if row[up.column]]
     up = up.fitted([*heights, level])
     axis = replace(_ACROSS, title=across)
     live = _live(kept, up, width, total, used, level)
@@ -154,7 +156,7 @@ def _labels(live: Sequence[Row], x: Axis, y: Axis, height: int, level: float) ->
             )  # fmt: skip
         for row in live:
             room = across(row["x2"]) - across(row["x"])
-            if room < TOLD or not row["slower"] or row["slower"] <= 1.05:
+            if room < TOLD or not 1.05 < (row["slower"] or 0) <= DEEPEST:
                 continue
             spot = {**middle[row["key"]], "y": level}
             place = (across(spot["x"]), down(level), spot)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import functools
 import math
+import statistics
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -28,6 +29,9 @@ from workbench.vision.networks import ConvNet, NetworkConfig
 REPEATS = 7
 LEAST = 0.02
 """Seconds of a sample: shorter calls are repeated within it."""
+Clock = Literal["wall", "processor"]
+"""Of one call: time that passed, or time of all processors together, which other programs on the
+machine lengthen less."""
 GROUP_SHAPES = ((56, 64), (28, 128), (14, 256), (7, 512))
 """Pixels a side and channels of the stages of ConvFirst's stand-in, at 224 pixels."""
 GROUP_SIZES = (1, 2, 4, 8, 16, 32)
@@ -44,6 +48,7 @@ def time_networks(
     batch: int = 1,
     pixels: int | None = None,
     repeats: int = REPEATS,
+    clock: Clock = "wall",
     report: Report = silent,
 ) -> list[Timed]:
     """Whole networks by turns.
@@ -53,6 +58,7 @@ def time_networks(
         batch: pictures.
         pixels: of a picture's side; each network's own where none is given.
         repeats: rounds.
+        clock: whose seconds.
         report: called before each sample; it stops the timing by raising.
 
     Raises:
@@ -63,7 +69,7 @@ def time_networks(
     calls = {name: _call(net, shapes[name].shape) for name, net in networks.items()}
     timed = interleaved(calls, repeats=repeats, min_time=LEAST, report=report)
     return [
-        _row(name, batch, shapes[name].shape[1], "network", name, found)
+        _row(name, batch, shapes[name].shape[1], "network", name, found, clock)
         for name, found in timed.items()
     ]
 
@@ -76,6 +82,7 @@ def time_parts(
     batch: int = 1,
     pixels: int | None = None,
     repeats: int = REPEATS,
+    clock: Clock = "wall",
     report: Report = silent,
 ) -> list[Timed]:
     """Every layer or block alone, at the shapes it has in the network.
@@ -87,7 +94,7 @@ def time_parts(
         name: of the network.
         network: as `ready` makes it.
         part: "layer" or "block".
-        batch, pixels, repeats, report: as in `time_networks`.
+        batch, pixels, repeats, clock, report: as in `time_networks`.
 
     Raises:
         ValueError: pictures the network cannot read, a batch below 1, or a part it has none of.
@@ -105,7 +112,8 @@ def time_parts(
     timed = interleaved(calls, repeats=repeats, min_time=LEAST, report=report)
     side = pictures(network.config, pixels, batch).shape[1]
     return [
-        _row(name, batch, side, part, own, timed[first[key]]) for own, (_, _, key) in found.items()
+        _row(name, batch, side, part, own, timed[first[key]], clock)
+        for own, (_, _, key) in found.items()
     ]
 
 
@@ -115,6 +123,7 @@ def time_groups(
     shapes: Sequence[tuple[int, int]] = GROUP_SHAPES,
     sizes: Sequence[int] = GROUP_SIZES,
     repeats: int = REPEATS,
+    clock: Clock = "wall",
     report: Report = silent,
 ) -> list[GroupTimed]:
     """A convolution of 3 x 3 taps at every group size, from depthwise to dense.
@@ -124,7 +133,7 @@ def time_groups(
         shapes: pixels a side and channels.
         sizes: channels of a group; dense is added. Those that do not divide the channels are left
             out.
-        repeats, report: as in `time_networks`.
+        repeats, clock, report: as in `time_networks`.
     """
     _check(batch)
     calls, cases = {}, {}
@@ -137,7 +146,7 @@ def time_groups(
             calls[label], cases[label] = _call(made, (batch, pixels, pixels, channels)), case
     timed = interleaved(calls, repeats=repeats, min_time=LEAST, report=report)
     return [
-        GroupTimed(pixels, channels, batch, size, one.median, one.low, one.high, len(one.samples))
+        GroupTimed(pixels, channels, batch, size, *_spread(one, clock), len(one.samples))
         for (pixels, channels, size), one in ((cases[k], timed[k]) for k in calls)
     ]
 
@@ -202,10 +211,17 @@ def _call(module: Callable[[Any], Any], shape: Sequence[int]) -> Callable[[], An
     return functools.partial(jax.jit(lambda w, x: nnx.merge(graph, w)(x)), weights, x)
 
 
-def _row(network: str, batch: int, pixels: int, part: Part, name: str, found: Timing) -> Timed:
-    return Timed(
-        network, batch, pixels, part, name, found.median, found.low, found.high, len(found.samples)
-    )
+def _row(
+    network: str, batch: int, pixels: int, part: Part, name: str, found: Timing, clock: Clock
+) -> Timed:
+    spread = _spread(found, clock)
+    return Timed(network, batch, pixels, part, name, *spread, len(found.samples))
+
+
+def _spread(found: Timing, clock: Clock) -> tuple[float, float, float]:
+    """Median, lowest and highest of the repeats."""
+    samples = found.samples if clock == "wall" else found.cpu_samples
+    return statistics.median(samples), min(samples), max(samples)
 
 
 def _check(batch: int) -> None:

@@ -140,7 +140,7 @@ def block(
         return OwnBlock(name or str(made.kind), type(made).__module__, made)
     if not callable(made):
         raise BlockError(f"block: {made!r:.60} is no class, no function x → y and no row")
-    label = name or getattr(made, "__qualname__", type(made).__name__)
+    label = name or str(getattr(made, "__qualname__", type(made).__name__))
     _takes(label, made, ("x",), "f(x)")
     return OwnBlock(label, getattr(made, "__module__", "") or "", made)
 

@@ -1,0 +1,158 @@
+"""Claim cards of this lab: what was published, what was measured here, and what differs."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+
+from workbench.figures import numbers
+from workbench.labs.vision.gap_points import Point, of
+from workbench.labs.vision.machines import Machine
+from workbench.panels.picture import ClaimCard, ClaimRow, Verdict
+from workbench.vision.efficiency.recorded import Recorded
+from workbench.vision.efficiency.timed import GroupTimed
+
+LAVIN = "https://arxiv.org/abs/2404.03617"
+LAVIN_BIBTEX = """@article{lavin2024efficiency,
+  title = {On the Efficiency of Convolutional Neural Networks},
+  author = {Lavin, Andrew},
+  year = {2024}, eprint = {2404.03617}, archivePrefix = {arXiv}
+}
+"""
+PAPER_SPEED = 4.0
+WIDE = 8
+"""Channels of ConvFirst's groups."""
+CLEAR = 1.5
+"""Ratio of efficiencies from which on a gap counts as there: ours."""
+
+
+def lavin(points: Sequence[Point], machine: Machine, where: str) -> ClaimCard:
+    """ConvFirst with block-fusion kernels about four times as fast as ConvNeXt, equally accurate.
+
+    Args:
+        points: measured on one device at one batch.
+        machine: that device.
+        where: device and date, for the card.
+    """
+    ours, rivals = of(points, "our_conv_first"), ("convnext_tiny", "convnext_atto")
+    rows = []
+    for network, name in (("our_conv_first", "ConvFirst (ours)"), (rivals[0], "ConvNeXt tiny")):
+        point = of(points, network)
+        share = None if point is None else point.efficiency(machine.peak)
+        here = "not run" if share is None else numbers.percent(share)
+        rows.append(ClaimRow(f"{name}, efficiency", "–", here, "open"))
+    speed = _speed(ours, of(points, rivals[0]))
+    per_operation = _speed_per_operation(ours, of(points, rivals[0]))
+    rows += [
+        ClaimRow("Time of ConvNeXt tiny / ours", f"≈ {PAPER_SPEED:g}, same top-1", speed, "open"),
+        ClaimRow("The same for each operation", "–", per_operation, "open"),
+        ClaimRow("Top-1 of both", "equal", "not trained", "open"),
+    ]
+    return ClaimCard(
+        source="On the Efficiency of Convolutional Neural Networks, abstract",
+        url=LAVIN,
+        text="ConvFirst with block-fusion kernels is about four times as fast as ConvNeXt under "
+        "PyTorch Inductor, at equal accuracy on ImageNet-1K.",
+        rows=rows,
+        verdict="open",
+        reason="Not comparable: the published network and its accuracy are not public, so ours is "
+        "a stand-in that was not trained, and here every layer is a kernel of its own.",
+        setting=f"Here: {where}, float32, 224 pixels, layer by layer. Paper: one GPU, block-fusion "
+        "kernels, half precision.",
+        details="No row is decided: times of networks of unequal accuracy say nothing about the "
+        "claim. Stem, depths and widths of the stand-in are ours; the order of layers, groups of "
+        "eight and SiLU are published.",
+        bibtex=LAVIN_BIBTEX,
+    )
+
+
+def _speed(ours: Point | None, rival: Point | None) -> str:
+    if ours is None or rival is None or ours.latency is None or rival.latency is None:
+        return "not run"
+    return f"{numbers.number(rival.latency / ours.latency)} ×"
+
+
+def _speed_per_operation(ours: Point | None, rival: Point | None) -> str:
+    if ours is None or rival is None or ours.latency is None or rival.latency is None:
+        return "not run"
+    ratio = (rival.latency / rival.operations) / (ours.latency / ours.operations)
+    return f"{numbers.number(ratio)} ×"
+
+
+def grouped(found: Recorded | None) -> ClaimCard:
+    """Grouped and depthwise convolutions reach less of the peak than dense ones.
+
+    Args:
+        found: one layer at every group size, measured on one device; None where nothing ships.
+    """
+    shares = [] if found is None else [_shares(found, shape) for shape in _shapes(found)]
+    rows = []
+    for words, above, below, paper in (
+        ("Depthwise / dense", "depthwise", "dense", "< 1 ×"),
+        ("Groups of 8 / dense", "eight", "dense", "< 1 ×"),
+        ("Groups of 8 / depthwise", "eight", "depthwise", "–"),
+    ):
+        ratios = [share[above] / share[below] for share in shares]
+        if not ratios:
+            rows.append(ClaimRow(words, paper))
+            continue
+        middle = statistics.median(ratios)
+        verdict: Verdict = "open"
+        if paper != "–":
+            verdict = "reproduced" if middle <= 1 / CLEAR else "failed"
+        rows.append(ClaimRow(words, paper, f"{numbers.number(middle)} ×", verdict))
+    told = [row.verdict for row in rows[:2]]
+    whole: Verdict = "open" if "open" in told else "part"
+    if len(set(told)) == 1:
+        whole = told[0]
+    return ClaimCard(
+        source="On the Efficiency of Convolutional Neural Networks, abstract",
+        url=LAVIN,
+        text="Grouped and depthwise convolutions win accuracy for each operation, and lose "
+        "efficiency: they move as much and compute less.",
+        rows=rows,
+        verdict=whole,
+        reason=_between(rows[2].here) if shares else "Not measured yet.",
+        setting=""
+        if found is None
+        else f"Here: {found.where}, float32, batch {_batch(found)}, "
+        "3 × 3 taps, 224-pixel stages. Paper: GPUs.",
+        details="Efficiency: counted operations over time and peak; medians over "
+        f"{len(shares)} shapes. A row holds from {CLEAR:g} × on, which is our threshold. Dense "
+        "convolutions run in Winograd’s form where that was faster, with fewer products than are "
+        "counted.",
+        bibtex=LAVIN_BIBTEX,
+        columns=("efficiency", "paper", "here"),
+    )
+
+
+def _between(ratio: str) -> str:
+    return (
+        f"Groups of eight reach {ratio.removesuffix(' ×')} times the efficiency of depthwise here; "
+        "their intensity would allow 8 times."
+    )
+
+
+def _shapes(found: Recorded) -> list[tuple[int, int]]:
+    return list(dict.fromkeys((row.pixels, row.channels) for row in found.rows))
+
+
+def _shares(found: Recorded, shape: tuple[int, int]) -> dict[str, float]:
+    """Share of the peak of the layer in three forms."""
+    peak = found.peaks.flops("float32")
+    sizes = {"depthwise": 1, "eight": WIDE, "dense": shape[1]}
+    return {
+        name: efficiency_of(row, peak)
+        for name, size in sizes.items()
+        for row in found.rows
+        if (row.pixels, row.channels, row.group_size) == (*shape, size)
+    }
+
+
+def efficiency_of(row: GroupTimed, peak: float) -> float:
+    """Share of a peak [FLOP/s] that one layer reached."""
+    return row.operations / row.median / peak
+
+
+def _batch(found: Recorded) -> int:
+    return int(found.rows[0].batch)
