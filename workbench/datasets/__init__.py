@@ -10,6 +10,7 @@ from workbench.datasets.dataset import Dataset, DatasetError, Images, Text
 from workbench.datasets.handwriting import digits
 from workbench.datasets.own_images import image_folder
 from workbench.datasets.own_text import text_file
+from workbench.datasets.photograph_patches import photograph_patches
 from workbench.datasets.photography import PHOTOGRAPHS, photographs
 from workbench.datasets.prose import english
 from workbench.datasets.rendered import text_pages
@@ -31,6 +32,7 @@ __all__ = [
     "digits",
     "english",
     "image_folder",
+    "photograph_patches",
     "photographs",
     "text_file",
     "text_pages",

@@ -11,6 +11,7 @@ from workbench.model_files.fields import accepted
 from workbench.model_files.part import Part
 from workbench.vision.architectures import published, tables
 from workbench.vision.architectures.conv_first import CONV_FIRST
+from workbench.vision.architectures.small import SMALL
 from workbench.vision.blocks.row import GroupedRow
 from workbench.vision.group_size import constant_group_size, group_size_of
 from workbench.vision.networks import NetworkConfig, build, network_of
@@ -88,7 +89,7 @@ class TimmFields:
 def _timm_args(config: NetworkConfig) -> dict[str, Any] | None:
     """Arguments by which timm makes this very network; None where it cannot."""
     name = config.architecture
-    if name not in tables() or name in CONV_FIRST:
+    if name not in tables() or name in CONV_FIRST or name in SMALL:
         return None
     plain = {"num_classes": config.num_classes, "in_chans": config.in_chans}
     base = published(name, **plain).model_copy(

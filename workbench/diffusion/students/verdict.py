@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from workbench.diffusion.paired import Paired, paired, require_arms
+from workbench.measure.paired import Paired, paired, require_arms
 
 METRICS: dict[str, tuple[str, Literal["higher", "lower"]]] = {
     "agreement": ("share of the class asked for", "higher"),

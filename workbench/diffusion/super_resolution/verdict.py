@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from workbench.diffusion.paired import Paired, paired, require_arms
+from workbench.measure.paired import Paired, paired, require_arms
 
 RECONSTRUCTION, RESTORATION = "reconstruction", "super-resolution"
 """The tasks."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from functools import cache
 
 from workbench.vision.networks.config import NetworkConfig
@@ -16,8 +17,16 @@ def tables() -> dict[str, NetworkConfig]:
     from workbench.vision.architectures.efficientnets import EFFICIENTNETS
     from workbench.vision.architectures.mobilenets import MOBILENETS
     from workbench.vision.architectures.resnets import RESNETS
+    from workbench.vision.architectures.small import SMALL
 
-    families = (MOBILENETS, EFFICIENTNETS, RESNETS, CONVNEXTS, CONV_FIRST)
+    families: tuple[Mapping[str, NetworkConfig], ...] = (
+        MOBILENETS,
+        EFFICIENTNETS,
+        RESNETS,
+        CONVNEXTS,
+        CONV_FIRST,
+        SMALL,
+    )
     named = {name: table for family in families for name, table in family.items()}
     return {name: table.model_copy(update={"architecture": name}) for name, table in named.items()}
 
