@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+import numpy as np
 import pytest
 
 from workbench.diffusion.students.study import as_fields
@@ -92,6 +93,18 @@ def test_a_claim_is_decided_by_intervals_alone() -> None:
     card = {**shown.study().card, "verdicts": told}
     found = {row.what: row.verdict for row in claim(shown.Study(rows, card)).rows[1:]}
     assert found == {"Diversity, LCM": "reproduced", "toy-FID, LCM": "open"}
+
+
+@pytest.mark.slow
+def test_what_ships_is_what_is_drawn(view: StudentsView) -> None:
+    """The recorded pictures are those of the students and the teacher that ship."""
+    first = accepted(view, merged(defaults(view.groups), PRESETS[0].values))
+    again, kept = drawn.drawn(first, silent), drawn.recorded(first)
+    assert kept is not None
+    assert set(again.pictures) == set(kept.pictures)
+    for name, pictures in again.pictures.items():
+        apart = np.abs(pictures.astype(int) - kept.pictures[name].astype(int))
+        assert apart.mean() < 1, name
 
 
 def test_weights_that_are_not_there_are_one_clear_line(

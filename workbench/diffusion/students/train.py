@@ -1,6 +1,6 @@
 """Train the students that ship from the shipped teacher, and write their folders.
 
-    python -m workbench.diffusion.students.train --out data/digits-students
+    python -m workbench.diffusion.students.train --out my-students
 
 One-pass students of K = 4, 2 and 1, and two rivals on the same teacher and budget: a consistency
 model and a one-step regression. Stopped by hand, by `--minutes` or by a crash, the same command
