@@ -168,6 +168,7 @@ def _cost(name: str, call: Call, itemsize: int) -> LayerCost:
     if isinstance(layer, (Conv, Dense)):
         kernel = tuple(layer.kernel[...].shape)
         kind = "conv" if isinstance(layer, Conv) else "dense"
+    kept: float = getattr(layer, "kept", 1)
     elements = math.prod(call.inputs) + math.prod(call.outputs) + params
     return LayerCost(
         name=name,
@@ -177,6 +178,6 @@ def _cost(name: str, call: Call, itemsize: int) -> LayerCost:
         kernel=kernel,
         groups=getattr(layer, "groups", 1),
         params=params,
-        macs=math.prod(call.outputs) * math.prod(kernel[:-1]) if kernel else 0,
+        macs=round(kept * math.prod(call.outputs) * math.prod(kernel[:-1])) if kernel else 0,
         bytes_moved=itemsize * elements,
     )

@@ -13,6 +13,8 @@ from flax import nnx
 from jaxtyping import Array, Float
 from pydantic import Field
 
+from kernels_pallas.convfirst_block import convfirst_block
+from workbench.vision.blocks.as_one_op import as_one_op, can_be_one_op, runs_as_one_op
 from workbench.vision.blocks.row import Block, GroupedRow
 from workbench.vision.drop_path import drop_path
 from workbench.vision.layers import Conv, along_channels
@@ -57,7 +59,14 @@ class ConvFirst(Block):
         self.gamma = None if scale is None else nnx.Param(jnp.full((outputs,), scale, jnp.float32))
         self.initial_gamma, self.drop, self.dtype = scale, drop, making.dtype
         self.act = making.act(row.activation)
+        self.activation = row.activation or making.activation
         self.skips = stride == 1 and inputs == outputs
+
+    @property
+    def fusable(self) -> bool:
+        """Whether it is folded, and of layers and an activation that the op has."""
+        layers = (self.conv, self.conv_exp, self.conv_prj)
+        return self.gamma is None and can_be_one_op(self, *layers)
 
     @property
     def scaled(self) -> Conv:
@@ -68,6 +77,9 @@ class ConvFirst(Block):
         self, x: Float[Array, "B H W C"], training: nnx.Rngs | None = None
     ) -> Float[Array, "B h w K"]:
         """The block's result."""
+        if runs_as_one_op(self, training):
+            layers = (self.conv, self.conv_exp, self.conv_prj)
+            return as_one_op(convfirst_block, x, *layers, self.activation, self.skips)
         y = self.bn1(self.conv(x), training)
         y = self.act(self.bn2(self.conv_exp(y), training))
         y = self.bn3(self.conv_prj(y), training)

@@ -8,6 +8,8 @@ from flax import nnx
 from jaxtyping import Array, Float
 from pydantic import Field
 
+from kernels_pallas.mbconv_block import mbconv_block
+from workbench.vision.blocks.as_one_op import as_one_op, can_be_one_op, runs_as_one_op
 from workbench.vision.blocks.row import Block, GroupedRow
 from workbench.vision.drop_path import drop_path
 from workbench.vision.making import Making, rounded
@@ -49,12 +51,22 @@ class InvertedResidual(Block):
         self.conv_pwl = making.conv(wide, row.channels)
         self.bn3 = making.batch_norm(row.channels)
         self.act, self.drop = making.act(row.activation), drop
+        self.activation = row.activation or making.activation
         self.skips = stride == 1 and inputs == row.channels
+
+    @property
+    def fusable(self) -> bool:
+        """Whether it is folded, without a gate, and of layers and an activation the op has."""
+        layers = (self.conv_dw, self.conv_pw, self.conv_pwl)
+        return self.se is None and can_be_one_op(self, *layers)
 
     def __call__(
         self, x: Float[Array, "B H W C"], training: nnx.Rngs | None = None
     ) -> Float[Array, "B h w K"]:
         """The block's result."""
+        if runs_as_one_op(self, training):
+            layers = (self.conv_dw, self.conv_pw, self.conv_pwl)
+            return as_one_op(mbconv_block, x, *layers, self.activation, self.skips)
         y = self.act(self.bn1(self.conv_pw(x), training))
         y = self.act(self.bn2(self.conv_dw(y), training))
         y = self.bn3(self.conv_pwl(y if self.se is None else self.se(y)), training)

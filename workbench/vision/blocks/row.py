@@ -18,10 +18,17 @@ class Block(nnx.Module):
     """Maps pictures [B, H, W, C] to [B, h, w, K].
 
     `folds` names its convolutions with the batch norms that follow them. Of a block with a layer
-    scale, `scaled` is the layer whose result the scale weighs.
+    scale, `scaled` is the layer whose result the scale weighs. Where `fusable`, a folded block may
+    run as one op: `fused` says that it does.
     """
 
     folds: tuple[tuple[str, str], ...] = ()
+    fused: bool = False
+
+    @property
+    def fusable(self) -> bool:
+        """Whether it can run as one op."""
+        return False
 
     def __call__(
         self, x: Float[Array, "B H W C"], training: nnx.Rngs | None = None

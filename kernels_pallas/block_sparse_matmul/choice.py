@@ -1,0 +1,61 @@
+"""Whether blocks pay on a CPU, from measurements kept as data in `tuned.json`.
+
+    {"AVX-512": {"measured": [{"rows": 1568, "inputs": 512, "outputs": 512, "block": 64,
+                               "density": 0.17, "seconds": {"xla": 0.003, "dense": 0.007}}]}}
+
+A call takes the form that was fastest at the nearest measured one: nearest in the logarithms of
+rows, inputs, outputs, the block's side and the density. The density decides most, and counts most.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+from importlib import resources
+from typing import Any
+
+from kernels_pallas.block_sparse_matmul.pattern import BlockPattern
+from kernels_pallas.conv2d.choice import processor
+
+WEIGHTS = {"rows": 1, "inputs": 1, "outputs": 1, "block": 9, "density": 16}
+"""Of the squared distance along each axis: ours."""
+
+
+def fastest(rows: int, pattern: BlockPattern) -> str:
+    """The form for a call on this machine's processor: "xla" or "dense".
+
+    Args:
+        rows: of x.
+        pattern: which blocks are kept.
+    """
+    if not pattern.kept:
+        return "xla"
+    side = math.sqrt(math.prod(pattern.block))
+    sizes = (rows, pattern.rows, pattern.columns, side, pattern.density)
+    seconds: dict[str, float] = _nearest(processor(), *sizes)["seconds"]
+    return min(seconds, key=lambda form: seconds[form])
+
+
+@functools.cache
+def _nearest(device: str, *sizes: float) -> dict[str, Any]:
+    """The measurement most like this call; sizes in the order of `WEIGHTS`."""
+    table = measured()
+    points = table.get(device, next(iter(table.values())))["measured"]
+
+    def distance(one: dict[str, Any]) -> float:
+        return sum(
+            weight * math.log2(one[axis] / size) ** 2
+            for (axis, weight), size in zip(WEIGHTS.items(), sizes, strict=True)
+        )
+
+    found: dict[str, Any] = min(points, key=distance)
+    return found
+
+
+@functools.cache
+def measured() -> dict[str, Any]:
+    """What `tuned.json` holds, by class of processor."""
+    file = resources.files("kernels_pallas") / "block_sparse_matmul" / "tuned.json"
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return found

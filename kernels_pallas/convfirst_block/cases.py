@@ -1,0 +1,41 @@
+"""What the compile report compiles: the stages of the ConvFirst network of this project, at 224."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+
+from kernels_pallas.convfirst_block import BlockWeights, convfirst_block
+from kernels_pallas.report.case import Case
+
+BATCH, EXPANSION, WIDTH = 8, 4, 8
+STAGES = {"stage 1": (56, 64), "stage 2": (28, 128), "stage 3": (14, 256), "stage 4": (7, 512)}
+"""Pixels a side and channels."""
+
+
+def weights_of(channels: int, spatial: int, dtype: jax.typing.DTypeLike) -> BlockWeights:
+    """Shapes of a block's weights, with a 3 x 3 convolution over `spatial` channels."""
+    hidden = EXPANSION * channels
+    shapes = (
+        (3, 3, WIDTH, spatial), (spatial,), (channels, hidden), (hidden,), (hidden, channels),
+        (channels,),
+    )  # fmt: skip
+    return BlockWeights(*(jax.ShapeDtypeStruct(shape, dtype) for shape in shapes))
+
+
+def cases() -> Iterator[Case]:
+    """Every stage in bfloat16, and the first in float32; forward: backward is the layers'."""
+    for stage, (pixels, channels) in STAGES.items():
+        run = partial(_run, channels // WIDTH)
+        for dtype in (jnp.bfloat16, *((jnp.float32,) if stage == "stage 1" else ())):
+            x = jax.ShapeDtypeStruct((BATCH, pixels, pixels, channels), dtype)
+            arrays = [x, *weights_of(channels, channels, dtype)]
+            where = f"{stage} {jnp.dtype(dtype).name}"
+            yield Case("convfirst_block", "forward", where, "mosaic_tpu", run, arrays)
+
+
+def _run(groups: int, x: jax.Array, *weights: jax.Array) -> jax.Array:
+    return convfirst_block(x, BlockWeights(*weights), groups=groups, implementation="mosaic_tpu")
