@@ -107,7 +107,7 @@ def test_ends_of_every_skeleton_stay_dense(config):
 
 
 def test_a_pruned_network_has_the_zeros_and_the_first_is_as_it_was():
-    model = stirred(vision.new(RESNET))
+    model = stirred(vision.new(CONV_FIRST))
     before = answer(model, pictures())
     sparse = vision.pruned(model, ONE_OF_TWO)
     for name, layer in pruning.prunable(sparse, ONE_OF_TWO).items():
@@ -117,7 +117,10 @@ def test_a_pruned_network_has_the_zeros_and_the_first_is_as_it_was():
     assert np.abs(answer(sparse, pictures()) - before).max() > 1e-3
 
 
-@pytest.mark.parametrize("config", [CONV_FIRST, RESNET, CONVNEXT])
+@pytest.mark.parametrize(
+    "config",
+    [CONV_FIRST, *(pytest.param(one, marks=pytest.mark.slow) for one in (RESNET, CONVNEXT))],
+)
 def test_packed_blocks_answer_as_the_masked_network(config):
     model = vision.folded(stirred(vision.new(config)))
     sparse = vision.pruned(model, Blocks(0.5, size=8))

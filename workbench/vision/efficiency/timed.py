@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, Self
 Part = Literal["network", "block", "layer"]
 
 
-class _Row:
+class Row:
     """Cells of a table in the order of its columns; seconds to four digits."""
 
     COLUMNS: ClassVar[tuple[str, ...]]
@@ -28,7 +28,7 @@ class _Row:
 
 
 @dataclass(frozen=True)
-class Timed(_Row):
+class Timed(Row):
     """A network, or a block or layer of it that ran alone, on one device.
 
     Args:
@@ -53,7 +53,7 @@ class Timed(_Row):
 
 
 @dataclass(frozen=True)
-class GroupTimed(_Row):
+class GroupTimed(Row):
     """One convolution of 3 x 3 taps at one group size.
 
     Args:

@@ -1,11 +1,49 @@
-"""Magnitude pruning: N of M inputs, blocks, single weights; gradually, and what it is worth."""
+"""Magnitude pruning: N of M inputs, blocks, single weights; gradually, and what it is worth.
 
-from workbench.vision.pruning.layers import prunable
-from workbench.vision.pruning.masking import GradualPruning, density, kernels, masked, masks, pruned
-from workbench.vision.pruning.modelled import ModelledSpeed, modelled
-from workbench.vision.pruning.packed import packed
-from workbench.vision.pruning.schedule import CubicSchedule
-from workbench.vision.pruning.structures import Blocks, NOfM, Structure, Unstructured
+Each name is fetched when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from workbench.vision.pruning.judging import accuracies
+    from workbench.vision.pruning.layers import prunable
+    from workbench.vision.pruning.masking import (
+        GradualPruning,
+        density,
+        kernels,
+        masked,
+        masks,
+        pruned,
+    )
+    from workbench.vision.pruning.modelling import ModelledSpeed, modelled
+    from workbench.vision.pruning.packing import packed
+    from workbench.vision.pruning.schedule import CubicSchedule
+    from workbench.vision.pruning.structures import Blocks, NOfM, Structure, Unstructured
+    from workbench.vision.pruning.timing import time_densities
+
+_PLACES = {
+    "Blocks": "structures",
+    "CubicSchedule": "schedule",
+    "GradualPruning": "masking",
+    "ModelledSpeed": "modelling",
+    "NOfM": "structures",
+    "Structure": "structures",
+    "Unstructured": "structures",
+    "accuracies": "judging",
+    "density": "masking",
+    "kernels": "masking",
+    "masked": "masking",
+    "masks": "masking",
+    "modelled": "modelling",
+    "packed": "packing",
+    "prunable": "layers",
+    "pruned": "masking",
+    "time_densities": "timing",
+}
 
 __all__ = [
     "Blocks",
@@ -15,6 +53,7 @@ __all__ = [
     "NOfM",
     "Structure",
     "Unstructured",
+    "accuracies",
     "density",
     "kernels",
     "masked",
@@ -23,4 +62,11 @@ __all__ = [
     "packed",
     "prunable",
     "pruned",
+    "time_densities",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)

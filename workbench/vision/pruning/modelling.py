@@ -13,13 +13,12 @@ from workbench.measure.cost import Cost
 from workbench.measure.roofline import Peaks, roofline
 from workbench.vision.counts import LayerCost, layer_costs
 from workbench.vision.networks.convnet import ConvNet
+from workbench.vision.pruning import places
 from workbench.vision.pruning.structures import Blocks, NOfM, Structure
 
 XNNPACK_ZEROS = 2 / 3
 """Share of zeros among the weights of a network's pointwise convolutions above which XNNPACK runs
 them sparse: `num_zeroes * 3 > num_params * 2` in its graph pass."""
-
-_INT32 = 4
 
 
 @dataclass(frozen=True)
@@ -133,12 +132,12 @@ def modelled(
 def _sparse(layer: LayerCost, structure: Structure, mask: Array, itemsize: int) -> Cost:
     total, stay = mask.size, int(jnp.sum(mask))
     if isinstance(structure, NOfM):
-        places = stay * math.ceil(math.log2(structure.m)) / 8
+        held = places.of_n_of_m(stay, structure.m)
     elif isinstance(structure, Blocks):
-        places = 2 * _INT32 * stay / structure.size**2
+        held = places.of_blocks(stay, structure.size)
     else:
-        places = _INT32 * (stay + mask.shape[-1])
-    moved = layer.bytes_moved - (total - stay) * itemsize + math.ceil(places)
+        held = places.of_single_weights(stay, mask.shape[-1])
+    moved = layer.bytes_moved - (total - stay) * itemsize + held
     return Cost(macs=layer.macs * stay // total, bytes_moved=moved, basis="modelled")
 
 

@@ -1,0 +1,69 @@
+"""Accuracy against density: a trained network pruned at once, by each structure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from workbench.datasets import Images
+from workbench.progress import Report, silent
+from workbench.vision.networks.convnet import ConvNet
+from workbench.vision.pruning.density_timed import Accuracy
+from workbench.vision.pruning.masking import density, masked, masks
+from workbench.vision.pruning.structures import Blocks, NOfM, Structure, Unstructured
+from workbench.vision.training.judging import judged
+
+BLOCK = 8
+"""Side of the blocks of networks that are too narrow for 64."""
+
+SETTINGS: Mapping[str, Sequence[Structure]] = {
+    "blocks": tuple(Blocks(share, size=BLOCK) for share in (0.75, 0.5, 0.33, 0.17)),
+    "n of m": (NOfM(3, 4), NOfM(2, 4), NOfM(1, 4)),
+    "single weights": tuple(Unstructured(share) for share in (0.75, 0.5, 0.33, 0.17)),
+}
+
+
+def accuracies(
+    name: str,
+    model: ConvNet,
+    pictures: Images,
+    *,
+    settings: Mapping[str, Sequence[Structure]] = SETTINGS,
+    dense: Sequence[str] = (),
+    report: Report = silent,
+) -> list[Accuracy]:
+    """The network as it is, and pruned by every structure; none is trained again.
+
+    Args:
+        name: of the network.
+        model: trained.
+        pictures: held out.
+        settings: structures by their kind.
+        dense: names of layers that stay dense beside those that always do.
+        report: called as it goes on; it stops by raising.
+
+    Raises:
+        ValueError: a structure that the network's layers cannot have.
+    """
+    asked = [(kind, one) for kind, of in settings.items() for one in of]
+    rows = [_row(name, "dense", "", 1.0, model, pictures)]
+    for number, (kind, structure) in enumerate(asked, 1):
+        report(number, len(asked) + 1, f"Judging {words(structure)}")
+        kept = masks(model, structure, dense=dense)
+        sparse = masked(model, kept)
+        rows.append(_row(name, kind, words(structure), density(kept), sparse, pictures))
+    return rows
+
+
+def words(structure: Structure) -> str:
+    """A structure as people write it."""
+    if isinstance(structure, NOfM):
+        return f"{structure.n} of {structure.m}"
+    share = f"{100 * (1 - structure.sparsity):.0f} %"
+    return f"{share} in blocks of {structure.size}" if isinstance(structure, Blocks) else share
+
+
+def _row(
+    name: str, kind: str, setting: str, share: float, model: ConvNet, pictures: Images
+) -> Accuracy:
+    top1 = judged(model, pictures).top1
+    return Accuracy(name, kind, setting, share, top1.value, top1.low, top1.high, top1.count)
