@@ -142,3 +142,34 @@ def test_trained_diffusion_notebook_runs_through(lab_page):
     panels.nth(2).locator(f".wb-part[data-id='{name}'][data-state=gone]").wait_for()
     assert lab.output("table").filter(has_text="Model assembly").count()
     lab.screenshot("trained-diffusion-notebook")
+
+
+def test_convnets_notebook_runs_through(lab_page):
+    lab = lab_page("convnets.ipynb")
+    lab.run_all(timeout=400)
+    drawn(lab)
+    assert lab.output_errors() == []
+    panels = lab.output(".wb-panel")
+    assert panels.count() == 3
+    gap, water, own = (panels.nth(number) for number in range(3))
+    # A click on a point opens its waterline.
+    words_of = gap.locator("[data-slot=water]")
+    before = words_of.inner_text()
+    plot = gap.locator("[data-slot=gap] .wb-chart-plot")
+    plot.focus()
+    for key in ("ArrowRight", "ArrowUp", "ArrowUp", "Enter"):
+        plot.press(key)
+    lab.page.wait_for_function(
+        "([panel, before]) => panel.innerText !== before",
+        arg=[words_of.element_handle(), before],
+    )
+    marks_of = water.locator("[data-slot=water] svg.marks path")
+    serial = marks_of.count()
+    water.get_by_label("Kernels").select_option(label="Block-fused")
+    lab.page.wait_for_function(
+        "([panel, n]) => panel.querySelectorAll('[data-slot=water] svg.marks path').length < n",
+        arg=[water.element_handle(), serial],
+    )
+    own.locator("[data-slot=costs] table").filter(has_text="Wide").wait_for()
+    assert lab.output("table").filter(has_text="groups of 8").count()
+    lab.screenshot("convnets-notebook")

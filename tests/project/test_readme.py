@@ -129,6 +129,22 @@ def test_a_convnet(run):
     assert round(vision.macs(made.grouped) / 1e9, 3) == 0.690
 
 
+@pytest.mark.slow
+def test_convnets_compared(run):
+    from workbench import vision
+
+    vision.save(vision.new(vision.published("mobilenetv3_small_050")), "my-convnet")
+    code = block("lab.waterline(").replace("lab.study())", "lab.study(pixels=32), repeats=3)")
+    code, panels = re.subn(r"\nlab\.(\w+)\(", r"\n\1_panel = lab.\1(", code)
+    code = code.replace("\ncompare(", "\nfound = compare(")
+    made = run("readme_networks", code)
+    assert panels == 2 and made.waterline_panel.settings["shown"]["network"] == "own"
+    assert made.found.tables.methods == ["MobileNet V1", "MobileNet V1, groups of 8"]
+    for panel in (made.gap_panel, made.waterline_panel):
+        assert not panel.problems
+        panel.close()
+
+
 def test_a_kernel_by_itself(run):
     made = run(
         "readme_kernels",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from workbench.figures.axes import Axis
@@ -148,7 +149,10 @@ class GapView(VisionView):
             basis="recorded",
             device="" if where is None else str(where.card["device"]),
             when="" if where is None else str(where.card["date"]),
-            details=(f"batch {shown.batch}, float32, {counted.pixels()} pixels",),
+            details=(
+                f"batch {shown.batch}, float32, {counted.pixels()} pixels",
+                "" if where is None else str(where.card["clock"]),
+            ),
         )
 
     def _machine(self, values: Values) -> Machine:
@@ -228,7 +232,7 @@ class GapView(VisionView):
         assert point.low is not None and point.high is not None, "measured with its spread"
         efficiency = point.efficiency(device.peak)
         assert efficiency is not None, "of a point that was measured"
-        note = "published by timm" if shown.source == RTX3090 else "all repeats"
+        note = "of the peak"
         if shown.source == RTX3090:
             note = f"timm, {count(point.operations / 2)} MAC"
         return water_shown.Measured(
@@ -250,7 +254,7 @@ class GapView(VisionView):
         device = self._machine(values)
         return {"networks": [point.row(device) for point in self._points(values)]} | (
             {} if shown.source == RTX3090
-            else {"timed": [row.cells() for row in self._rows(int(shown.batch))]}
+            else {"timed": [asdict(row) for row in self._rows(int(shown.batch))]}
         )  # fmt: skip
 
     def records(self, values: Values) -> Mapping[str, Any]:

@@ -19,7 +19,7 @@ DTYPES: Mapping[str, str] = {
 SIZES: Mapping[str, int] = {"float32": 4, "float16": 2, "bfloat16": 2}
 """Bytes of a number."""
 
-VENDOR, YOURS = "vendor figure", "yours"
+VENDOR, MEASURED, YOURS = "vendor figure", "measured", "yours"
 TERA, GIGA = 1e12, 1e9
 
 
@@ -32,8 +32,8 @@ class Machine:
         dtype: of the numbers its peak is for.
         peak: FLOP/s.
         bandwidth: B/s of main memory.
-        peak_from, bandwidth_from: "vendor figure", "measured ..." or "yours".
-        source: where both come from, in a sentence.
+        peak_from, bandwidth_from: `VENDOR`, `MEASURED` or `YOURS`.
+        source: where the device's own come from, with the date of a measurement.
     """
 
     key: str
@@ -84,7 +84,7 @@ def machine(
         known = here or _recorded()
         if known is None:
             raise ValueError("This machine’s rates are not known yet: measure here, or give both")
-        where = known.source.split(":")[0]
+        where = MEASURED
     else:
         known, where = PEAKS[key], VENDOR
     return Machine(

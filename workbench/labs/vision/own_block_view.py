@@ -63,7 +63,7 @@ class OwnBlockView(VisionView):
 
     title = "Your own block"
     opener = "own_block"
-    verb = "Time here"
+    verb = "Time"
     groups = GROUPS
     presets = PRESETS
     exports = (*EXPORTS, *others(water="Waterline"))
@@ -260,7 +260,7 @@ class OwnBlockView(VisionView):
         heads = (
             Column("Block"), Column("MAC", number=True), Column("Weights", number=True),
             Column("Layers", number=True), Column("Fused", number=True),
-            Column("Time here", number=True), Column("Efficiency", number=True),
+            Column("Time", number=True), Column("Efficiency", number=True),
         )  # fmt: skip
         about = (
             f"MAC of one picture. Layers and Fused: the highest efficiency on {here.name} by the "

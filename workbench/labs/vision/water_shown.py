@@ -67,7 +67,7 @@ def reach(kernels: Kernels, found: Sequence[Machine]) -> TableContent:
             *(Cell(numbers.percent(way), basis="predicted") for way in ways),
         ])  # fmt: skip
     heads = (
-        Column("Device"), Column("FLOP/B", number=True),
+        Column("Device"), Column("FLOP/B", number=True, optional=True),
         Column("Layers", number=True), Column("Blocks", number=True),
     )  # fmt: skip
     about = (
@@ -151,7 +151,7 @@ def each(kernels: Kernels, verb: str) -> Chart | EmptyContent:
         Axis("ms", "Milliseconds of a batch", scale="log"),
         title=EACH,
         subtitle=f"Batch {kernels.batch} · hollow: least, by the waterline · filled: measured "
-        "alone, band: all repeats",
+        "alone, band: all repeats; what stays in a cache can take less",
         slots={ALONE: 1, LEAST: 0},
         height=190,
     )

@@ -67,7 +67,7 @@ class WaterlineView(VisionView):
     title = "The waterline"
     study_line = "A roofline for every kernel of a network: which of them wait for memory"
     opener = "waterline"
-    verb = "Time here"
+    verb = "Time"
     groups = WATER_GROUPS
     presets = WATER_PRESETS
     exports = (*EXPORTS, *others(each="Seconds of every layer"))
