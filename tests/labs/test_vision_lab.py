@@ -161,7 +161,7 @@ def test_a_run_measures_all_networks_by_turns(monkeypatch):
     [
         (RATES, {"peak": 0}, "Peak, TFLOP/s must be between 0.001 and 100000. You gave 0"),
         (RATES, {"bandwidth": -1}, "Bandwidth, GB/s must be between 0.1 and 100000. You gave -1"),
-        (SHOWN, {"network": "resnet5"}, "Model must be one of"),
+        (SHOWN, {"network": "resnet5"}, "Net must be one of"),
         (SHOWN, {"batch": "3"}, "Batch must be one of '1', '8'. You gave '3'"),
     ],
 )

@@ -25,7 +25,7 @@ CHOICES = {**families.NAMES, OWN: "Yours"}
 def _network(default: str) -> Any:
     return knob(
         default,
-        label="Model",
+        label="Net",
         help="Whose layers the waterline shows. Click a point to choose it.",
         choices=CHOICES,
     )
