@@ -116,7 +116,7 @@ class GapView(VisionView):
 
     def _picture(self, values: Values) -> Picture:
         shown: Any = values[SHOWN]
-        live = shown.source == HERE and int(shown.batch) in self.rows
+        live = self._live(values)
         contents: dict[str, Content] = {}
         try:
             device = self._machine(values)
@@ -127,7 +127,7 @@ class GapView(VisionView):
         kernels = self._kernels(values)
         contents |= {
             "gap": ChartContent.of(self._chart(values, points, device)),
-            "reach": water_shown.reach(kernels, machines.machines(self.peaks)),
+            "reach": water_shown.reach(kernels, machines.machines(self._here(values))),
             "figures": water_shown.figures(kernels, self._measured(points, values, device)),
             "water": ChartContent.of(
                 water_shown.water(families.name(shown.network), kernels, self._across(values))
@@ -158,7 +158,19 @@ class GapView(VisionView):
     def _machine(self, values: Values) -> Machine:
         shown: Any = values[SHOWN]
         peak, bandwidth = rates(values)
-        return machine(shown.source, peak=peak, bandwidth=bandwidth, here=self.peaks)
+        return machine(shown.source, peak=peak, bandwidth=bandwidth, here=self._here(values))
+
+    def _live(self, values: Values) -> bool:
+        """Whether what is drawn was measured in this session."""
+        shown: Any = values[SHOWN]
+        return shown.source == HERE and int(shown.batch) in self.rows
+
+    def _here(self, values: Values) -> Peaks | None:
+        """The rates that belong to the latencies: those of this session, or those that ship."""
+        shown: Any = values[SHOWN]
+        found = recorded.latencies()
+        shipped = found is not None and (shown.source != HERE or not self._live(values))
+        return None if shipped else self.peaks
 
     def _points(self, values: Values) -> list[Point]:
         shown: Any = values[SHOWN]
@@ -177,7 +189,7 @@ class GapView(VisionView):
         here = shown.source == HERE
         batch = int(shown.batch) if here else PUBLISHED_BATCH
         found = recorded.latencies()
-        rows = found.rows if here and found is not None else []
+        rows = found.rows if here and found is not None and not self._live(values) else []
         return Kernels(
             counted.layers(shown.network),
             self._machine(values),

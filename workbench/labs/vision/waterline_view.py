@@ -180,14 +180,13 @@ class WaterlineView(VisionView):
         contents: dict[str, Content] = {
             "water": ChartContent.of(water_shown.water(self._name(values), kernels, across)),
             "figures": water_shown.figures(kernels, self._measured(values, kernels)),
-            "reach": water_shown.reach(kernels, machines.machines(self.peaks)),
+            "reach": water_shown.reach(kernels, machines.machines(self._here(values))),
             "each": water_shown.as_content(water_shown.each(kernels, self.verb)),
             "layers": water_shown.table(kernels),
         }
         card = claims.grouped(recorded.groups())
         found = recorded.latencies()
-        fresh = any((r.network, r.batch) == (shown.network, shown.batch) for r in self.rows)
-        if measured or fresh:
+        if measured or (shown.device == HERE and self._fresh(values)):
             return Picture(
                 contents, claim=card, basis="measured", device=self.device,
                 details=self._details(values),
@@ -219,7 +218,17 @@ class WaterlineView(VisionView):
     def _machine(self, values: Values) -> Machine:
         shown: Any = values[SHOWN]
         peak, bandwidth = rates(values)
-        return machine(shown.device, peak=peak, bandwidth=bandwidth, here=self.peaks)
+        return machine(shown.device, peak=peak, bandwidth=bandwidth, here=self._here(values))
+
+    def _fresh(self, values: Values) -> bool:
+        """Whether this network was timed in this session at this batch."""
+        shown: Any = values[SHOWN]
+        return any((row.network, row.batch) == (shown.network, shown.batch) for row in self.rows)
+
+    def _here(self, values: Values) -> Peaks | None:
+        """The rates that belong to the times: those of this session, or those that ship."""
+        shipped = recorded.latencies() is not None and not self._fresh(values)
+        return None if shipped else self.peaks
 
     def _kernels(self, values: Values) -> Kernels:
         shown: Any = values[SHOWN]
@@ -236,8 +245,8 @@ class WaterlineView(VisionView):
     def _timed(self, values: Values) -> dict[str, Timed]:
         shown: Any = values[SHOWN]
         found = recorded.latencies()
-        shipped = timed_parts(found.rows if found else [], shown.network, shown.batch)
-        return timed_parts(self.rows, shown.network, shown.batch) or shipped
+        rows = self.rows if self._fresh(values) or found is None else found.rows
+        return timed_parts(rows, shown.network, shown.batch)
 
     def _whole(self, values: Values) -> Timed | None:
         shown: Any = values[SHOWN]
