@@ -14,7 +14,6 @@ processor's class; the op chooses its form from them. It goes with `--threads on
 from __future__ import annotations
 
 import functools
-import itertools
 import math
 import sys
 from collections.abc import Callable, Sequence
@@ -91,6 +90,8 @@ def main() -> int:
 
 def measured(bench: Benchmark, case: Case, repeats: int) -> Sequence[dict[str, Any]]:
     """Every density of a case; adds its figures and returns its points of `tuned.json`."""
+    from workbench.vision.pruning.density_timed import break_even
+
     speeds, points = {}, []
     for density in (0.5, 0.25) if bench.tiny else DENSITIES:
         title = f"{case.words}, {100 * density:.0f} % kept"
@@ -121,7 +122,7 @@ def measured(bench: Benchmark, case: Case, repeats: int) -> Sequence[dict[str, A
                 "seconds": {form: float(f"{value:.3g}") for form, value in seconds.items()},
             }
         )
-    share = break_even(speeds)
+    share = break_even(speeds.items())
     if share is not None:
         bench.add(Figure(f"{case.words}: density at which both take as long", share, ""))
     return points
@@ -164,15 +165,6 @@ def finished(call: Callable[..., Any], *arrays: Any) -> Any:
     import jax
 
     return jax.block_until_ready(call(*arrays))
-
-
-def break_even(speeds: dict[float, float]) -> float | None:
-    """The density whose ratio of times is 1, between measured ones; None where all are one side."""
-    points = sorted((math.log(share), math.log(speed)) for share, speed in speeds.items())
-    for (low, fast), (high, slow) in itertools.pairwise(points):
-        if fast >= 0 > slow:
-            return math.exp(low + (high - low) * fast / (fast - slow))
-    return None
 
 
 if __name__ == "__main__":

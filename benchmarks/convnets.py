@@ -212,7 +212,9 @@ def timm_network(folder: str) -> Any:
         import timm
         from safetensors.torch import load_file
 
-        name = json.loads((Path(folder) / "config.json").read_text())["architecture"]
+        name = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))[
+            "architecture"
+        ]
         network = timm.create_model(name).eval()
     network.load_state_dict(load_file(Path(folder) / "model.safetensors"))
     return network

@@ -83,17 +83,22 @@ def known(
     if type(groups) is not int or groups < 1:
         raise ValueError(f"{op}: groups={groups!r}; needed a whole number from 1 on")
     checks.option(op, "activation", activation, tuple(ACTIVATIONS))
-    pixels = {"x": (x, "B H W C"), "expand": (weights.expand, "C E")}
-    sizes = checks.shapes(op, **pixels, expand_bias=(weights.expand_bias, "E"))
+    sizes = checks.shapes(
+        op,
+        x=(x, "B H W C"),
+        expand=(weights.expand, "C E"),
+        expand_bias=(weights.expand_bias, "E"),
+    )
     channels = sizes[spatial]
     checks.divides(op, "channels of the spatial convolution", channels, "groups", groups)
-    more = {
-        "kernel": (weights.kernel, f"R S {channels // groups} {channels}"),
-        "bias": (weights.bias, f"{channels}"),
-        "project": (weights.project, "E K"),
-        "project_bias": (weights.project_bias, "K"),
-    }
-    sizes = checks.shapes(op, sizes, **more)
+    sizes = checks.shapes(
+        op,
+        sizes,
+        kernel=(weights.kernel, f"R S {channels // groups} {channels}"),
+        bias=(weights.bias, f"{channels}"),
+        project=(weights.project, "E K"),
+        project_bias=(weights.project_bias, "K"),
+    )
     place = window(x.shape[1:3], weights.kernel.shape[:2], strides, padding, op)
     agree = (*place.outputs(x.shape[1:3], weights.kernel.shape[:2]), sizes["K"]) == x.shape[1:]
     if residual and not agree:

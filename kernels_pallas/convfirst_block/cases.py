@@ -16,14 +16,19 @@ STAGES = {"stage 1": (56, 64), "stage 2": (28, 128), "stage 3": (14, 256), "stag
 """Pixels a side and channels."""
 
 
-def weights_of(channels: int, spatial: int, dtype: jax.typing.DTypeLike) -> BlockWeights:
+def weights_of(
+    channels: int,
+    hidden: int,
+    spatial: int,
+    dtype: jax.typing.DTypeLike,
+    width: int = WIDTH,
+) -> list[jax.ShapeDtypeStruct]:
     """Shapes of a block's weights, with a 3 x 3 convolution over `spatial` channels."""
-    hidden = EXPANSION * channels
     shapes = (
-        (3, 3, WIDTH, spatial), (spatial,), (channels, hidden), (hidden,), (hidden, channels),
+        (3, 3, width, spatial), (spatial,), (channels, hidden), (hidden,), (hidden, channels),
         (channels,),
     )  # fmt: skip
-    return BlockWeights(*(jax.ShapeDtypeStruct(shape, dtype) for shape in shapes))
+    return [jax.ShapeDtypeStruct(shape, dtype) for shape in shapes]
 
 
 def cases() -> Iterator[Case]:
@@ -32,7 +37,7 @@ def cases() -> Iterator[Case]:
         run = partial(_run, channels // WIDTH)
         for dtype in (jnp.bfloat16, *((jnp.float32,) if stage == "stage 1" else ())):
             x = jax.ShapeDtypeStruct((BATCH, pixels, pixels, channels), dtype)
-            arrays = [x, *weights_of(channels, channels, dtype)]
+            arrays = [x, *weights_of(channels, EXPANSION * channels, channels, dtype)]
             where = f"{stage} {jnp.dtype(dtype).name}"
             yield Case("convfirst_block", "forward", where, "mosaic_tpu", run, arrays)
 

@@ -13,8 +13,8 @@ from kernels_pallas.grouped_conv2d import grouped_conv2d
 def convfirst_block(x: jax.Array, weights: BlockWeights, how: Known) -> jax.Array:
     """Convolution, product, activation, product, sum."""
     pixels, w = widened(x, weights)
-    place = {"strides": how.window.strides, "padding": how.window.padding}
-    z = grouped_conv2d(pixels, w.kernel, groups=how.groups, **place)
+    strides, padding = how.window
+    z = grouped_conv2d(pixels, w.kernel, groups=how.groups, strides=strides, padding=padding)
     z = z + w.bias[None, None, None]
     hidden = ACTIVATIONS[how.activation](pointwise(z, w.expand, w.expand_bias))
     y = pointwise(hidden.astype(pixels.dtype), w.project, w.project_bias)

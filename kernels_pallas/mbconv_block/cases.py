@@ -27,28 +27,28 @@ def cases() -> Iterator[Case]:
     for stage, (pixels, channels) in list(STAGES.items())[:-1]:
         hidden = EXPANSION * channels
         for dtype in (jnp.bfloat16, *((jnp.float32,) if stage == "stage 1" else ())):
-            weights = weights_of(channels, hidden, dtype)
+            weights = weights_of(channels, hidden, hidden, dtype)
             where = f"{stage} {jnp.dtype(dtype).name}"
             yield _case(where, pixels, channels, hidden // WIDTH, "silu", weights)
     for where, (pixels, channels) in MOBILENET.items():
         hidden = TIMES * channels
-        shapes = (
-            (3, 3, 1, hidden), (hidden,), (channels, hidden), (hidden,), (hidden, channels),
-            (channels,),
-        )  # fmt: skip
-        made = BlockWeights(*(jax.ShapeDtypeStruct(shape, jnp.bfloat16) for shape in shapes))
-        yield _case(f"{where} bfloat16", pixels, channels, hidden, "relu6", made)
+        weights = weights_of(channels, hidden, hidden, jnp.bfloat16, width=1)
+        yield _case(f"{where} bfloat16", pixels, channels, hidden, "relu6", weights)
 
 
 def _case(
-    where: str, pixels: int, channels: int, groups: int, activation: str, weights: BlockWeights
+    where: str,
+    pixels: int,
+    channels: int,
+    groups: int,
+    activation: str,
+    weights: list[jax.ShapeDtypeStruct],
 ) -> Case:
-    x = jax.ShapeDtypeStruct((BATCH, pixels, pixels, channels), weights.kernel.dtype)
+    x = jax.ShapeDtypeStruct((BATCH, pixels, pixels, channels), weights[0].dtype)
     run = partial(_run, groups, activation)
     return Case("mbconv_block", "forward", where, "mosaic_tpu", run, [x, *weights])
 
 
 def _run(groups: int, activation: str, x: jax.Array, *weights: jax.Array) -> jax.Array:
     made = BlockWeights(*weights)
-    how = {"groups": groups, "activation": activation, "implementation": "mosaic_tpu"}
-    return mbconv_block(x, made, **how)
+    return mbconv_block(x, made, groups=groups, activation=activation, implementation="mosaic_tpu")

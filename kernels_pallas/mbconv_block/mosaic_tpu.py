@@ -53,7 +53,8 @@ def mbconv_block(x: jax.Array, block: BlockWeights, how: Known, *, interpret: bo
         row(block.project_bias, outside),
     ]
     chain = cost.layers(x.shape, block.kernel.shape, *block.project.shape, window=how.window)
-    kernel = functools.partial(_kernel, tiles=tiles, how=how, term=term, pixels=x.shape[1:3])
+    pixels = (x.shape[1], x.shape[2])
+    kernel = functools.partial(_kernel, tiles=tiles, how=how, term=term, pixels=pixels)
     scratch = [pltpu.VMEM((tiles.rows.read, hidden), x.dtype)]
     return call(
         kernel,

@@ -15,8 +15,8 @@ def mbconv_block(x: jax.Array, weights: BlockWeights, how: Known) -> jax.Array:
     act = ACTIVATIONS[how.activation]
     pixels, w = widened(x, weights)
     hidden = act(pointwise(pixels, w.expand, w.expand_bias)).astype(pixels.dtype)
-    place = {"strides": how.window.strides, "padding": how.window.padding}
-    z = grouped_conv2d(hidden, w.kernel, groups=how.groups, **place)
+    strides, padding = how.window
+    z = grouped_conv2d(hidden, w.kernel, groups=how.groups, strides=strides, padding=padding)
     z = act(z + w.bias[None, None, None])
     y = pointwise(z, w.project, w.project_bias).astype(pixels.dtype)
     return (y + pixels if how.residual else y).astype(x.dtype)

@@ -54,7 +54,7 @@ class Packed(nnx.Module):
         return seen(self, x, y)
 
 
-class PackedConv(Packed, Conv):
+class PackedConv(Packed, Conv):  # type: ignore[misc]  # the kernel is a property here
     """A pointwise convolution from its kept blocks.
 
     Args:
@@ -72,7 +72,7 @@ class PackedConv(Packed, Conv):
         return self._run(x, x[:, :: self.stride, :: self.stride])
 
 
-class PackedDense(Packed, Dense):
+class PackedDense(Packed, Dense):  # type: ignore[misc]  # as above
     """A dense layer from its kept blocks.
 
     Args:

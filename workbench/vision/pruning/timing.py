@@ -13,6 +13,7 @@ import numpy as np
 from kernels_pallas.block_sparse_matmul import block_sparse_matmul, pack_blocks, unpack_blocks
 from workbench.measure.timing import interleaved
 from workbench.progress import Report, silent
+from workbench.vision.latency import Clock
 from workbench.vision.pruning.density_timed import DensityTimed
 
 DENSITIES = (0.75, 0.5, 0.33, 0.17, 0.08)
@@ -29,6 +30,7 @@ def time_densities(
     block: int = 64,
     densities: Sequence[float] = DENSITIES,
     repeats: int = REPEATS,
+    clock: Clock = "wall",
     report: Report = silent,
 ) -> list[DensityTimed]:
     """The dense product and that of the kept blocks by turns, each density in a run of its own.
@@ -41,6 +43,7 @@ def time_densities(
         block: rows and columns of a block.
         densities: shares of blocks that are kept.
         repeats: rounds.
+        clock: whose seconds: the wall's, or the processor's, all threads together.
         report: called as it goes on; it stops the timing by raising.
 
     Raises:
@@ -66,14 +69,16 @@ def time_densities(
         away = float(jnp.max(jnp.abs(calls["dense"]() - calls["blocks"]())))
         assert away < 1e-3, f"both results are {away} apart"
         timed = interleaved(calls, repeats=repeats, min_time=LEAST)
-        ratios = sorted(
-            a / b for a, b in zip(timed["dense"].samples, timed["blocks"].samples, strict=True)
+        whole_time, sparse_time = (
+            np.array(one.samples if clock == "wall" else one.cpu_samples)
+            for one in (timed["dense"], timed["blocks"])
         )
-        low, middle, high = (float(q) for q in np.quantile(ratios, (0.25, 0.5, 0.75)))
+        quartiles = np.quantile(whole_time / sparse_time, (0.25, 0.5, 0.75))
+        low, middle, high = (float(q) for q in quartiles)
         found.append(
             DensityTimed(
-                rows, inputs, outputs, block, pattern.density, timed["dense"].median,
-                timed["blocks"].median, middle, low, high, repeats,
+                rows, inputs, outputs, block, pattern.density, float(np.median(whole_time)),
+                float(np.median(sparse_time)), middle, low, high, repeats,
             )
         )  # fmt: skip
     return found

@@ -1,0 +1,142 @@
+"""What the sparsity page shows before anything ran here, and the command that measures it.
+
+python -m workbench.labs.vision.sparsity_recorded [--out data/vision-lab] [--repeats 7]
+    [--threads one]
+
+With --threads one everything runs on one core and the processor's own time is taken, which other
+programs disturb less.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import datetime
+import json
+import os
+import sys
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench import shipped
+from workbench.labs.vision.sparsity_form import LAYERS
+from workbench.measure.roofline import Peaks
+from workbench.vision.efficiency.recorded import FOLDER, write
+from workbench.vision.pruning.density_timed import Accuracy, DensityTimed
+
+if TYPE_CHECKING:
+    from workbench.vision.latency import Clock
+
+DENSITIES, ACCURACIES = "densities", "pruned-accuracies"
+COMMAND = "python -m workbench.labs.vision.sparsity_recorded"
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What ships.
+
+    Args:
+        timed: layers at several densities.
+        judged: networks pruned at once.
+        card: device, date, command, and the device's rates as they were measured with it.
+    """
+
+    timed: tuple[DensityTimed, ...]
+    judged: tuple[Accuracy, ...]
+    card: dict[str, Any]
+
+    @property
+    def peaks(self) -> Peaks:
+        """The device's rates, measured just before."""
+        return Peaks(**self.card["peaks"])
+
+    @property
+    def device(self) -> str:
+        """Where it was measured."""
+        return str(self.card["device"])
+
+    @property
+    def date(self) -> str:
+        """When."""
+        return str(self.card["date"])
+
+    @property
+    def where(self) -> str:
+        """Both."""
+        return f"{self.device}, {self.date}"
+
+
+@cache
+def recorded() -> Recorded:
+    """Times, accuracies and their card.
+
+    Raises:
+        FileNotFoundError: an installation without them.
+    """
+    card = json.loads(shipped.path(f"{FOLDER}/{DENSITIES}.json").read_text(encoding="utf-8"))
+    return Recorded(
+        tuple(DensityTimed.of(row) for row in _rows(DENSITIES)),
+        tuple(Accuracy.of(row) for row in _rows(ACCURACIES)),
+        card,
+    )
+
+
+def _rows(name: str) -> list[dict[str, str]]:
+    with shipped.path(f"{FOLDER}/{name}.csv").open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def main() -> int:
+    """Measures both and writes them."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, default=Path(FOLDER))
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--threads", choices=("all", "one"), default="all")
+    given = parser.parse_args()
+    one_thread = given.threads == "one"
+    if one_thread and hasattr(os, "sched_setaffinity"):  # before jax counts the cores
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    from workbench.measure import device, roofline
+    from workbench.vision.pruning.judging import accuracies
+    from workbench.vision.pruning.timing import time_densities
+    from workbench.vision.training.plan import PATCHES, data_of
+    from workbench.vision.training.shelf import checkpoints
+
+    peaks = roofline.measured("float32", again=True)
+    card = {
+        "date": datetime.date.today().isoformat(),
+        "device": device.label(),
+        "processor": device.processor_name(),
+        "command": COMMAND + " --threads one" * one_thread,
+        "peaks": asdict(peaks),
+    }
+    timed: list[DensityTimed] = []
+    clock: Clock = "processor" if one_thread else "wall"
+    first = next(iter(LAYERS.values()))
+    cases = [(layer, batch, 64) for layer in LAYERS.values() for batch in (1, 8)]
+    for layer, batch, block in [*cases, (first, 8, 32), (first, 8, 128)]:
+        timed += time_densities(
+            batch * layer.pixels**2,
+            layer.inputs,
+            layer.outputs,
+            block=block,
+            repeats=given.repeats,
+            clock=clock,
+        )
+        print(f"{layer.name}, batch {batch}, blocks of {block}: timed", flush=True)
+    write(given.out, DENSITIES, timed, card)
+    pictures = data_of(PATCHES).test
+    judged: list[Accuracy] = []
+    for one in checkpoints():
+        judged += accuracies(one.name, one.load(), pictures)
+        print(f"{one.name}: judged", flush=True)
+    write(given.out, ACCURACIES, judged, card)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

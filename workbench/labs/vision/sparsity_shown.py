@@ -1,0 +1,190 @@
+"""What stands on the sparsity page: measured beside modelled speed, accuracy, and a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from workbench.figures import numbers
+from workbench.figures.axes import Axis
+from workbench.figures.charts import Chart, lines
+from workbench.labs.vision.sparsity_form import TRAINED_NAMES, Pointwise
+from workbench.measure.cost import Cost
+from workbench.measure.roofline import Peaks, roofline
+from workbench.panels.picture import Cell, Column, Figure, FiguresContent, TableContent
+from workbench.vision.pruning import places
+from workbench.vision.pruning.density_timed import Accuracy, DensityTimed, break_even
+
+SPEED = "From which density do fewer weights take less time?"
+ACCURACY = "What do the dropped weights cost?"
+VERDICT = "Is it worth it?"
+BLOCKS, N_OF_M, SINGLE = "Blocks", "N of 4 inputs", "Single weights"
+BLOCKS_MODELLED = "Blocks, modelled"
+SLOTS = {BLOCKS: 1, BLOCKS_MODELLED: 1, N_OF_M: 5, SINGLE: 7}
+KINDS = {"blocks": BLOCKS, "n of m": N_OF_M, "single weights": SINGLE}
+XNNPACK = 1 / 3
+"""Share of weights under which XNNPACK runs pointwise convolutions sparse: two thirds are zero."""
+
+SHARES = (1.0, 0.75, 0.5, 0.33, 0.25, 0.17, 0.125, 0.08)
+
+
+def modelled(
+    layer: Pointwise, rows: int, block: int, density: float, kind: str, peaks: Peaks
+) -> float:
+    """Dense over sparse time at best: the larger of arithmetic and bytes of both.
+
+    Args:
+        layer: the layer.
+        rows: pixels of the batch.
+        block: rows and columns of a block.
+        density: share of weights that stays.
+        kind: one of `KINDS`' names.
+        peaks: of the device.
+    """
+    weights = layer.inputs * layer.outputs
+    stay = round(density * weights)
+    moved = 4 * rows * (layer.inputs + layer.outputs)
+    held = {
+        BLOCKS: lambda: places.of_blocks(stay, block),
+        N_OF_M: lambda: places.of_n_of_m(stay, 4),
+        SINGLE: lambda: places.of_single_weights(stay, layer.outputs),
+    }[kind]()
+    dense = Cost(macs=rows * weights, bytes_moved=moved + 4 * weights, basis="modelled")
+    sparse = Cost(macs=rows * stay, bytes_moved=moved + 4 * stay + held, basis="modelled")
+    return roofline(dense, peaks).seconds / roofline(sparse, peaks).seconds
+
+
+def speed(
+    layer: Pointwise, rows: int, block: int, timed: Sequence[DensityTimed], peaks: Peaks, where: str
+) -> Chart:
+    """Measured and modelled speed of one layer, and where both take as long.
+
+    Args:
+        layer, rows, block, peaks: as in `modelled`.
+        timed: of this layer, batch and block; none where nothing was.
+        where: device and date of the times.
+    """
+    points: list[dict[str, Any]] = [
+        {
+            "method": BLOCKS, "percent": 100 * one.density, "speed": one.speedup, "low": one.low,
+            "high": one.high, "predicted": False,
+        }
+        for one in timed
+    ]  # fmt: skip
+    for name, kind in ((BLOCKS_MODELLED, BLOCKS), (N_OF_M, N_OF_M), (SINGLE, SINGLE)):
+        points += [
+            {
+                "method": name, "percent": 100 * share, "predicted": True,
+                "speed": modelled(layer, rows, block, share, kind, peaks),
+            }
+            for share in (SHARES if kind != N_OF_M else (0.75, 0.5, 0.25))
+        ]  # fmt: skip
+    even = break_even((one.density, one.speedup) for one in timed)
+    marks = {"XNNPACK goes sparse": 100 * XNNPACK}
+    if even is not None:
+        marks["break-even, measured"] = 100 * even
+    band = "solid: measured, quartiles · " if timed else ""
+    return lines(
+        points,
+        Axis("percent", "Weights kept (%)", unit="%", scale="log"),
+        Axis("speed", "Times as fast as the whole layer", scale="log"),
+        title=SPEED,
+        subtitle=f"{layer.name}, {rows} pixels, blocks of {block} · {band}dashed: modelled by"
+        f" arithmetic and bytes, no measurement{' · ' + where if where and timed else ''}",
+        names={N_OF_M: "N of 4, modelled", SINGLE: "Single, modelled"},
+        slots=SLOTS,
+        marks=True,
+        level=1.0,
+        upright=marks,
+        height=270,
+    )
+
+
+def accuracy(rows: Sequence[Accuracy]) -> Chart:
+    """Top-1 of a trained network against the share of weights that stays."""
+    whole = next(row for row in rows if row.structure == "dense")
+    points = [
+        {
+            "method": KINDS.get(row.structure, name), "percent": 100 * row.density,
+            "top1": 100 * row.top1, "low": 100 * row.low, "high": 100 * row.high,
+        }
+        for name in KINDS.values()
+        for row in rows
+        if row.structure == "dense" or KINDS[row.structure] == name
+    ]  # fmt: skip
+    return lines(
+        points,
+        Axis("percent", "Weights kept in pruned layers (%)", unit="%"),
+        Axis("top1", "Top-1 on held-out patches (%)", unit="%"),
+        title=ACCURACY,
+        subtitle=f"{TRAINED_NAMES.get(whole.network, whole.network)}, pruned at once, not trained"
+        f" again, blocks of 8 · bands: 95 %, {whole.count} pictures",
+        slots=SLOTS,
+        marks=True,
+        level=100 * whole.top1,
+        height=270,
+    )
+
+
+def worth(one: DensityTimed) -> str:
+    """Whether the kept blocks are faster, by the quartiles of the ratios."""
+    if one.low > 1:
+        return "faster"
+    return "not worth it: slower" if one.high < 1 else "not worth it: no faster"
+
+
+def table(
+    layer: Pointwise,
+    rows: int,
+    block: int,
+    timed: Sequence[DensityTimed],
+    judged: Sequence[Accuracy],
+    peaks: Peaks,
+) -> TableContent:
+    """Each density: measured and modelled speed, the verdict, and what accuracy was lost."""
+    cells: list[list[Cell | str]] = []
+    whole = next((row for row in judged if row.structure == "dense"), None)
+    for one in timed:
+        best = modelled(layer, rows, block, one.density, BLOCKS, peaks)
+        near = min(
+            (row for row in judged if row.structure == "blocks"),
+            key=lambda row: abs(row.density - one.density),
+            default=None,
+        )
+        lost = "–"
+        if near is not None and whole is not None and abs(near.density - one.density) < 0.06:
+            lost = f"{100 * (near.top1 - whole.top1):+.1f} points"
+        good = one.low > 1
+        cells.append([
+            Cell(numbers.percent(one.density), method=SLOTS[BLOCKS]),
+            Cell(f"{one.speedup:.2f} ×", note=f"{one.low:.2f}–{one.high:.2f}", strong=True),
+            Cell(f"{best:.2f} ×", basis="predicted"),
+            Cell(worth(one), verdict="reproduced" if good else "failed"),
+            lost,
+        ])  # fmt: skip
+    heads = (
+        Column("Blocks kept"), Column("Measured", number=True), Column("Modelled", number=True),
+        Column("Verdict"), Column("Top-1", number=True, optional=True),
+    )  # fmt: skip
+    about = (
+        "Measured: dense over sparse time by turns, median and quartiles. Modelled: what "
+        "arithmetic and bytes allow at best. Top-1: of the network beside, in blocks of 8, not "
+        "trained again."
+    )
+    return TableContent(heads, cells, VERDICT, about)
+
+
+def figures(timed: Sequence[DensityTimed]) -> FiguresContent:
+    """Where both take as long, and how fast one block in six is."""
+    even = break_even((one.density, one.speedup) for one in timed)
+    sixth = min(timed, key=lambda one: abs(one.density - 1 / 6))
+    strip = [
+        Figure("Break-even", numbers.percent(even) if even else "none", "", "of the blocks kept"),
+        Figure(
+            f"At {numbers.percent(sixth.density)}", f"{sixth.speedup:.2f}", "×",
+            f"{sixth.low:.2f}–{sixth.high:.2f}",
+        ),
+        Figure("Dense", numbers.seconds(sixth.dense), "", "median"),
+        Figure("Its blocks", numbers.seconds(sixth.sparse), "", "median"),
+    ]  # fmt: skip
+    return FiguresContent(strip, "One layer, measured")

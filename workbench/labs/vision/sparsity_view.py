@@ -1,0 +1,134 @@
+"""Sparsity: measured beside modelled speed of a pruned layer, and what pruning costs a network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from workbench.labs.vision import sparsity_shown as shown
+from workbench.labs.vision.lab_view import VisionView
+from workbench.labs.vision.sparsity_form import GROUPS, PRESETS, asked
+from workbench.labs.vision.sparsity_recorded import Recorded, recorded
+from workbench.measure.roofline import Peaks
+from workbench.panels.charted import EXPORTS, others
+from workbench.panels.panel import Panel
+from workbench.panels.picture import ChartContent, Content, EmptyContent, Picture
+from workbench.panels.view import Slot, Values
+from workbench.progress import Report, part
+from workbench.vision.pruning.density_timed import Accuracy, DensityTimed
+
+
+def sparsity(settings: Mapping[str, Mapping[str, Any]] | str | None = None) -> Panel:
+    """The panel of pruned layers and networks.
+
+    Args:
+        settings: what "Copy settings" gave.
+    """
+    return Panel(SparsityView(), settings=settings)
+
+
+class SparsityView(VisionView):
+    """A layer from its kept blocks against the whole layer; a network pruned by each structure."""
+
+    title = "Sparsity"
+    study_line = "Fewer weights: how fast, measured and modelled, and how much accuracy is left"
+    opener = "sparsity"
+    verb = "Time and judge here"
+    groups = GROUPS
+    presets = PRESETS
+    exports = (*EXPORTS, *others(accuracy="Accuracy"))
+    layout = (
+        (Slot("speed", "chart", 1.2), Slot("accuracy", "chart", 1.0)),
+        (Slot("figures", "figures", folds=False),),
+        (Slot("verdict", "table", folds=False),),
+    )
+
+    def __init__(self) -> None:
+        self.timed: list[DensityTimed] = []
+        self.judged: list[Accuracy] = []
+        self.peaks: Peaks | None = None
+        self.device = ""
+
+    def predict(self, values: Values) -> Picture:
+        """What was measured before, else what ships."""
+        return self._picture(values)
+
+    def run(self, values: Values, report: Report) -> Iterator[Picture]:
+        """This machine's rates, the layer at every density, then the network."""
+        from workbench.measure import device, roofline
+        from workbench.vision.pruning.judging import accuracies
+        from workbench.vision.pruning.timing import time_densities
+        from workbench.vision.training.plan import PATCHES, data_of
+        from workbench.vision.training.shelf import checkpoints
+
+        layer, rows, block, network = asked(values)
+        report(0, 3, "Measuring this machine’s rates")
+        self.peaks = roofline.measured("float32", report=part(report, 0, 3))
+        self.device = device.label()
+        found = time_densities(
+            rows, layer.inputs, layer.outputs, block=block, report=part(report, 1, 3)
+        )
+        self.timed = [*found, *self.timed]
+        yield self._picture(values)
+        if not any(row.network == network for row in self.judged):
+            one = next((one for one in checkpoints() if one.name == network), None)
+            if one is not None:
+                pictures = data_of(PATCHES).test
+                self.judged += accuracies(network, one.load(), pictures, report=part(report, 2, 3))
+        yield self._picture(values)
+
+    # -- pictures ---------------------------------------------------------------------------
+
+    def _picture(self, values: Values) -> Picture:
+        layer, rows, block, network = asked(values)
+        held = recorded()
+        live = _of_layer(self.timed, rows, layer.inputs, layer.outputs, block)
+        timed = live or _of_layer(held.timed, rows, layer.inputs, layer.outputs, block)
+        judged = [row for row in self.judged if row.network == network] or [
+            row for row in held.judged if row.network == network
+        ]
+        peaks = self.peaks if live and self.peaks is not None else held.peaks
+        where = self.device if live else held.where
+        contents: dict[str, Content] = {
+            "speed": ChartContent.of(shown.speed(layer, rows, block, timed, peaks, where)),
+            "accuracy": ChartContent.of(shown.accuracy(judged))
+            if judged
+            else EmptyContent(shown.ACCURACY, "Judged on held-out patches.", self.verb),
+            "figures": shown.figures(timed)
+            if timed
+            else EmptyContent("One layer", "Not timed at this batch and block.", self.verb),
+            "verdict": shown.table(layer, rows, block, timed, judged, peaks)
+            if timed
+            else EmptyContent(shown.VERDICT, "The layer is timed first.", self.verb),
+        }
+        details = (f"modelled for {peaks.label('float32')}",)
+        if live:
+            return Picture(contents, basis="measured", device=self.device, details=details)
+        if timed:
+            return Picture(
+                contents, basis="recorded", device=held.device, when=held.date, details=details
+            )
+        return Picture(contents, basis="predicted", details=details)
+
+    def tables(self, values: Values, picture: Picture) -> Mapping[str, Any]:
+        """Times of every density, and the accuracies, measured or shipped."""
+        held: Recorded = recorded()
+        timed, judged = self.timed or held.timed, self.judged or held.judged
+        return {
+            "densities": [dict(zip(one.COLUMNS, one.cells(), strict=True)) for one in timed],
+            "accuracies": [dict(zip(one.COLUMNS, one.cells(), strict=True)) for one in judged],
+        }
+
+
+def _of_layer(
+    timed: Sequence[DensityTimed], rows: int, inputs: int, outputs: int, block: int
+) -> list[DensityTimed]:
+    """Rows of one layer, densest first; of two at one density the newer, which stands before."""
+    found: dict[float, DensityTimed] = {}
+    for one in timed:
+        if (one.rows, one.inputs, one.outputs, one.block) == (rows, inputs, outputs, block):
+            found.setdefault(round(one.density, 3), one)
+    return sorted(found.values(), key=lambda one: -one.density)
+
+
+__all__ = ["SparsityView", "sparsity"]
