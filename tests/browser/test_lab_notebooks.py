@@ -150,7 +150,7 @@ def test_convnets_notebook_runs_through(lab_page):
     drawn(lab)
     assert lab.output_errors() == []
     panels = lab.output(".wb-panel")
-    assert panels.count() == 3
+    assert panels.count() == 4
     gap, water, own = (panels.nth(number) for number in range(3))
     # A click on a point opens its waterline.
     words_of = gap.locator("[data-slot=water]")
@@ -171,5 +171,7 @@ def test_convnets_notebook_runs_through(lab_page):
         arg=[water.element_handle(), serial],
     )
     own.locator("[data-slot=costs] table").filter(has_text="Wide").wait_for()
+    sparse = panels.nth(3)
+    sparse.locator("[data-slot=verdict] table").filter(has_text="not worth it").wait_for()
     assert lab.output("table").filter(has_text="groups of 8").count()
     lab.screenshot("convnets-notebook")

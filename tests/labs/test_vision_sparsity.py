@@ -51,16 +51,18 @@ def test_measured_and_modelled_are_told_apart_and_break_even_is_marked():
 
 
 def test_verdicts_say_where_it_is_not_worth_it():
-    assert shown.worth(timed(0.17, 4.0)) == "faster"
-    assert shown.worth(timed(0.75, 0.8)) == "not worth it: slower"
-    assert shown.worth(timed(0.5, 1.0)) == "not worth it: no faster"
+    assert shown.worth(timed(0.17, 4.0)) == ("faster", "reproduced")
+    assert shown.worth(timed(0.75, 0.8)) == ("not worth it: slower", "failed")
+    assert shown.worth(timed(0.5, 1.0)) == ("not worth it: no faster", "failed")
     judged = [
         Accuracy("n", "dense", "", 1.0, 0.8, 0.7, 0.9, 100),
-        Accuracy("n", "blocks", "50 %", 0.5, 0.6, 0.5, 0.7, 100),
+        Accuracy("n", "blocks", "50 %", 0.5, 0.6, 0.5, 0.65, 100),
     ]
+    faster = shown.worth(timed(0.5, 2.0), judged[1], judged[0])
+    assert faster == ("faster; not worth it before it is trained again", "part")
     table = shown.table(LAYER, 1568, 64, ROWS, judged, PEAKS)
     assert [row[3].verdict for row in table.rows] == ["failed", "failed", "reproduced"]
-    assert [row[4] for row in table.rows] == ["–", "-20.0 points", "–"]
+    assert [row[4] for row in table.rows] == ["–", "−20.0 points", "–"]
     assert {row[2].basis for row in table.rows} == {"predicted"}
 
 

@@ -1,7 +1,7 @@
 """What the sparsity page shows before anything ran here, and the command that measures it.
 
 python -m workbench.labs.vision.sparsity_recorded [--out data/vision-lab] [--repeats 7]
-    [--threads one]
+    [--threads one] [--only densities accuracies]
 
 With --threads one everything runs on one core and the processor's own time is taken, which other
 programs disturb less.
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from workbench.vision.latency import Clock
 
 DENSITIES, ACCURACIES = "densities", "pruned-accuracies"
+KINDS = ("densities", "accuracies")
 COMMAND = "python -m workbench.labs.vision.sparsity_recorded"
 
 
@@ -96,26 +97,27 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path(FOLDER))
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--threads", choices=("all", "one"), default="all")
+    parser.add_argument("--only", nargs="*", choices=KINDS, default=list(KINDS))
     given = parser.parse_args()
     one_thread = given.threads == "one"
     if one_thread and hasattr(os, "sched_setaffinity"):  # before jax counts the cores
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    from workbench.measure import device, roofline
-    from workbench.vision.pruning.judging import accuracies
-    from workbench.vision.pruning.timing import time_densities
-    from workbench.vision.training.plan import PATCHES, data_of
-    from workbench.vision.training.shelf import checkpoints
-
-    peaks = roofline.measured("float32", again=True)
-    card = {
-        "date": datetime.date.today().isoformat(),
-        "device": device.label(),
-        "processor": device.processor_name(),
-        "command": COMMAND + " --threads one" * one_thread,
-        "peaks": asdict(peaks),
-    }
-    timed: list[DensityTimed] = []
     clock: Clock = "processor" if one_thread else "wall"
+    words = COMMAND + " --threads one" * one_thread
+    if "densities" in given.only:
+        densities(given.out, given.repeats, clock, words)
+    if "accuracies" in given.only:
+        pruned_accuracies(given.out, words)
+    return 0
+
+
+def densities(folder: Path, repeats: int, clock: Clock, command: str) -> None:
+    """Times every layer of the form at both batches, and blocks of other sizes in the first."""
+    from workbench.labs.vision.record import rates
+    from workbench.vision.pruning.timing import time_densities
+
+    peaks = rates(clock)
+    timed: list[DensityTimed] = []
     first = next(iter(LAYERS.values()))
     cases = [(layer, batch, 64) for layer in LAYERS.values() for batch in (1, 8)]
     for layer, batch, block in [*cases, (first, 8, 32), (first, 8, 128)]:
@@ -124,18 +126,36 @@ def main() -> int:
             layer.inputs,
             layer.outputs,
             block=block,
-            repeats=given.repeats,
+            repeats=repeats,
             clock=clock,
         )
         print(f"{layer.name}, batch {batch}, blocks of {block}: timed", flush=True)
-    write(given.out, DENSITIES, timed, card)
-    pictures = data_of(PATCHES).test
+    write(folder, DENSITIES, timed, _card(command) | {"clock": clock, "peaks": asdict(peaks)})
+
+
+def pruned_accuracies(folder: Path, command: str) -> None:
+    """Judges every network that ships, pruned at once by every structure."""
+    from workbench.vision.pruning.judging import accuracies
+    from workbench.vision.training.plan import PATCHES, data_of
+    from workbench.vision.training.shelf import checkpoints
+
+    data = data_of(PATCHES)
     judged: list[Accuracy] = []
     for one in checkpoints():
-        judged += accuracies(one.name, one.load(), pictures)
+        judged += accuracies(one.name, one.load(), data.test, trained_on=data.train)
         print(f"{one.name}: judged", flush=True)
-    write(given.out, ACCURACIES, judged, card)
-    return 0
+    write(folder, ACCURACIES, judged, _card(command))
+
+
+def _card(command: str) -> dict[str, Any]:
+    from workbench.measure import device
+
+    return {
+        "date": datetime.date.today().isoformat(),
+        "device": device.label(),
+        "processor": device.processor_name(),
+        "command": command,
+    }
 
 
 if __name__ == "__main__":

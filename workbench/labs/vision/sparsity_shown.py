@@ -11,7 +11,14 @@ from workbench.figures.charts import Chart, lines
 from workbench.labs.vision.sparsity_form import TRAINED_NAMES, Pointwise
 from workbench.measure.cost import Cost
 from workbench.measure.roofline import Peaks, roofline
-from workbench.panels.picture import Cell, Column, Figure, FiguresContent, TableContent
+from workbench.panels.picture import (
+    Cell,
+    Column,
+    Figure,
+    FiguresContent,
+    TableContent,
+    Verdict,
+)
 from workbench.vision.pruning import places
 from workbench.vision.pruning.density_timed import Accuracy, DensityTimed, break_even
 
@@ -31,7 +38,7 @@ SHARES = (1.0, 0.75, 0.5, 0.33, 0.25, 0.17, 0.125, 0.08)
 def modelled(
     layer: Pointwise, rows: int, block: int, density: float, kind: str, peaks: Peaks
 ) -> float:
-    """Dense over sparse time at best: the larger of arithmetic and bytes of both.
+    """Dense over sparse time: the larger of arithmetic and bytes of both.
 
     Args:
         layer: the layer.
@@ -83,13 +90,13 @@ def speed(
     marks = {"XNNPACK goes sparse": 100 * XNNPACK}
     if even is not None:
         marks["break-even, measured"] = 100 * even
-    band = "solid: measured, quartiles · " if timed else ""
+    band = "filled: measured, quartiles · " if timed else ""
     return lines(
         points,
         Axis("percent", "Weights kept (%)", unit="%", scale="log"),
         Axis("speed", "Times as fast as the whole layer", scale="log"),
         title=SPEED,
-        subtitle=f"{layer.name}, {rows} pixels, blocks of {block} · {band}dashed: modelled by"
+        subtitle=f"{layer.name}, {rows} pixels, blocks of {block} · {band}hollow: modelled by"
         f" arithmetic and bytes, no measurement{' · ' + where if where and timed else ''}",
         names={N_OF_M: "N of 4, modelled", SINGLE: "Single, modelled"},
         slots=SLOTS,
@@ -117,8 +124,9 @@ def accuracy(rows: Sequence[Accuracy]) -> Chart:
         Axis("percent", "Weights kept in pruned layers (%)", unit="%"),
         Axis("top1", "Top-1 on held-out patches (%)", unit="%"),
         title=ACCURACY,
-        subtitle=f"{TRAINED_NAMES.get(whole.network, whole.network)}, pruned at once, not trained"
-        f" again, blocks of 8 · bands: 95 %, {whole.count} pictures",
+        subtitle=f"{TRAINED_NAMES.get(whole.network, whole.network)}, pruned at once: norms"
+        " measured again, weights not trained again, blocks of 8 · bands: 95 %,"
+        f" {whole.count} pictures",
         slots=SLOTS,
         marks=True,
         level=100 * whole.top1,
@@ -126,11 +134,21 @@ def accuracy(rows: Sequence[Accuracy]) -> Chart:
     )
 
 
-def worth(one: DensityTimed) -> str:
-    """Whether the kept blocks are faster, by the quartiles of the ratios."""
-    if one.low > 1:
-        return "faster"
-    return "not worth it: slower" if one.high < 1 else "not worth it: no faster"
+def worth(
+    one: DensityTimed, near: Accuracy | None = None, whole: Accuracy | None = None
+) -> tuple[str, Verdict]:
+    """Whether the kept blocks are worth it, in words and as a mark.
+
+    Args:
+        one: times; faster where both quartiles of the ratios are.
+        near: accuracy at this density, where it was judged.
+        whole: accuracy of the network as it was; less where the intervals do not touch.
+    """
+    if one.low <= 1:
+        return f"not worth it: {'slower' if one.high < 1 else 'no faster'}", "failed"
+    if near is not None and whole is not None and near.high < whole.low:
+        return "faster; not worth it before it is trained again", "part"
+    return "faster", "reproduced"
 
 
 def table(
@@ -153,13 +171,13 @@ def table(
         )
         lost = "–"
         if near is not None and whole is not None and abs(near.density - one.density) < 0.06:
-            lost = f"{100 * (near.top1 - whole.top1):+.1f} points"
-        good = one.low > 1
+            lost = f"{100 * (near.top1 - whole.top1):+.1f} points".replace("-", "−")
+        verdict, mark = worth(one, near if lost != "–" else None, whole)
         cells.append([
             Cell(numbers.percent(one.density), method=SLOTS[BLOCKS]),
             Cell(f"{one.speedup:.2f} ×", note=f"{one.low:.2f}–{one.high:.2f}", strong=True),
             Cell(f"{best:.2f} ×", basis="predicted"),
-            Cell(worth(one), verdict="reproduced" if good else "failed"),
+            Cell(verdict, verdict=mark),
             lost,
         ])  # fmt: skip
     heads = (
@@ -167,9 +185,9 @@ def table(
         Column("Verdict"), Column("Top-1", number=True, optional=True),
     )  # fmt: skip
     about = (
-        "Measured: dense over sparse time by turns, median and quartiles. Modelled: what "
-        "arithmetic and bytes allow at best. Top-1: of the network beside, in blocks of 8, not "
-        "trained again."
+        "Measured: dense over sparse time by turns, median and quartiles. Modelled: arithmetic, or "
+        "bytes through main memory; what stays in a cache can be faster. Top-1: of the network "
+        "beside, in blocks of 8, against all its weights."
     )
     return TableContent(heads, cells, VERDICT, about)
 

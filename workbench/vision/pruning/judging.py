@@ -11,6 +11,7 @@ from workbench.vision.pruning.density_timed import Accuracy
 from workbench.vision.pruning.masking import density, masked, masks
 from workbench.vision.pruning.structures import Blocks, NOfM, Structure, Unstructured
 from workbench.vision.training.judging import judged
+from workbench.vision.training.population import with_population_statistics
 
 BLOCK = 8
 """Side of the blocks of networks that are too narrow for 64."""
@@ -27,16 +28,21 @@ def accuracies(
     model: ConvNet,
     pictures: Images,
     *,
+    trained_on: Images | None = None,
     settings: Mapping[str, Sequence[Structure]] = SETTINGS,
     dense: Sequence[str] = (),
     report: Report = silent,
 ) -> list[Accuracy]:
-    """The network as it is, and pruned by every structure; none is trained again.
+    """The network as it is, and pruned by every structure; no weight is trained again.
+
+    Dropped weights move what batch norms see, so their statistics are taken again where the
+    training pictures are given.
 
     Args:
         name: of the network.
         model: trained.
         pictures: held out.
+        trained_on: pictures for the batch norms' statistics; as they were trained if None.
         settings: structures by their kind.
         dense: names of layers that stay dense beside those that always do.
         report: called as it goes on; it stops by raising.
@@ -50,6 +56,8 @@ def accuracies(
         report(number, len(asked) + 1, f"Judging {words(structure)}")
         kept = masks(model, structure, dense=dense)
         sparse = masked(model, kept)
+        if trained_on is not None:
+            sparse = with_population_statistics(sparse, trained_on)
         rows.append(_row(name, kind, words(structure), density(kept), sparse, pictures))
     return rows
 
