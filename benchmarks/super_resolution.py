@@ -125,10 +125,11 @@ def write(folder: str, tiny: bool) -> None:
     from workbench.diffusion.checkpoint import save_unet, save_vae
     from workbench.diffusion.super_resolution.networks import fresh
     from workbench.diffusion.super_resolution.restorer import UNET, VAE
+    from workbench.diffusion.unet import new_unet
 
     _, vae, unet = forms(tiny)
     save_vae(fresh(vae, jax.random.key(0)).model(), Path(folder) / VAE)
-    save_unet(fresh(unet, jax.random.key(1)).model(), Path(folder) / UNET)
+    save_unet(new_unet(unet), Path(folder) / UNET)
 
 
 def restoring(folder: str, side: int, tiny: bool) -> Iterator[dict[str, Any]]:
