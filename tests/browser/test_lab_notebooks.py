@@ -150,8 +150,8 @@ def test_convnets_notebook_runs_through(lab_page):
     drawn(lab)
     assert lab.output_errors() == []
     panels = lab.output(".wb-panel")
-    assert panels.count() == 4
-    gap, water, own = (panels.nth(number) for number in range(3))
+    assert panels.count() == 5
+    gap, water, own, sizes = (panels.nth(number) for number in range(4))
     # A click on a point opens its waterline.
     words_of = gap.locator("[data-slot=water]")
     before = words_of.inner_text()
@@ -171,7 +171,7 @@ def test_convnets_notebook_runs_through(lab_page):
         arg=[water.element_handle(), serial],
     )
     own.locator("[data-slot=costs] table").filter(has_text="Wide").wait_for()
-    sparse = panels.nth(3)
-    sparse.locator("[data-slot=verdict] table").filter(has_text="not worth it").wait_for()
+    sizes.get_by_label("Group size G").select_option(label="16")
+    sizes.get_by_text("Is G = 16 better than g = 32?").wait_for()
     assert lab.output("table").filter(has_text="groups of 8").count()
     lab.screenshot("convnets-notebook")

@@ -138,9 +138,9 @@ def test_convnets_compared(run):
     code, panels = re.subn(r"\nlab\.(\w+)\(", r"\n\1_panel = lab.\1(", code)
     code = code.replace("\ncompare(", "\nfound = compare(")
     made = run("readme_networks", code)
-    assert panels == 2 and made.waterline_panel.settings["shown"]["network"] == "own"
+    assert panels == 3 and made.waterline_panel.settings["shown"]["network"] == "own"
     assert made.found.tables.methods == ["MobileNet V1", "MobileNet V1, groups of 8"]
-    for panel in (made.gap_panel, made.waterline_panel):
+    for panel in (made.gap_panel, made.waterline_panel, made.group_size_panel):
         assert not panel.problems
         panel.close()
 

@@ -5,13 +5,15 @@ import json
 
 import pytest
 
-from workbench.vision.group_size_arms import Arm, pairs
-from workbench.vision.group_size_study import main
+from workbench import shipped
+from workbench.vision.group_size_arms import NETWORKS, Arm, arms, pairs
+from workbench.vision.group_size_study import Plan, main
 from workbench.vision.group_size_verdict import (
     accuracy,
     against_depthwise,
     at_equal_arithmetic,
     conclusion,
+    verdicts,
 )
 
 RESNEXT = "our_small_resnext"
@@ -64,3 +66,21 @@ def test_a_tiny_study_is_written_and_gone_on_with(tmp_path, workbench_home, caps
     with (tmp_path / "quality.csv").open() as file:
         found = list(csv.DictReader(file))
     assert len(found) == 2 and found[0]["macs"] == found[1]["macs"]
+
+
+def test_the_study_that_ships_says_what_its_table_says():
+    folder = shipped.path("data/group-size-study")
+    card = json.loads((folder / "card.json").read_text())
+    with (folder / "quality.csv").open() as file:
+        found = list(csv.DictReader(file))
+    plan = Plan()
+    assert {row["arm"] for row in found} == {arm.name for arm in arms()}
+    assert card["seeds"] >= 3 and len(found) == card["seeds"] * len(plan.arms)
+    assert card["fingerprint"] == plan.data().fingerprint
+    assert card["conclusion"] == conclusion(found)
+    said = [v.sentence for v in verdicts(found)]
+    assert [v["sentence"] for v in card["verdicts"]] == said
+    for network in NETWORKS:
+        for first, second in pairs(network):
+            macs = {row["macs"] for row in found if row["arm"] in (first.name, second.name)}
+            assert len(macs) == 1
