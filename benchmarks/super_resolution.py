@@ -139,16 +139,15 @@ def restoring(folder: str, side: int, tiny: bool) -> Iterator[dict[str, Any]]:
     from workbench.diffusion.super_resolution.restorer import load_restorer
 
     memory = Memory()
-    read = load_restorer(folder)
-    width = read.unet.config.cross_attention_dim
+    context = np.zeros((TOKENS, forms(tiny)[2].cross_attention_dim), np.float32)
     tiles: Any = {"tile": 8, "overlap": 4} if tiny else {}
-    restorer = replace(read, context=np.zeros((TOKENS, width), np.float32), **tiles)
+    restorer = replace(load_restorer(folder, context), **tiles)
     low = np.random.default_rng(0).random((1, side // 4, side // 4, 3), np.float32)
     clock = Clock()
     restored = restorer.restored(low)
     assert restored.shape == (1, side, side, 3)
     assert np.isfinite(restored).all()
-    parameters = read.vae.parameters + read.unet.parameters
+    parameters = restorer.vae.parameters + restorer.unet.parameters
     yield {**clock.both(), "peak": memory.peak(), "parameters": parameters}
 
 

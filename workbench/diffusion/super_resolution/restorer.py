@@ -169,13 +169,17 @@ class Restorer:
             )
 
 
-def load_restorer(folder: str | Path) -> Restorer:
+def load_restorer(folder: str | Path, context: Any = None) -> Restorer:
     """The restorer in a folder that holds `vae` and `unet`, such as the training command's `4x`.
+
+    Args:
+        folder: of both networks.
+        context: [T, D], the text that a UNet which attends reads.
 
     Raises:
         CheckpointError: what is missing or does not fit.
-        ValueError: networks of other forms.
+        ValueError: networks of other forms, or a UNet that attends and no context.
     """
     folder = Path(folder)
     vae, unet = load_vae(folder / VAE), load_unet(folder / UNET)
-    return Restorer(Network.of(vae), Network.of(unet))
+    return Restorer(Network.of(vae), Network.of(unet), context=context)
