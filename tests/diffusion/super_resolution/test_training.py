@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.diffusion.super_resolution.small import UNET4, UNET8, VAE4, VAE8, network, pictures
+from workbench.diffusion.checkpoint import save_unet, save_vae
 from workbench.diffusion.super_resolution.arithmetic import picture_cost, update_macs
 from workbench.diffusion.super_resolution.autoencoding import (
     READINGS,
@@ -31,8 +32,9 @@ from workbench.diffusion.super_resolution.growing import grown
 from workbench.diffusion.super_resolution.latent_space import compared
 from workbench.diffusion.super_resolution.networks import DECODER
 from workbench.diffusion.super_resolution.pictures import pictures as real_pictures
-from workbench.diffusion.super_resolution.restorer import Restorer
+from workbench.diffusion.super_resolution.restorer import UNET, VAE, Restorer, load_restorer
 from workbench.diffusion.super_resolution.restoring import RestoringTask, TeacherTask
+from workbench.diffusion.unet import new_unet
 from workbench.diffusion.vae import Moments
 from workbench.measure.macs import count
 from workbench.progress import Cancelled
@@ -222,6 +224,20 @@ def test_restorers_refuse(unchecked_shapes: None) -> None:
         Restorer(vae, unet, tile=90)
     with pytest.raises(ValueError, match="a restorer needs an autoencoder and a UNet"):
         Restorer(unet, vae)
+
+
+def test_a_restorer_that_attends_is_read_with_its_text(tmp_path: Path) -> None:
+    kinds = {
+        "down_block_types": ("CrossAttnDownBlock2D",) * len(UNET4.down_block_types),
+        "up_block_types": ("CrossAttnUpBlock2D",) * len(UNET4.up_block_types),
+        "cross_attention_dim": 6,
+    }
+    save_vae(network(VAE4).model(), tmp_path / VAE)
+    save_unet(new_unet(UNET4.model_copy(update=kinds)), tmp_path / UNET)
+    with pytest.raises(ValueError, match=r"attends to one of \[T, 6\]"):
+        load_restorer(tmp_path)
+    context = np.zeros((3, 6), np.float32)
+    assert load_restorer(tmp_path, context).context is context
 
 
 @pytest.mark.slow
