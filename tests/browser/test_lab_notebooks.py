@@ -147,7 +147,7 @@ def test_trained_diffusion_notebook_runs_through(lab_page):
 def test_convnets_notebook_runs_through(lab_page):
     lab = lab_page("convnets.ipynb")
     lab.run_all(timeout=400)
-    drawn(lab)
+    lab.output("[data-slot=gap] svg.marks .mark-symbol path").first.wait_for(timeout=60_000)
     assert lab.output_errors() == []
     panels = lab.output(".wb-panel")
     assert panels.count() == 5
@@ -165,7 +165,7 @@ def test_convnets_notebook_runs_through(lab_page):
     )
     marks_of = water.locator("[data-slot=water] svg.marks path")
     serial = marks_of.count()
-    water.get_by_label("Kernels").select_option(label="Block-fused")
+    water.get_by_role("combobox", name="Kernels").select_option(label="Block-fused")
     lab.page.wait_for_function(
         "([panel, n]) => panel.querySelectorAll('[data-slot=water] svg.marks path').length < n",
         arg=[water.element_handle(), serial],

@@ -43,9 +43,12 @@ function sameJson(a, b) {
   return JSON.stringify(a) === JSON.stringify(b);
 }
 
+// Each panel of a page is a module of its own: without a part of its own, a label would belong to
+// the control of another panel.
+const wbModule = Math.random().toString(36).slice(2, 8);
 let wbCounter = 0;
 
 function freshId(stem) {
   wbCounter += 1;
-  return `wb-${stem}-${wbCounter}`;
+  return `wb-${stem}-${wbModule}-${wbCounter}`;
 }
