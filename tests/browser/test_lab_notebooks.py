@@ -171,7 +171,7 @@ def test_convnets_notebook_runs_through(lab_page):
         arg=[water.element_handle(), serial],
     )
     own.locator("[data-slot=costs] table").filter(has_text="Wide").wait_for()
-    sizes.get_by_label("Group size G").select_option(label="16")
+    sizes.get_by_label("Group size G", exact=True).select_option(label="16")
     sizes.get_by_text("Is G = 16 better than g = 32?").wait_for()
     assert lab.output("table").filter(has_text="groups of 8").count()
     lab.screenshot("convnets-notebook")
