@@ -139,10 +139,10 @@ def pruned_accuracies(folder: Path, command: str) -> None:
     from workbench.vision.training.plan import PATCHES, data_of
     from workbench.vision.training.shelf import checkpoints
 
-    pictures = data_of(PATCHES).test
+    data = data_of(PATCHES)
     judged: list[Accuracy] = []
     for one in checkpoints():
-        judged += accuracies(one.name, one.load(), pictures)
+        judged += accuracies(one.name, one.load(), data.test, trained_on=data.train)
         print(f"{one.name}: judged", flush=True)
     write(folder, ACCURACIES, judged, _card(command))
 

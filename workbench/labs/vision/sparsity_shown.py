@@ -127,8 +127,9 @@ def accuracy(rows: Sequence[Accuracy]) -> Chart:
         Axis("percent", "Weights kept in pruned layers (%)", unit="%"),
         Axis("top1", "Top-1 on held-out patches (%)", unit="%"),
         title=ACCURACY,
-        subtitle=f"{TRAINED_NAMES.get(whole.network, whole.network)}, pruned at once,"
-        f" neither trained nor measured again, blocks of 8 · bands: 95 %, {whole.count} pictures",
+        subtitle=f"{TRAINED_NAMES.get(whole.network, whole.network)}, pruned at once, not"
+        " trained again: only batch norms’ statistics are new; blocks of 8 · bands: 95 %,"
+        f" {whole.count} pictures",
         slots=SLOTS,
         marks=True,
         level=100 * whole.top1,

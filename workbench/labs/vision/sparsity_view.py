@@ -73,8 +73,14 @@ class SparsityView(VisionView):
         if not any(row.network == network for row in self.judged):
             one = next((one for one in checkpoints() if one.name == network), None)
             if one is not None:
-                pictures = data_of(PATCHES).test
-                self.judged += accuracies(network, one.load(), pictures, report=part(report, 2, 3))
+                data = data_of(PATCHES)
+                self.judged += accuracies(
+                    network,
+                    one.load(),
+                    data.test,
+                    trained_on=data.train,
+                    report=part(report, 2, 3),
+                )
         yield self._picture(values)
 
     # -- pictures ---------------------------------------------------------------------------
