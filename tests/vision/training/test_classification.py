@@ -122,6 +122,7 @@ def test_averaged_weights_have_statistics_of_their_own(data):
     assert judged(task.finished(result.ema), data.test).top1.value > 0.8
 
 
+@pytest.mark.slow
 def test_groups_written_densely_are_the_same_network_and_gradient(data):
     graph, weights, rest = nnx.split(vision.new(table_for(CONV_FIRST, data)), nnx.Param, ...)
     x = normalised(data.test.images[:4], table_for(CONV_FIRST, data))
@@ -134,6 +135,9 @@ def test_groups_written_densely_are_the_same_network_and_gradient(data):
     ours, theirs = (step(weights, change) for change in (with_dense_groups, lambda same: same))
     for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6)
+
+
+def test_a_kernel_of_groups_is_blocks_on_a_diagonal():
     kernel = jnp.arange(2 * 6.0).reshape(1, 1, 2, 6)
     dense = np.asarray(on_diagonal(kernel, 3))[0, 0]
     for group in range(3):

@@ -11,12 +11,6 @@ from workbench.vision.training.card import card
 from workbench.vision.training.plan import Plan
 from workbench.vision.training.shelf import FACTS, FOLDER
 
-FAST = "our_small_mobilenet_v1"
-
-
-def names():
-    return [n if n == FAST else pytest.param(n, marks=pytest.mark.slow) for n in Plan().networks]
-
 
 def test_all_are_there_with_their_card():
     facts = json.loads((shipped.path(FOLDER) / FACTS).read_text())
@@ -30,7 +24,8 @@ def test_all_are_there_with_their_card():
     assert all(one.facts["top1"]["low"] > floor for one in checkpoints())
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.slow
+@pytest.mark.parametrize("name", Plan().networks)
 def test_each_is_read_as_any_folder_and_judged_as_recorded(name):
     one = next(one for one in checkpoints() if one.name == name)
     model = vision.load(one.folder)
