@@ -43,7 +43,7 @@ class Layer(Knobs):
     """Whose time is measured."""
 
     layer: Literal["v1-14", "v1-7", "next-28", "next-14"] = knob(
-        "v1-14", label="Pointwise layer", static=True,
+        "v1-14", label="Layer", static=True,
         help="Network and size of its maps at 224 pixels.",
         choices={key: f"{one.name}: {one.inputs} → {one.outputs}" for key, one in LAYERS.items()},
     )  # fmt: skip
@@ -65,7 +65,7 @@ class Trained(Knobs):
         "our_small_conv_first", "our_small_mobilenet_v1", "our_small_mobilenet_v2",
         "our_small_resnext",
     ] = knob(
-        "our_small_mobilenet_v1", label="Trained network", choices=TRAINED_NAMES,
+        "our_small_mobilenet_v1", label="Network", choices=TRAINED_NAMES,
         help="Shipped, trained on patches of photographs; pruned at once, not trained again.",
     )  # fmt: skip
 

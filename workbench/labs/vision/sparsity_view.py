@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from workbench.figures.numbers import number
 from workbench.labs.vision import sparsity_shown as shown
 from workbench.labs.vision.lab_view import VisionView
 from workbench.labs.vision.sparsity_form import GROUPS, PRESETS, asked
@@ -107,7 +108,8 @@ class SparsityView(VisionView):
             if timed
             else EmptyContent(shown.VERDICT, "The layer is timed first.", self.verb),
         }
-        details = (f"modelled for {peaks.label('float32')}",)
+        rate, bandwidth = peaks.flops_per_s["float32"] / 1e9, peaks.bytes_per_s / 1e9
+        details = (f"modelled by {number(rate)} GFLOP/s and {number(bandwidth)} GB/s",)
         if live:
             return Picture(contents, basis="measured", device=self.device, details=details)
         if timed:
