@@ -26,10 +26,10 @@ class Pointwise(NamedTuple):
 
 
 LAYERS = {
-    "v1-14": Pointwise("MobileNet V1, 14 × 14", 14, 512, 512),
-    "v1-7": Pointwise("MobileNet V1, 7 × 7", 7, 1024, 1024),
-    "next-28": Pointwise("ConvNeXt tiny, 28 × 28", 28, 192, 768),
-    "next-14": Pointwise("ConvNeXt tiny, 14 × 14", 14, 384, 1536),
+    "v1-14": Pointwise("MobileNet V1, 14²", 14, 512, 512),
+    "v1-7": Pointwise("MobileNet V1, 7²", 7, 1024, 1024),
+    "next-28": Pointwise("ConvNeXt tiny, 28²", 28, 192, 768),
+    "next-14": Pointwise("ConvNeXt tiny, 14²", 14, 384, 1536),
 }
 TRAINED_NAMES = {
     "our_small_conv_first": "ConvFirst (ours)",
@@ -45,7 +45,7 @@ class Layer(Knobs):
     layer: Literal["v1-14", "v1-7", "next-28", "next-14"] = knob(
         "v1-14", label="Layer", static=True,
         help="Network and size of its maps at 224 pixels.",
-        choices={key: f"{one.name}: {one.inputs} → {one.outputs}" for key, one in LAYERS.items()},
+        choices={key: one.name for key, one in LAYERS.items()},
     )  # fmt: skip
     batch: Literal["1", "8"] = knob(
         "8", label="Batch", static=True, help="Pictures at once.",
