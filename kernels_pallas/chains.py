@@ -29,28 +29,21 @@ class Layer(NamedTuple):
     activated: int = 0
 
 
-def serial(layers: Sequence[Layer], *, residual: bool, itemsize: int) -> Cost:
-    """Each tensor through memory; with a residual the block's input is read once more.
+def cost(layers: Sequence[Layer], *, fused: bool, residual: bool, itemsize: int) -> Cost:
+    """Of a chain as one op, or with each tensor through memory.
 
     Args:
         layers: in their order.
-        residual: whether the input is added to the result.
+        fused: whether they are one op.
+        residual: whether the first input is added to the result, which reads it once more where
+            they are not.
         itemsize: bytes of one element.
     """
-    moved = sum(one.inputs + one.outputs + one.weights for one in layers)
-    return _cost(layers, moved + (layers[0].inputs if residual else 0), itemsize)
-
-
-def fused(layers: Sequence[Layer], *, itemsize: int) -> Cost:
-    """The first input, the last result and the weights alone.
-
-    Args:
-        layers, itemsize: as in `serial`.
-    """
-    weights = sum(one.weights for one in layers)
-    return _cost(layers, layers[0].inputs + layers[-1].outputs + weights, itemsize)
-
-
-def _cost(layers: Sequence[Layer], elements: int, itemsize: int) -> Cost:
+    first, last = layers[0].inputs, layers[-1].outputs
+    elements = sum(one.weights for one in layers)
+    if fused:
+        elements += first + last
+    else:
+        elements += sum(one.inputs + one.outputs for one in layers) + (first if residual else 0)
     activated = sum(one.activated for one in layers)
     return Cost(sum(one.macs for one in layers), elements * itemsize, activated)

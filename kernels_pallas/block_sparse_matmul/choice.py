@@ -9,12 +9,9 @@ rows, inputs, outputs, the block's side and the density. The density decides mos
 
 from __future__ import annotations
 
-import functools
-import json
 import math
-from importlib import resources
-from typing import Any
 
+from kernels_pallas import tuning
 from kernels_pallas.block_sparse_matmul.pattern import BlockPattern
 from kernels_pallas.conv2d.choice import processor
 
@@ -33,29 +30,4 @@ def fastest(rows: int, pattern: BlockPattern) -> str:
         return "xla"
     side = math.sqrt(math.prod(pattern.block))
     sizes = (rows, pattern.rows, pattern.columns, side, pattern.density)
-    seconds: dict[str, float] = _nearest(processor(), *sizes)["seconds"]
-    return min(seconds, key=lambda form: seconds[form])
-
-
-@functools.cache
-def _nearest(device: str, *sizes: float) -> dict[str, Any]:
-    """The measurement most like this call; sizes in the order of `WEIGHTS`."""
-    table = measured()
-    points = table.get(device, next(iter(table.values())))["measured"]
-
-    def distance(one: dict[str, Any]) -> float:
-        return sum(
-            weight * math.log2(one[axis] / size) ** 2
-            for (axis, weight), size in zip(WEIGHTS.items(), sizes, strict=True)
-        )
-
-    found: dict[str, Any] = min(points, key=distance)
-    return found
-
-
-@functools.cache
-def measured() -> dict[str, Any]:
-    """What `tuned.json` holds, by class of processor."""
-    file = resources.files("kernels_pallas") / "block_sparse_matmul" / "tuned.json"
-    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return found
+    return tuning.fastest("block_sparse_matmul", processor(), tuple(WEIGHTS.items()), *sizes)

@@ -10,13 +10,12 @@ output pixels (`rows`), of input and of output channels, at the same taps and st
 from __future__ import annotations
 
 import functools
-import json
 import math
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from kernels_pallas import tuning
 from kernels_pallas.conv2d.window import Window
 
 LEAST_MACS = 100_000_000
@@ -75,7 +74,7 @@ def _nearest(
     device: str, taps: int, stride: int, rows: int, inputs: int, outputs: int
 ) -> dict[str, Any] | None:
     """The measurement at the shape most like this one; None where the kernel was not measured."""
-    table = measured()
+    table = tuning.table("conv2d")
     points = table.get(device, table["AVX2"])["measured"]
     alike = [one for one in points if (one["taps"], one["stride"]) == (taps, stride)]
 
@@ -84,14 +83,6 @@ def _nearest(
         return sum(math.log2(there / here) ** 2 for there, here in sizes)
 
     return min(alike, key=distance, default=None)
-
-
-@functools.cache
-def measured() -> dict[str, Any]:
-    """What `tuned.json` holds, by class of processor."""
-    file = resources.files("kernels_pallas") / "conv2d" / "tuned.json"
-    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return found
 
 
 @functools.cache

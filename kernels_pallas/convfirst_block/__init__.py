@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 
 from kernels_pallas import dispatch
-from kernels_pallas.convfirst_block import reference, xla
-from kernels_pallas.convfirst_block.block import BlockWeights, Known, known
-from kernels_pallas.recomputed import recomputed
+from kernels_pallas.convfirst_block.block import BlockWeights, in_form, known
 
 __all__ = ["OP", "BlockWeights", "convfirst_block"]
 
@@ -70,30 +66,4 @@ def convfirst_block(
         padding=padding,
         residual=residual,
     )
-    free = implementation == "auto" and not interpret
-    form = OP.choose(
-        implementation,
-        interpret=interpret,
-        unfit=lambda name: _unfit(name, free, x, weights, how),
-    )
-    plain = functools.partial(xla.convfirst_block, how=how)
-    forms: dict[str, Callable[..., jax.Array]] = {
-        "reference": functools.partial(reference.convfirst_block, how=how),
-        "xla": functools.partial(recomputed, plain, plain),
-    }
-    if form in OP.pallas:
-        fast = functools.partial(_kernel(form).convfirst_block, how=how, interpret=interpret)
-        forms[form] = functools.partial(recomputed, fast, plain)
-    out: jax.Array = dispatch.run(form, forms, x, weights, fixed=not free)
-    return out
-
-
-def _unfit(form: str, free: bool, x: jax.Array, weights: BlockWeights, how: Known) -> str:
-    """Why a kernel cannot take these inputs or, where the op is free to choose, does not."""
-    if free:
-        return f"{form} has not been timed beside XLA's own"
-    return str(_kernel(form).unfit(x, weights, how))
-
-
-def _kernel(form: str) -> Any:
-    return importlib.import_module(f"{__name__}.{form}")
+    return in_form(OP, x, weights, how, implementation, interpret)

@@ -1,14 +1,18 @@
-"""What the blocks that are one op take: folded weights, and what is known while tracing."""
+"""Blocks that are one op: their folded weights, what is known while tracing, choice of form."""
 
 from __future__ import annotations
 
+import functools
+import importlib
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 
-from kernels_pallas import checks
+from kernels_pallas import checks, dispatch
 from kernels_pallas.activations import ACTIVATIONS
 from kernels_pallas.conv2d.window import Window, window
+from kernels_pallas.recomputed import recomputed
 
 
 class BlockWeights(NamedTuple):
@@ -107,3 +111,49 @@ def known(
             " needed stride 1, padding that keeps the size, and as many channels out as in"
         )
     return Known(groups, place, activation, agree if residual is None else bool(residual))
+
+
+def in_form(
+    op: dispatch.Op,
+    x: jax.Array,
+    weights: BlockWeights,
+    how: Known,
+    implementation: str,
+    interpret: bool,
+) -> jax.Array:
+    """The block in the form that was asked for or, where the op is free to choose, in XLA's.
+
+    Gradients of every form but the reference are those of XLA's layers, computed again.
+
+    Args:
+        op: whose folder has a module for each form, with a function of the op's name.
+        x, weights, how: of a call that fits together.
+        implementation, interpret: as the op takes them.
+
+    Raises:
+        ValueError: a form that does not exist or cannot run here.
+    """
+    free = implementation == "auto" and not interpret
+
+    def module(form: str) -> Any:
+        return importlib.import_module(f"kernels_pallas.{op.name}.{form}")
+
+    def function(form: str, **more: Any) -> Callable[..., jax.Array]:
+        return functools.partial(getattr(module(form), op.name), how=how, **more)
+
+    def unfit(form: str) -> str:
+        if free:
+            return f"{form} has not been timed beside XLA's own"
+        return str(module(form).unfit(x, weights, how))
+
+    form = op.choose(implementation, interpret=interpret, unfit=unfit)
+    plain = function("xla")
+    forms: dict[str, Callable[..., jax.Array]] = {
+        "reference": function("reference"),
+        "xla": functools.partial(recomputed, plain, plain),
+    }
+    if form in op.pallas:
+        fast = function(form, interpret=interpret)
+        forms[form] = functools.partial(recomputed, fast, plain)
+    out: jax.Array = dispatch.run(form, forms, x, weights, fixed=not free)
+    return out

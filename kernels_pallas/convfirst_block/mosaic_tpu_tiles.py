@@ -143,7 +143,7 @@ def moved(x: jax.Array, arrays: Sequence[jax.Array], rows: Rows, chain: Sequence
         rows: how pictures are cut.
         chain: the block's layers.
     """
-    one = chains.fused(chain, itemsize=x.dtype.itemsize)
+    one = chains.cost(chain, fused=True, residual=False, itemsize=x.dtype.itemsize)
     pixels = rows.read * lanes(x.shape[3]) + rows.written * arrays[-1].shape[1]
     elements = x.shape[0] * rows.blocks * pixels + sum(array.size for array in arrays)
     return Cost(one.macs, elements * x.dtype.itemsize, one.transcendentals)

@@ -10,13 +10,10 @@ a group decides most, and counts most.
 
 from __future__ import annotations
 
-import functools
-import json
 import math
 from collections.abc import Sequence
-from importlib import resources
-from typing import Any
 
+from kernels_pallas import tuning
 from kernels_pallas.conv2d.choice import processor
 from kernels_pallas.conv2d.window import Window
 
@@ -46,29 +43,4 @@ def fastest(
         return "xla"
     stride = math.sqrt(math.prod(window.strides))
     sizes = (height * width, stride, inputs, outputs // groups, groups, rows)
-    seconds: dict[str, float] = _nearest(processor(), *sizes)["seconds"]
-    return min(seconds, key=lambda form: seconds[form])
-
-
-@functools.cache
-def _nearest(device: str, *sizes: float) -> dict[str, Any]:
-    """The measurement at the shape most like this one; sizes in the order of `WEIGHTS`."""
-    table = measured()
-    points = table.get(device, table["AVX2"])["measured"]
-
-    def distance(one: dict[str, Any]) -> float:
-        return sum(
-            weight * math.log2(one[axis] / size) ** 2
-            for (axis, weight), size in zip(WEIGHTS.items(), sizes, strict=True)
-        )
-
-    found: dict[str, Any] = min(points, key=distance)
-    return found
-
-
-@functools.cache
-def measured() -> dict[str, Any]:
-    """What `tuned.json` holds, by class of processor."""
-    file = resources.files("kernels_pallas") / "grouped_conv2d" / "tuned.json"
-    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return found
+    return tuning.fastest("grouped_conv2d", processor(), tuple(WEIGHTS.items()), *sizes)

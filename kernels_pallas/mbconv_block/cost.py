@@ -59,6 +59,4 @@ def cost(
         fused: whether it is one op.
     """
     chain = layers(x_shape, kernel_shape, hidden, outputs, window=window)
-    if fused:
-        return chains.fused(chain, itemsize=itemsize)
-    return chains.serial(chain, residual=residual, itemsize=itemsize)
+    return chains.cost(chain, fused=fused, residual=residual, itemsize=itemsize)

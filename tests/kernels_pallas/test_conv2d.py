@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import kernels_pallas
-from kernels_pallas import conv2d, dispatch, winograd_weights
+from kernels_pallas import conv2d, dispatch, tuning, winograd_weights
 from kernels_pallas.conv2d import OP, WinogradWeights, choice, winograd
 from kernels_pallas.conv2d.cost import cost, winograd_cost
 from kernels_pallas.conv2d.window import window
@@ -253,12 +253,12 @@ def test_minimal_filtering_of_larger_tiles_and_float64_are_never_chosen():
         double = [jax.ShapeDtypeStruct(one.shape, jnp.float64) for one in shapes(*UNET["64"])]
         (made,) = dispatch.chosen(conv2d, *double, device="cpu")
     assert made.form == "xla" and "no form was measured for float64" in made.why
-    forms = {form for one in choice.measured()["AVX2"]["measured"] for form in one["seconds"]}
+    forms = {form for one in tuning.table("conv2d")["AVX2"]["measured"] for form in one["seconds"]}
     assert forms == {"xla", "im2col", "winograd"} and set(OP.cpu) == {*FORMS[2:]}
 
 
 def test_the_measurements_are_whole_and_an_unknown_processor_takes_the_common_ones(monkeypatch):
-    for device, entry in choice.measured().items():
+    for device, entry in tuning.table("conv2d").items():
         assert device in choice.DEVICES and entry["processor"] and entry["command"]
         for one in entry["measured"]:
             minimal = one["taps"] == 3 and one["stride"] == 1

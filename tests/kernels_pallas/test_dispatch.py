@@ -162,13 +162,13 @@ def test_block_sizes_go_by_the_longest_name(monkeypatch, tmp_path):
     (tmp_path / "op").mkdir()
     (tmp_path / "op" / "tuned.json").write_text(json.dumps(table))
     monkeypatch.setattr(tuning.resources, "files", lambda package: tmp_path)
-    tuning._table.cache_clear()
+    tuning.table.cache_clear()
     assert tuning.blocks("op", "xla") == {"rows": 1, "keys": 2}
     assert tuning.blocks("op", "xla", "TPU v5 lite") == {"rows": 4, "keys": 2}
     assert tuning.blocks("op", "xla", "TPU v5p") == {"rows": 3, "keys": 2}
     with pytest.raises(KeyError):
         tuning.blocks("op", "mosaic_tpu")
-    tuning._table.cache_clear()
+    tuning.table.cache_clear()
 
 
 def test_a_cost_tells_xla_two_flop_a_mac():

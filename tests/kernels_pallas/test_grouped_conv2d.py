@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import kernels_pallas
-from kernels_pallas import dispatch, grouped_conv2d
+from kernels_pallas import dispatch, grouped_conv2d, tuning
 from kernels_pallas.conv2d.window import Window, window
 from kernels_pallas.grouped_conv2d import OP, choice, phases, sums
 from kernels_pallas.grouped_conv2d.cost import cost, intensity
@@ -265,7 +265,7 @@ def test_a_cpu_takes_what_was_fastest(monkeypatch, shape, form):
 
 
 def test_the_measurements_are_whole_and_an_unknown_processor_takes_the_common_ones(monkeypatch):
-    for device, entry in choice.measured().items():
+    for device, entry in tuning.table("grouped_conv2d").items():
         assert device in ("AVX-512", "AVX2") and entry["processor"] and entry["command"]
         for one in entry["measured"]:
             assert set(one) == {*choice.WEIGHTS, "seconds"}
@@ -280,7 +280,7 @@ def test_the_measurements_are_whole_and_an_unknown_processor_takes_the_common_on
 
 
 def test_xlas_own_is_chosen_at_no_measured_shape_of_a_model():
-    for entry in choice.measured().values():
+    for entry in tuning.table("grouped_conv2d").values():
         for one in entry["measured"]:
             assert min(one["seconds"], key=one["seconds"].get) != "xla", one
 

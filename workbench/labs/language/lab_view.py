@@ -1,45 +1,9 @@
-"""What every panel of this lab does alike: code that opens it again and runs it."""
+"""What every panel of this lab does alike."""
 
-from __future__ import annotations
-
-from workbench.panels.charted import ChartedView, changed
-from workbench.panels.view import Values
+from workbench.labs.opened import OpenedView
 
 
-class LanguageView(ChartedView):
-    """One panel of the language lab.
+class LanguageView(OpenedView):
+    """One panel of the language lab."""
 
-    Attributes:
-        opener: the function of `workbench.labs.language` that opens it.
-        waits: seconds that the copied code waits for the run.
-    """
-
-    opener: str
-    waits: int = 600
-    automatic = False
-
-    @property
-    def file_name(self) -> str:
-        """That of the opener."""
-        return self.opener.replace("_", "-")
-
-    def arguments(self) -> list[str]:
-        """What the opener was given beside settings, as code."""
-        return []
-
-    def before(self) -> list[str]:
-        """Imports and comments that these arguments need."""
-        return []
-
-    def code(self, values: Values) -> str:
-        """Lines that open the same panel, run it, and show it."""
-        call = ", ".join([*self.arguments(), f"settings={changed(values)}"])
-        return "\n".join([
-            *dict.fromkeys(["from workbench.labs import language", *self.before()]),
-            "",
-            f"panel = language.{self.opener}({call})",
-            "panel.run()",
-            f"panel.wait({self.waits})",
-            "panel",
-            "",
-        ])  # fmt: skip
+    lab = "language"
