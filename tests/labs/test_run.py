@@ -71,6 +71,7 @@ def test_a_run_stops_between_groups_and_keeps_what_was_done(home):
     assert view.predict(values).contents["time_quality"]
 
 
+@pytest.mark.slow
 def test_a_users_method_runs_beside_the_others(home):
     from tests.labs.test_view import EveryOther
 

@@ -95,6 +95,7 @@ def test_numbers_of_ones_own_start_from_the_mild_ones(view: SuperResolutionView)
     assert not view.check(values(view, **{DEGRADATION: {**wrong, "kind": "mild"}}))
 
 
+@pytest.mark.slow
 def test_a_seed_decides_all_that_is_drawn(view: SuperResolutionView) -> None:
     def low(seed: int) -> np.ndarray:
         restore = {"task": "restore", "source": "page", "number": 0}

@@ -108,7 +108,7 @@ def test_a_warning_is_shown_and_the_run_goes_on(make: Make) -> None:
 def test_stop_keeps_what_was_done(make: Make) -> None:
     bench = make(DemoView(chunk=0.05, chunks=40))
     bench.move("encoder", "group", 8)
-    bench.until(lambda: bench.kind() == "running")
+    bench.until(lambda: bench.kind() == "running" and bench.panel.status["text"] != "Starting")
     assert bench.panel.status["action"]["id"] == "stop"
     bench.say("stop")
     bench.until(lambda: bench.kind() == "stopped")

@@ -227,6 +227,7 @@ def test_few_unique_tokens_want_a_smaller_model() -> None:
         law.optimum(PRESETS["muennighoff"].params, jnp.asarray(1e21))
 
 
+@pytest.mark.slow
 def test_the_optimum_of_repeated_data_has_a_derivative() -> None:
     preset = PRESETS["muennighoff"]
 

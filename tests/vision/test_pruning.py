@@ -142,6 +142,7 @@ def test_packed_networks_are_neither_folded_nor_written(tmp_path):
         vision.save(packed, tmp_path)
 
 
+@pytest.mark.slow
 def test_speed_that_is_modelled_says_so_and_follows_what_is_kept():
     model = vision.new(CONVNEXT)
     found, kept = {}, {}
