@@ -2,13 +2,13 @@
 
 Both forms are compiled for TPU v5e by its own compiler, without the device; its analysis of the
 compiled program says how many bytes are accessed. Of a kernel it knows what the kernel tells it:
-all that its grid reads and writes, padding and rows read twice included. The record holds the
-formulas beside both, which count every tensor once and know no padding.
+all that its grid reads and writes, padding and rows read twice included. The ops' own formulas,
+which count every tensor once and know no padding, stand beside them.
 
 python benchmarks/fused_block_traffic.py [--tiny]
 
-Needs libtpu beside jax: `make kernels-report` makes `.venv-kernels`, which runs this where this
-Python has none.
+The compiler's side needs libtpu beside jax: `make kernels-report` makes `.venv-kernels`, which
+runs this where this Python has none.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from record import ROOT, Benchmark, Figure
 
 DEVICE = "TPU v5e"
 KERNELS = ROOT / ".venv-kernels" / "bin" / "python"
-NO_COMPILER = "skipped: libtpu is not here (make kernels-report)"
+NO_COMPILER = "skipped: the compiler's side, for libtpu is not here (make kernels-report)"
 
 
 class Case(NamedTuple):
@@ -69,24 +69,25 @@ def main() -> int:
     bench, _ = Benchmark.from_command(
         __file__, f"Memory traffic of residual blocks, compiled for {DEVICE}"
     )
-    if find_spec("libtpu") is None:
+    compiler = find_spec("libtpu") is not None
+    if not compiler:
         print(NO_COMPILER)
-        return 0
     os.environ |= {"JAX_PLATFORMS": "cpu", "TPU_SKIP_MDS_QUERY": "1"}
     for case in TINY if bench.tiny else CASES:
-        serial, fused = (accessed(case, form) for form in ("xla", "mosaic_tpu"))
-        bench.raw[case.words] = {"xla": serial, "mosaic_tpu": fused, "formulas": formulas(case)}
-        print(f"{case.words}: {serial / 1e6:.2f} MB layer by layer, {fused / 1e6:.2f} MB as one")
-        bench.add(
-            Figure(
-                f"{case.words}: bytes accessed layer by layer over those of one kernel",
-                serial / fused,
-                "×",
-                basis="modelled",
-            )
-        )
+        counted = bench.raw[case.words] = {"formulas": formulas(case)}
+        bench.add(gain(f"{case.words}: bytes by formulas", *counted["formulas"].values()))
+        if compiler:
+            counted |= {form: accessed(case, form) for form in ("xla", "mosaic_tpu")}
+            serial, fused = counted["xla"], counted["mosaic_tpu"]
+            bench.add(gain(f"{case.words}: bytes accessed", serial, fused))
     bench.finish()
     return 0
+
+
+def gain(bytes_of: str, serial: float, fused: float) -> Figure:
+    """Layer by layer over one kernel."""
+    what = f"{bytes_of} layer by layer over those of one kernel"
+    return Figure(what, serial / fused, "×", basis="modelled")
 
 
 def accessed(case: Case, form: str) -> float:
