@@ -66,7 +66,12 @@ class Trained(Knobs):
         "our_small_resnext",
     ] = knob(
         "our_small_mobilenet_v1", label="Network", choices=TRAINED_NAMES,
-        help="Shipped, trained on patches of photographs; pruned at once, not trained again.",
+        help="Shipped, trained on patches of photographs.",
+    )  # fmt: skip
+    how: Literal["gradually", "once"] = knob(
+        "gradually", label="Pruned",
+        help="While it trains on, by the cubic schedule; or at once, no weight trained again.",
+        choices={"gradually": "While it trains on", "once": "At once"},
     )  # fmt: skip
 
 
@@ -81,9 +86,14 @@ PRESETS = (
 )
 
 
-def asked(values: Values) -> tuple[Pointwise, int, int, str]:
-    """The layer, pixels of its batch, side of a block, and the trained network."""
+def asked(values: Values) -> tuple[Pointwise, int, int]:
+    """The layer, pixels of its batch, and side of a block."""
     layer: Any = values[LAYER]
-    trained: Any = values[TRAINED]
     one = LAYERS[layer.layer]
-    return one, int(layer.batch) * one.pixels**2, int(layer.block), trained.network
+    return one, int(layer.batch) * one.pixels**2, int(layer.block)
+
+
+def trained(values: Values) -> tuple[str, bool]:
+    """The network, and whether it is pruned while it trains on."""
+    chosen: Any = values[TRAINED]
+    return chosen.network, chosen.how == "gradually"

@@ -1,7 +1,7 @@
 """What the sparsity page shows before anything ran here, and the command that measures it.
 
 python -m workbench.labs.vision.sparsity_recorded [--out data/vision-lab] [--repeats 7]
-    [--threads one] [--only densities accuracies]
+    [--threads one] [--only densities accuracies] [--store FOLDER]
 
 With --threads one everything runs on one core and the processor's own time is taken, which other
 programs disturb less.
@@ -40,7 +40,7 @@ class Recorded:
 
     Args:
         timed: layers at several densities.
-        judged: networks pruned at once.
+        judged: networks pruned at once, and while they trained on.
         card: device, date, command, and the device's rates as they were measured with it.
     """
 
@@ -97,6 +97,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path(FOLDER))
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--threads", choices=("all", "one"), default="all")
+    parser.add_argument("--store", type=Path, default=None, help="of the trainings")
     parser.add_argument("--only", nargs="*", choices=KINDS, default=list(KINDS))
     given = parser.parse_args()
     one_thread = given.threads == "one"
@@ -107,7 +108,7 @@ def main() -> int:
     if "densities" in given.only:
         densities(given.out, given.repeats, clock, words)
     if "accuracies" in given.only:
-        pruned_accuracies(given.out, words)
+        pruned_accuracies(given.out, words, given.store)
     return 0
 
 
@@ -133,18 +134,32 @@ def densities(folder: Path, repeats: int, clock: Clock, command: str) -> None:
     write(folder, DENSITIES, timed, _card(command) | {"clock": clock, "peaks": asdict(peaks)})
 
 
-def pruned_accuracies(folder: Path, command: str) -> None:
-    """Judges every network that ships, pruned at once by every structure."""
-    from workbench.vision.pruning.judging import accuracies
-    from workbench.vision.training.plan import PATCHES, data_of
+def pruned_accuracies(folder: Path, command: str, store: Path | None) -> None:
+    """Judges every network that ships, pruned by every structure at once and while it trains on."""
+    from workbench.progress import Bar
+    from workbench.runs import Store
+    from workbench.vision.pruning.judging import accuracies, accuracies_when_trained
+    from workbench.vision.pruning.retraining import pruning_recipe
+    from workbench.vision.training.plan import PATCHES, augmentation_of, data_of
     from workbench.vision.training.shelf import checkpoints
 
-    data = data_of(PATCHES)
+    data, recipe = data_of(PATCHES), pruning_recipe()
     judged: list[Accuracy] = []
     for one in checkpoints():
-        judged += accuracies(one.name, one.load(), data.test, trained_on=data.train)
-        print(f"{one.name}: judged", flush=True)
-    write(folder, ACCURACIES, judged, _card(command))
+        model, bar = one.load(), Bar(one.name)
+        judged += accuracies(one.name, model, data.test, trained_on=data.train, report=bar)
+        judged += accuracies_when_trained(
+            one.name,
+            model,
+            data,
+            recipe,
+            augmentation=augmentation_of(PATCHES),
+            store=Store(store),
+            report=bar,
+        )
+        bar.close()
+    about = _card(command) | {"recipe": recipe.model_dump(mode="json")}
+    write(folder, ACCURACIES, judged, about)
 
 
 def _card(command: str) -> dict[str, Any]:

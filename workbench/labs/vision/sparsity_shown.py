@@ -127,14 +127,22 @@ def accuracy(rows: Sequence[Accuracy]) -> Chart:
         Axis("percent", "Weights kept in pruned layers (%)", unit="%"),
         Axis("top1", "Top-1 on held-out patches (%)", unit="%"),
         title=ACCURACY,
-        subtitle=f"{TRAINED_NAMES.get(whole.network, whole.network)}, pruned at once, not"
-        " trained again: only batch norms’ statistics are new; blocks of 8 · bands: 95 %,"
-        f" {whole.count} pictures",
+        subtitle=f"{TRAINED_NAMES.get(whole.network, whole.network)}, {_how(whole)}; blocks of 8 ·"
+        f" bands: 95 %, {whole.count} pictures",
         slots=SLOTS,
         marks=True,
         level=100 * whole.top1,
         height=270,
     )
+
+
+def _how(whole: Accuracy) -> str:
+    if whole.updates:
+        return (
+            f"pruned by the cubic schedule in {whole.updates} more updates; with all weights it"
+            " trained on as long"
+        )
+    return "pruned at once, not trained again: only batch norms’ statistics are new"
 
 
 def worth(
@@ -150,7 +158,8 @@ def worth(
     if one.low <= 1:
         return f"not worth it: {'slower' if one.high < 1 else 'no faster'}", "failed"
     if near is not None and whole is not None and near.high < whole.low:
-        return "faster; not worth it before it is trained again", "part"
+        again = "though trained again" if near.updates else "before it is trained again"
+        return f"faster; not worth it {again}", "part"
     return "faster", "reproduced"
 
 

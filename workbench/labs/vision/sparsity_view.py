@@ -8,7 +8,7 @@ from typing import Any
 from workbench.figures.numbers import number
 from workbench.labs.vision import sparsity_shown as shown
 from workbench.labs.vision.lab_view import VisionView
-from workbench.labs.vision.sparsity_form import GROUPS, PRESETS, asked
+from workbench.labs.vision.sparsity_form import GROUPS, PRESETS, asked, trained
 from workbench.labs.vision.sparsity_recorded import Recorded, recorded
 from workbench.measure.roofline import Peaks
 from workbench.panels.charted import EXPORTS, others
@@ -55,14 +55,15 @@ class SparsityView(VisionView):
         return self._picture(values)
 
     def run(self, values: Values, report: Report) -> Iterator[Picture]:
-        """This machine's rates, the layer at every density, then the network."""
+        """This machine's rates, the layer at every density, then the network pruned at once."""
         from workbench.measure import device, roofline
         from workbench.vision.pruning.judging import accuracies
         from workbench.vision.pruning.timing import time_densities
         from workbench.vision.training.plan import PATCHES, data_of
         from workbench.vision.training.shelf import checkpoints
 
-        layer, rows, block, network = asked(values)
+        layer, rows, block = asked(values)
+        network, gradually = trained(values)
         report(0, 3, "Measuring this machine’s rates")
         self.peaks = roofline.measured("float32", report=part(report, 0, 3))
         self.device = device.label()
@@ -71,7 +72,7 @@ class SparsityView(VisionView):
         )
         self.timed = [*found, *self.timed]
         yield self._picture(values)
-        if not any(row.network == network for row in self.judged):
+        if not gradually and not any(row.network == network for row in self.judged):
             one = next((one for one in checkpoints() if one.name == network), None)
             if one is not None:
                 data = data_of(PATCHES)
@@ -87,13 +88,16 @@ class SparsityView(VisionView):
     # -- pictures ---------------------------------------------------------------------------
 
     def _picture(self, values: Values) -> Picture:
-        layer, rows, block, network = asked(values)
+        layer, rows, block = asked(values)
+        network, gradually = trained(values)
         held = recorded()
         live = _of_layer(self.timed, rows, layer.inputs, layer.outputs, block)
         timed = live or _of_layer(held.timed, rows, layer.inputs, layer.outputs, block)
-        judged = [row for row in self.judged if row.network == network] or [
-            row for row in held.judged if row.network == network
-        ]
+        judged, shipped = (
+            [r for r in rows_of if r.network == network and bool(r.updates) == gradually]
+            for rows_of in (self.judged, held.judged)
+        )
+        judged = judged or shipped
         peaks = self.peaks if live and self.peaks is not None else held.peaks
         where = self.device if live else held.where
         contents: dict[str, Content] = {

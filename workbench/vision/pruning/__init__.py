@@ -9,18 +9,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from workbench.vision.pruning.judging import accuracies
+    from workbench.vision.pruning.gradual import GradualPruning, pruning_optimizer
+    from workbench.vision.pruning.judging import accuracies, accuracies_when_trained
     from workbench.vision.pruning.layers import prunable
-    from workbench.vision.pruning.masking import (
-        GradualPruning,
-        density,
-        kernels,
-        masked,
-        masks,
-        pruned,
-    )
+    from workbench.vision.pruning.masking import density, kernels, masked, masks, pruned
     from workbench.vision.pruning.modelling import ModelledSpeed, modelled
     from workbench.vision.pruning.packing import packed
+    from workbench.vision.pruning.retraining import PruningTask, pruning_recipe
     from workbench.vision.pruning.schedule import CubicSchedule
     from workbench.vision.pruning.structures import Blocks, NOfM, Structure, Unstructured
     from workbench.vision.pruning.timing import time_densities
@@ -28,12 +23,14 @@ if TYPE_CHECKING:
 _PLACES = {
     "Blocks": "structures",
     "CubicSchedule": "schedule",
-    "GradualPruning": "masking",
+    "GradualPruning": "gradual",
     "ModelledSpeed": "modelling",
     "NOfM": "structures",
+    "PruningTask": "retraining",
     "Structure": "structures",
     "Unstructured": "structures",
     "accuracies": "judging",
+    "accuracies_when_trained": "judging",
     "density": "masking",
     "kernels": "masking",
     "masked": "masking",
@@ -42,6 +39,8 @@ _PLACES = {
     "packed": "packing",
     "prunable": "layers",
     "pruned": "masking",
+    "pruning_optimizer": "gradual",
+    "pruning_recipe": "retraining",
     "time_densities": "timing",
 }
 
@@ -51,9 +50,11 @@ __all__ = [
     "GradualPruning",
     "ModelledSpeed",
     "NOfM",
+    "PruningTask",
     "Structure",
     "Unstructured",
     "accuracies",
+    "accuracies_when_trained",
     "density",
     "kernels",
     "masked",
@@ -62,6 +63,8 @@ __all__ = [
     "packed",
     "prunable",
     "pruned",
+    "pruning_optimizer",
+    "pruning_recipe",
     "time_densities",
 ]
 

@@ -39,7 +39,7 @@ class DensityTimed(Row):
 
 @dataclass(frozen=True)
 class Accuracy(Row):
-    """What a trained network is worth after pruning at once, without training again.
+    """What a trained network is worth after pruning.
 
     Args:
         network: its name.
@@ -48,6 +48,7 @@ class Accuracy(Row):
         density: share of the pruned layers' weights that stays; 1 for the network as it was.
         top1, low, high: share of right answers on held-out pictures, with Wilson's interval.
         count: pictures.
+        updates: of training while it was pruned; 0 for pruning at once.
     """
 
     network: str
@@ -58,6 +59,7 @@ class Accuracy(Row):
     low: float
     high: float
     count: int
+    updates: int = 0
 
 
 DensityTimed.COLUMNS = tuple(field.name for field in fields(DensityTimed))

@@ -1,15 +1,20 @@
-"""Accuracy against density: a trained network pruned at once, by each structure."""
+"""Accuracy against density: a trained network pruned by each structure, at once or gradually."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from workbench.datasets import Images
-from workbench.progress import Report, silent
+from workbench.datasets import Dataset, Images
+from workbench.progress import Report, part, silent
+from workbench.runs import Store
+from workbench.training import Recipe, train
 from workbench.vision.networks.convnet import ConvNet
 from workbench.vision.pruning.density_timed import Accuracy
 from workbench.vision.pruning.masking import density, masked, masks
+from workbench.vision.pruning.retraining import PruningTask, share_kept
 from workbench.vision.pruning.structures import Blocks, NOfM, Structure, Unstructured
+from workbench.vision.training.augmentation import Augmentation
 from workbench.vision.training.judging import judged
 from workbench.vision.training.population import with_population_statistics
 
@@ -20,6 +25,12 @@ SETTINGS: Mapping[str, Sequence[Structure]] = {
     "blocks": tuple(Blocks(share, size=BLOCK) for share in (0.75, 0.5, 0.33, 0.17)),
     "n of m": (NOfM(3, 4), NOfM(2, 4), NOfM(1, 4)),
     "single weights": tuple(Unstructured(share) for share in (0.75, 0.5, 0.33, 0.17)),
+}
+
+WHILE_TRAINED: Mapping[str, Sequence[Structure]] = {
+    "blocks": tuple(Blocks(share, size=BLOCK) for share in (0.5, 0.33, 0.17)),
+    "n of m": (NOfM(2, 4), NOfM(1, 4)),
+    "single weights": tuple(Unstructured(share) for share in (0.33, 0.17)),
 }
 
 
@@ -59,6 +70,46 @@ def accuracies(
         if trained_on is not None:
             sparse = with_population_statistics(sparse, trained_on)
         rows.append(_row(name, kind, words(structure), density(kept), sparse, pictures))
+    return rows
+
+
+def accuracies_when_trained(
+    name: str,
+    model: ConvNet,
+    data: Dataset[Images],
+    recipe: Recipe,
+    *,
+    settings: Mapping[str, Sequence[Structure]] = WHILE_TRAINED,
+    augmentation: Augmentation | None = None,
+    store: Store | None = None,
+    report: Report = silent,
+) -> list[Accuracy]:
+    """The network trained on as it is, and trained as long while it is pruned by every structure.
+
+    Args:
+        name: of the network.
+        model: trained.
+        data: with the pictures held out.
+        recipe: of the updates, alike for all.
+        settings: structures by their kind.
+        augmentation: how pictures are moved.
+        store: keeps the runs, so that what was broken off goes on.
+        report: called as it goes on; it stops by raising.
+
+    Raises:
+        ValueError: as `PruningTask`.
+    """
+    asked = [("dense", None), *((kind, one) for kind, of in settings.items() for one in of)]
+    rows = []
+    for number, (kind, structure) in enumerate(asked):
+        task = PruningTask(model, data, recipe, structure, augmentation=augmentation)
+        told = part(report, number, len(asked))
+        found = task.finished(train(task, recipe, store=store, report=told).weights)
+        share, setting = 1.0, ""
+        if structure is not None:
+            share, setting = share_kept(found, structure), words(structure)
+        row = _row(name, kind, setting, share, found, data.test)
+        rows.append(replace(row, updates=recipe.steps))
     return rows
 
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array
 
 from workbench.vision.networks.convnet import ConvNet
 from workbench.vision.pruning.layers import prunable
-from workbench.vision.pruning.schedule import CubicSchedule
 from workbench.vision.pruning.structures import Structure
 
 Arrays = Mapping[str, Array]
@@ -93,39 +90,3 @@ def density(kept: Arrays) -> float:
     """Share of the pruned layers' weights that stays."""
     total = sum(mask.size for mask in kept.values())
     return float(sum(int(jnp.sum(mask)) for mask in kept.values())) / total
-
-
-@dataclass(frozen=True)
-class GradualPruning:
-    """Masks that grow sparser while a network trains, for a training step under `jit`.
-
-    Before each step of an optimizer, or after it, kernels are multiplied by the masks; gradients
-    then reach all weights through the dense kernels they belong to, or only those that stay, as the
-    loss is written.
-
-    Args:
-        structure: what is pruned together.
-        schedule: how sparse at which step; its final share should be the structure's own.
-    """
-
-    structure: Structure
-    schedule: CubicSchedule
-
-    def begin(self, weights: Arrays) -> dict[str, Array]:
-        """Masks that keep everything, by layer."""
-        return {name: jnp.ones(kernel.shape, bool) for name, kernel in weights.items()}
-
-    def refreshed(self, step: Any, weights: Arrays, kept: Arrays) -> dict[str, Array]:
-        """The masks of a step: new ones where the schedule says so, else those there are.
-
-        Args:
-            step: a whole number, which may be traced.
-            weights: kernels by layer, dense or already masked.
-            kept: the masks so far.
-        """
-
-        def anew(_: Any) -> dict[str, Array]:
-            share = self.schedule.sparsity(step)
-            return {name: self.structure.mask(weights[name], share) for name in kept}
-
-        return jax.lax.cond(self.schedule.due(step), anew, lambda _: dict(kept), None)

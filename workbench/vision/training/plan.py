@@ -1,6 +1,6 @@
 """Which small networks ship, on what they are trained, and for how long; all of it ours.
 
-Command     python -m workbench.vision.train --all --out data/vision-small
+Command     python -m workbench.vision.train --out data/vision-small
 Hardware    CPU; the shipped weights were made on one core that other work shared
 """
 

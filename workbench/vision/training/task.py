@@ -17,6 +17,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int32
 
 from workbench.datasets import Dataset, DatasetError, Images, batch_at
+from workbench.runs import digest
 from workbench.training import Recipe
 from workbench.vision.architectures import published
 from workbench.vision.initial import new
@@ -78,6 +79,7 @@ class ClassificationTask:
         recipe: batches, and the seed of weights and of everything drawn.
         smoothing: e, taken from the right class and spread over all.
         augmentation: how pictures are moved.
+        start: a network of this table to go on from; fresh weights of the recipe's seed if None.
 
     Raises:
         ValueError: a table that cannot be built, or that reads other pictures.
@@ -91,6 +93,7 @@ class ClassificationTask:
         *,
         smoothing: float = SMOOTHING,
         augmentation: Augmentation | None = None,
+        start: ConvNet | None = None,
     ):
         if not 0 <= smoothing < 1:
             raise ValueError(f"smoothing={smoothing} must be at least 0 and below 1")
@@ -98,13 +101,15 @@ class ClassificationTask:
         self.augmentation = augmentation or Augmentation()
         pictures = jax.ShapeDtypeStruct(data.train.images[:1].shape, jnp.float32)
         check_pictures(table, pictures)  # type: ignore[arg-type]
-        parts: Any = nnx.split(new(table, seed=recipe.seed), nnx.Param, ...)
+        model = new(table, seed=recipe.seed) if start is None else start
+        parts: Any = nnx.split(model, nnx.Param, ...)
         self.graph, self._start, self.statistics = parts
-        rest = (table.record(), smoothing, self.augmentation.model_dump())
+        rest = [table.record(), smoothing, self.augmentation.model_dump()]
+        rest += [] if start is None else [digest(jax.tree.leaves(self._start))]
         self.fingerprint = "; ".join([data.fingerprint, *map(repr, rest)])
 
     def init(self, key: Array) -> Any:
-        """Fresh weights of the recipe's seed."""
+        """The first weights."""
         return self._start
 
     def loss(
