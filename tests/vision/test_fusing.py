@@ -44,3 +44,14 @@ def test_what_has_no_such_block_or_is_trained_says_so():
         vision.fused(vision.new(CONVNEXT))
     with pytest.raises(ValueError, match="folded; train it before"):
         vision.fused(vision.new(CONV_FIRST))(pictures(), training=nnx.Rngs(0))
+
+
+def test_a_form_is_asked_for_by_name():
+    fused = vision.fused(vision.new(CONV_FIRST), "xla")
+    with dispatch.choices() as made:
+        jax.eval_shape(lambda x: fused(x), pictures())
+    forms = [choice.why for choice in made if choice.op in ("convfirst_block", "mbconv_block")]
+    assert forms == ["asked for"] * 2
+    fused = vision.fused(vision.new(CONV_FIRST), "mosaic_tpu")
+    with pytest.raises(ValueError, match="mosaic_tpu.* cannot run on"):
+        jax.eval_shape(lambda x: fused(x), pictures())

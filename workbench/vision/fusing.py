@@ -9,18 +9,22 @@ from workbench.vision.folding import folded
 from workbench.vision.networks.convnet import ConvNet
 
 
-def fused(model: ConvNet) -> ConvNet:
+def fused(model: ConvNet, implementation: str = "auto") -> ConvNet:
     """A copy for inference whose ConvFirst and inverted residual blocks run as one op each.
 
     Its batch norms are folded. Blocks with squeeze-and-excitation, packed layers or an activation
-    that the ops do not have stay layer by layer. Layers are still counted one by one, as the ops do
-    where they have no kernel of their own: on a CPU the copy takes the time of the folded network.
+    that the ops do not have stay layer by layer. Layers are still counted one by one.
+
+    "auto" runs the layers one after the other on every device so far, in the time of the folded
+    network: nobody has timed the kernels, which are taken where they are named.
 
     Args:
         model: with its weights; it stays as it is.
+        implementation: of the ops: "auto", "xla", "pallas", "mosaic_tpu" or "mosaic_gpu".
 
     Raises:
-        ValueError: a network without a block that can be one op.
+        ValueError: a network without a block that can be one op. A form that there is not, or that
+            cannot run here, is an error when the network runs.
     """
     copy = folded(model)
     blocks = [node for _, node in nnx.iter_graph(copy) if isinstance(node, Block) and node.fusable]
@@ -31,5 +35,5 @@ def fused(model: ConvNet) -> ConvNet:
             " inverted_residual blocks without squeeze-and-excitation"
         )
     for block in blocks:
-        block.fused = True
+        block.fused = implementation
     return copy

@@ -17,20 +17,23 @@ class Pointwise(NamedTuple):
         name: network and place.
         pixels: of a side.
         inputs, outputs: channels.
+        network: its table.
     """
 
     name: str
     pixels: int
     inputs: int
     outputs: int
+    network: str
 
 
 LAYERS = {
-    "v1-14": Pointwise("MobileNet V1, 14²", 14, 512, 512),
-    "v1-7": Pointwise("MobileNet V1, 7²", 7, 1024, 1024),
-    "next-28": Pointwise("ConvNeXt tiny, 28²", 28, 192, 768),
-    "next-14": Pointwise("ConvNeXt tiny, 14²", 14, 384, 1536),
+    "v1-14": Pointwise("MobileNet V1, 14²", 14, 512, 512, "mobilenetv1_100"),
+    "v1-7": Pointwise("MobileNet V1, 7²", 7, 1024, 1024, "mobilenetv1_100"),
+    "next-28": Pointwise("ConvNeXt tiny, 28²", 28, 192, 768, "convnext_tiny"),
+    "next-14": Pointwise("ConvNeXt tiny, 14²", 14, 384, 1536, "convnext_tiny"),
 }
+WHOLE_NAMES = {"mobilenetv1_100": "MobileNet V1", "convnext_tiny": "ConvNeXt tiny"}
 TRAINED_NAMES = {
     "our_small_conv_first": "ConvFirst (ours)",
     "our_small_mobilenet_v1": "MobileNet V1, small",

@@ -1,7 +1,7 @@
 """What the sparsity page shows before anything ran here, and the command that measures it.
 
 python -m workbench.labs.vision.sparsity_recorded [--out data/vision-lab] [--repeats 7]
-    [--threads one] [--only densities accuracies] [--store FOLDER]
+    [--threads one] [--only densities networks accuracies] [--store FOLDER]
 
 With --threads one everything runs on one core and the processor's own time is taken, which other
 programs disturb less.
@@ -21,16 +21,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench import shipped
-from workbench.labs.vision.sparsity_form import LAYERS
+from workbench.labs.vision.sparsity_form import LAYERS, WHOLE_NAMES
 from workbench.measure.roofline import Peaks
 from workbench.vision.efficiency.recorded import FOLDER, write
-from workbench.vision.pruning.density_timed import Accuracy, DensityTimed
+from workbench.vision.pruning.density_timed import Accuracy, DensityTimed, NetworkTimed
 
 if TYPE_CHECKING:
     from workbench.vision.latency import Clock
 
-DENSITIES, ACCURACIES = "densities", "pruned-accuracies"
-KINDS = ("densities", "accuracies")
+DENSITIES, NETWORKS, ACCURACIES = "densities", "pruned-networks", "pruned-accuracies"
+KINDS = ("densities", "networks", "accuracies")
 COMMAND = "python -m workbench.labs.vision.sparsity_recorded"
 
 
@@ -40,11 +40,13 @@ class Recorded:
 
     Args:
         timed: layers at several densities.
+        networks: whole, from the blocks that are kept.
         judged: networks pruned at once, and while they trained on.
         card: device, date, command, and the device's rates as they were measured with it.
     """
 
     timed: tuple[DensityTimed, ...]
+    networks: tuple[NetworkTimed, ...]
     judged: tuple[Accuracy, ...]
     card: dict[str, Any]
 
@@ -79,6 +81,7 @@ def recorded() -> Recorded:
     card = json.loads(shipped.path(f"{FOLDER}/{DENSITIES}.json").read_text(encoding="utf-8"))
     return Recorded(
         tuple(DensityTimed.of(row) for row in _rows(DENSITIES)),
+        tuple(NetworkTimed.of(row) for row in _rows(NETWORKS)),
         tuple(Accuracy.of(row) for row in _rows(ACCURACIES)),
         card,
     )
@@ -107,6 +110,8 @@ def main() -> int:
     words = COMMAND + " --threads one" * one_thread
     if "densities" in given.only:
         densities(given.out, given.repeats, clock, words)
+    if "networks" in given.only:
+        networks(given.out, given.repeats, clock, words)
     if "accuracies" in given.only:
         pruned_accuracies(given.out, words, given.store)
     return 0
@@ -132,6 +137,21 @@ def densities(folder: Path, repeats: int, clock: Clock, command: str) -> None:
         )
         print(f"{layer.name}, batch {batch}, blocks of {block}: timed", flush=True)
     write(folder, DENSITIES, timed, _card(command) | {"clock": clock, "peaks": asdict(peaks)})
+
+
+def networks(folder: Path, repeats: int, clock: Clock, command: str) -> None:
+    """Times whole networks with one block of 64 in six, at both batches."""
+    from workbench.labs.vision.record import rates
+    from workbench.vision.pruning.timing import time_network
+
+    peaks = rates(clock)
+    timed = []
+    for name in WHOLE_NAMES:
+        for batch in (1, 8):
+            one = time_network(name, peaks, batch=batch, repeats=repeats, clock=clock)
+            timed.append(one)
+            print(f"{name}, batch {batch}: {one.speedup:.2f} x, modelled {one.modelled:.2f} x")
+    write(folder, NETWORKS, timed, _card(command) | {"clock": clock, "peaks": asdict(peaks)})
 
 
 def pruned_accuracies(folder: Path, command: str, store: Path | None) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from workbench.figures import numbers
 from workbench.figures.axes import Axis
 from workbench.figures.charts import Chart, lines
-from workbench.labs.vision.sparsity_form import TRAINED_NAMES, Pointwise
+from workbench.labs.vision.sparsity_form import TRAINED_NAMES, WHOLE_NAMES, Pointwise
 from workbench.measure.cost import Cost
 from workbench.measure.roofline import Peaks, roofline
 from workbench.panels.picture import (
@@ -19,16 +19,22 @@ from workbench.panels.picture import (
     TableContent,
     Verdict,
 )
+from workbench.vision.pruning import density_timed as timed_of
 from workbench.vision.pruning import places
-from workbench.vision.pruning.density_timed import Accuracy, DensityTimed, break_even
+from workbench.vision.pruning.density_timed import (
+    Accuracy,
+    DensityTimed,
+    NetworkTimed,
+    break_even,
+)
 
 SPEED = "From which density do fewer weights take less time?"
 ACCURACY = "What do the dropped weights cost?"
 VERDICT = "Is it worth it?"
 BLOCKS, N_OF_M, SINGLE = "Blocks", "N of 4 inputs", "Single weights"
-BLOCKS_MODELLED = "Blocks, modelled"
-SLOTS = {BLOCKS: 1, BLOCKS_MODELLED: 1, N_OF_M: 5, SINGLE: 7}
-KINDS = {"blocks": BLOCKS, "n of m": N_OF_M, "single weights": SINGLE}
+BLOCKS_MODELLED, N_MODELLED = "Blocks, modelled", "N of 4, modelled"
+SLOTS = {BLOCKS: 1, BLOCKS_MODELLED: 1, N_OF_M: 5, N_MODELLED: 5, SINGLE: 7}
+KINDS = {timed_of.BLOCKS: BLOCKS, timed_of.N_OF_M: N_OF_M, "single weights": SINGLE}
 XNNPACK = 1 / 3
 """Share of weights under which XNNPACK runs pointwise convolutions sparse: two thirds are zero."""
 
@@ -53,14 +59,14 @@ def modelled(
     """
     weights = layer.inputs * layer.outputs
     stay = round(density * weights)
-    moved = 4 * rows * (layer.inputs + layer.outputs)
+    moved = 4 * (rows * (layer.inputs + layer.outputs) + weights)
     held = {
         BLOCKS: lambda: places.of_blocks(stay, block),
         N_OF_M: lambda: places.of_n_of_m(stay, 4),
         SINGLE: lambda: places.of_single_weights(stay, layer.outputs),
     }[kind]()
-    dense = Cost(macs=rows * weights, bytes_moved=moved + 4 * weights, basis="modelled")
-    sparse = Cost(macs=rows * stay, bytes_moved=moved + 4 * stay + held, basis="modelled")
+    dense = Cost(macs=rows * weights, bytes_moved=moved, basis="modelled")
+    sparse = places.cost_of(dense, weights, stay, held)
     return roofline(dense, peaks).seconds / roofline(sparse, peaks).seconds
 
 
@@ -76,12 +82,12 @@ def speed(
     """
     points: list[dict[str, Any]] = [
         {
-            "method": BLOCKS, "percent": 100 * one.density, "speed": one.speedup, "low": one.low,
-            "high": one.high, "predicted": False,
+            "method": KINDS[one.structure], "percent": 100 * one.density, "speed": one.speedup,
+            "low": one.low, "high": one.high, "predicted": False,
         }
         for one in timed
     ]  # fmt: skip
-    for name, kind in ((BLOCKS_MODELLED, BLOCKS), (N_OF_M, N_OF_M), (SINGLE, SINGLE)):
+    for name, kind in ((BLOCKS_MODELLED, BLOCKS), (N_MODELLED, N_OF_M), (SINGLE, SINGLE)):
         points += [
             {
                 "method": name, "percent": 100 * share, "predicted": True,
@@ -89,7 +95,7 @@ def speed(
             }
             for share in (SHARES if kind != N_OF_M else (0.75, 0.5, 0.25))
         ]  # fmt: skip
-    even = break_even((one.density, one.speedup) for one in timed)
+    even = _break_even(timed)
     marks = {"XNNPACK goes sparse": 100 * XNNPACK}
     if even is not None:
         marks["break-even, measured"] = 100 * even
@@ -101,7 +107,7 @@ def speed(
         title=SPEED,
         subtitle=f"{layer.name}, {rows} pixels, blocks of {block} · {band}hollow: modelled by"
         f" arithmetic and bytes, no measurement{' · ' + where if where and timed else ''}",
-        names={N_OF_M: "N of 4, modelled", SINGLE: "Single, modelled"},
+        names={SINGLE: "Single, modelled"},
         slots=SLOTS,
         marks=True,
         level=1.0,
@@ -175,10 +181,11 @@ def table(
     cells: list[list[Cell | str]] = []
     whole = next((row for row in judged if row.structure == "dense"), None)
     for one in timed:
-        best = modelled(layer, rows, block, one.density, BLOCKS, peaks)
-        # The sparsest that keeps as many blocks: with fewer yet, no more is right.
+        kind = KINDS[one.structure]
+        best = modelled(layer, rows, block, one.density, kind, peaks)
+        # The sparsest that keeps as much: with less yet, no more is right.
         near = min(
-            (r for r in judged if r.structure == "blocks" and r.density > one.density - CLOSE),
+            (r for r in judged if r.structure == one.structure and r.density > one.density - CLOSE),
             key=lambda row: row.density,
             default=None,
         )
@@ -187,28 +194,46 @@ def table(
             lost = f"{100 * (near.top1 - whole.top1):+.1f} points".replace("-", "−")
         verdict, mark = worth(one, near, whole)
         cells.append([
-            Cell(numbers.percent(one.density), method=SLOTS[BLOCKS]),
+            Cell(_kept(one), method=SLOTS[kind]),
             Cell(f"{one.speedup:.2f} ×", note=f"{one.low:.2f}–{one.high:.2f}", strong=True),
             Cell(f"{best:.2f} ×", basis="predicted"),
             Cell(verdict, verdict=mark),
             lost,
         ])  # fmt: skip
     heads = (
-        Column("Blocks kept"), Column("Measured", number=True), Column("Modelled", number=True),
+        Column("Kept"), Column("Measured", number=True), Column("Modelled", number=True),
         Column("Verdict"), Column("Top-1", number=True, optional=True),
     )  # fmt: skip
     about = (
         "Measured: dense over sparse time by turns, median and quartiles. Modelled: arithmetic, or "
-        "bytes through main memory; what stays in a cache can be faster. Top-1: of the network "
-        "beside, in blocks of 8, against all its weights."
+        "bytes through main memory; what stays in a cache can be faster. N of 4 leaves weights in "
+        "every block, so all are multiplied. Top-1: of the network beside, in blocks of 8, against "
+        "all its weights."
     )
     return TableContent(heads, cells, VERDICT, about)
 
 
-def figures(timed: Sequence[DensityTimed]) -> FiguresContent:
-    """Where both take as long, and how fast one block in six is."""
-    even = break_even((one.density, one.speedup) for one in timed)
-    sixth = min(timed, key=lambda one: abs(one.density - 1 / 6))
+def _kept(one: DensityTimed) -> str:
+    if one.structure == timed_of.N_OF_M:
+        return f"{round(4 * one.density)} of 4"
+    return f"{numbers.percent(one.density)} of blocks"
+
+
+def _break_even(timed: Sequence[DensityTimed]) -> float | None:
+    blocks = [one for one in timed if one.structure == timed_of.BLOCKS]
+    return break_even((one.density, one.speedup) for one in blocks)
+
+
+def figures(timed: Sequence[DensityTimed], whole: NetworkTimed | None = None) -> FiguresContent:
+    """Where both take as long, how fast one block in six is, and the network it belongs to.
+
+    Args:
+        timed: of one layer.
+        whole: its network, where that was timed.
+    """
+    even = _break_even(timed)
+    blocks = [one for one in timed if one.structure == timed_of.BLOCKS]
+    sixth = min(blocks, key=lambda one: abs(one.density - 1 / 6))
     strip = [
         Figure("Break-even", numbers.percent(even) if even else "none", "", "of the blocks kept"),
         Figure(
@@ -218,4 +243,12 @@ def figures(timed: Sequence[DensityTimed]) -> FiguresContent:
         Figure("Dense", numbers.seconds(sixth.dense), "", "median"),
         Figure("Its blocks", numbers.seconds(sixth.sparse), "", "median"),
     ]  # fmt: skip
-    return FiguresContent(strip, "One layer, measured")
+    if whole is not None:
+        name = WHOLE_NAMES.get(whole.network, whole.network)
+        strip.append(
+            Figure(
+                f"{name}, whole", f"{whole.speedup:.2f}", "×",
+                f"{whole.low:.2f}–{whole.high:.2f}; modelled {whole.modelled:.2f} ×",
+            )
+        )  # fmt: skip
+    return FiguresContent(strip, "One layer, and its network with as few blocks, measured")

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from workbench.figures.numbers import number
+from workbench.labs.vision import sparsity_claim
 from workbench.labs.vision import sparsity_shown as shown
 from workbench.labs.vision.lab_view import VisionView
 from workbench.labs.vision.sparsity_form import GROUPS, PRESETS, asked, trained
@@ -16,7 +17,7 @@ from workbench.panels.panel import Panel
 from workbench.panels.picture import ChartContent, Content, EmptyContent, Picture
 from workbench.panels.view import Slot, Values
 from workbench.progress import Report, part
-from workbench.vision.pruning.density_timed import Accuracy, DensityTimed
+from workbench.vision.pruning.density_timed import Accuracy, DensityTimed, NetworkTimed
 
 
 def sparsity(settings: Mapping[str, Mapping[str, Any]] | str | None = None) -> Panel:
@@ -46,6 +47,7 @@ class SparsityView(VisionView):
 
     def __init__(self) -> None:
         self.timed: list[DensityTimed] = []
+        self.networks: list[NetworkTimed] = []
         self.judged: list[Accuracy] = []
         self.peaks: Peaks | None = None
         self.device = ""
@@ -55,22 +57,31 @@ class SparsityView(VisionView):
         return self._picture(values)
 
     def run(self, values: Values, report: Report) -> Iterator[Picture]:
-        """This machine's rates, the layer at every density, then the network pruned at once."""
+        """This machine's rates, the layer at every density, its network, then accuracies."""
         from workbench.measure import device, roofline
         from workbench.vision.pruning.judging import accuracies
-        from workbench.vision.pruning.timing import time_densities
+        from workbench.vision.pruning.timing import time_densities, time_network
         from workbench.vision.training.plan import PATCHES, data_of
         from workbench.vision.training.shelf import checkpoints
 
         layer, rows, block = asked(values)
         network, gradually = trained(values)
-        report(0, 3, "Measuring this machine’s rates")
-        self.peaks = roofline.measured("float32", report=part(report, 0, 3))
+        report(0, 4, "Measuring this machine’s rates")
+        self.peaks = roofline.measured("float32", report=part(report, 0, 4))
         self.device = device.label()
         found = time_densities(
-            rows, layer.inputs, layer.outputs, block=block, report=part(report, 1, 3)
+            rows, layer.inputs, layer.outputs, block=block, report=part(report, 1, 4)
         )
         self.timed = [*found, *self.timed]
+        yield self._picture(values)
+        whole = time_network(
+            layer.network,
+            self.peaks,
+            batch=rows // layer.pixels**2,
+            block=block,
+            report=part(report, 2, 4),
+        )
+        self.networks = [whole, *self.networks]
         yield self._picture(values)
         if not gradually and not any(row.network == network for row in self.judged):
             one = next((one for one in checkpoints() if one.name == network), None)
@@ -81,7 +92,7 @@ class SparsityView(VisionView):
                     one.load(),
                     data.test,
                     trained_on=data.train,
-                    report=part(report, 2, 3),
+                    report=part(report, 3, 4),
                 )
         yield self._picture(values)
 
@@ -98,6 +109,9 @@ class SparsityView(VisionView):
             for rows_of in (self.judged, held.judged)
         )
         judged = judged or shipped
+        networks = self.networks if live and self.networks else held.networks
+        asked_for = (layer.network, rows // layer.pixels**2, block)
+        whole = next((n for n in networks if (n.network, n.batch, n.block) == asked_for), None)
         peaks = self.peaks if live and self.peaks is not None else held.peaks
         where = self.device if live else held.where
         contents: dict[str, Content] = {
@@ -105,7 +119,7 @@ class SparsityView(VisionView):
             "accuracy": ChartContent.of(shown.accuracy(judged))
             if judged
             else EmptyContent(shown.ACCURACY, "Judged on held-out patches.", self.verb),
-            "figures": shown.figures(timed)
+            "figures": shown.figures(timed, whole)
             if timed
             else EmptyContent("One layer", "Not timed at this batch and block.", self.verb),
             "verdict": shown.table(layer, rows, block, timed, judged, peaks)
@@ -114,21 +128,24 @@ class SparsityView(VisionView):
         }
         rate, bandwidth = peaks.flops_per_s["float32"] / 1e9, peaks.bytes_per_s / 1e9
         details = (f"modelled by {number(rate)} GFLOP/s and {number(bandwidth)} GB/s",)
+        claim = sparsity_claim.card([n for n in networks if n.block == 64 and n.batch == 8], where)
         if live:
-            return Picture(contents, basis="measured", device=self.device, details=details)
+            return Picture(contents, claim, "measured", details, device=self.device)
         if timed:
-            return Picture(
-                contents, basis="recorded", device=held.device, when=held.date, details=details
-            )
-        return Picture(contents, basis="predicted", details=details)
+            return Picture(contents, claim, "recorded", details, when=held.date, device=held.device)
+        return Picture(contents, claim, "predicted", details)
 
     def tables(self, values: Values, picture: Picture) -> Mapping[str, Any]:
         """Times of every density, and the accuracies, measured or shipped."""
         held: Recorded = recorded()
-        timed, judged = self.timed or held.timed, self.judged or held.judged
+        found = {
+            "densities": self.timed or held.timed,
+            "networks": self.networks or held.networks,
+            "accuracies": self.judged or held.judged,
+        }
         return {
-            "densities": [dict(zip(one.COLUMNS, one.cells(), strict=True)) for one in timed],
-            "accuracies": [dict(zip(one.COLUMNS, one.cells(), strict=True)) for one in judged],
+            name: [dict(zip(one.COLUMNS, one.cells(), strict=True)) for one in rows]
+            for name, rows in found.items()
         }
 
 

@@ -30,7 +30,7 @@ def can_be_one_op(block: Any, *layers: Conv) -> bool:
 
 def runs_as_one_op(block: Any, training: nnx.Rngs | None) -> bool:
     """Whether a block is fused, and nobody watches its layers or trains them."""
-    return block.fused and training is None and not watched()
+    return bool(block.fused) and training is None and not watched()
 
 
 def as_one_op(
@@ -41,6 +41,7 @@ def as_one_op(
     project: Conv,
     activation: str,
     residual: bool,
+    form: str,
 ) -> Float[Array, "B h w K"]:
     """The block's result.
 
@@ -50,6 +51,7 @@ def as_one_op(
         spatial, expand, project: its folded convolutions.
         activation: by name.
         residual: whether x is added.
+        form: the op's implementation.
     """
     kernels = [layer.kernel[...].astype(spatial.dtype) for layer in (spatial, expand, project)]
     biases = [
@@ -69,4 +71,5 @@ def as_one_op(
         strides=spatial.stride,
         padding="SAME" if spatial.padding == "same" else spatial.padding,
         residual=residual,
+        implementation=form,
     )

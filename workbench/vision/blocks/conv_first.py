@@ -79,7 +79,7 @@ class ConvFirst(Block):
         """The block's result."""
         if runs_as_one_op(self, training):
             layers = (self.conv, self.conv_exp, self.conv_prj)
-            return as_one_op(convfirst_block, x, *layers, self.activation, self.skips)
+            return as_one_op(convfirst_block, x, *layers, self.activation, self.skips, self.fused)
         y = self.bn1(self.conv(x), training)
         y = self.act(self.bn2(self.conv_exp(y), training))
         y = self.bn3(self.conv_prj(y), training)

@@ -66,7 +66,7 @@ class InvertedResidual(Block):
         """The block's result."""
         if runs_as_one_op(self, training):
             layers = (self.conv_dw, self.conv_pw, self.conv_pwl)
-            return as_one_op(mbconv_block, x, *layers, self.activation, self.skips)
+            return as_one_op(mbconv_block, x, *layers, self.activation, self.skips, self.fused)
         y = self.act(self.bn1(self.conv_pw(x), training))
         y = self.act(self.bn2(self.conv_dw(y), training))
         y = self.bn3(self.conv_pwl(y if self.se is None else self.se(y)), training)

@@ -19,11 +19,11 @@ class Block(nnx.Module):
 
     `folds` names its convolutions with the batch norms that follow them. Of a block with a layer
     scale, `scaled` is the layer whose result the scale weighs. Where `fusable`, a folded block may
-    run as one op: `fused` says that it does.
+    run as one op: `fused` names the form that it does so in.
     """
 
     folds: tuple[tuple[str, str], ...] = ()
-    fused: bool = False
+    fused: str = ""
 
     @property
     def fusable(self) -> bool:

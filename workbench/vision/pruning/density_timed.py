@@ -9,19 +9,22 @@ from dataclasses import dataclass, fields
 
 from workbench.vision.efficiency.timed import Row
 
+BLOCKS, N_OF_M = "blocks", "n of m"
+
 
 @dataclass(frozen=True)
 class DensityTimed(Row):
-    """One pointwise layer at one density, on one device.
+    """One pointwise layer at one density, run from the blocks that are not zero, on one device.
 
     Args:
         rows: pixels of the batch.
         inputs, outputs: channels.
         block: rows and columns of a block.
-        density: share of the blocks that is kept.
+        density: share of the weights that is kept.
         dense, sparse: seconds of the whole matrix and of the kept blocks, medians.
         speedup, low, high: dense over sparse time, by turns: median and quartiles.
         repeats: how many.
+        structure: "blocks"; or "n of m", which leaves no block without weights.
     """
 
     rows: int
@@ -34,6 +37,35 @@ class DensityTimed(Row):
     speedup: float
     low: float
     high: float
+    repeats: int
+    structure: str = BLOCKS
+
+
+@dataclass(frozen=True)
+class NetworkTimed(Row):
+    """A whole network whose wide pointwise layers run from their kept blocks, on one device.
+
+    Args:
+        network: its name.
+        batch: pictures.
+        block: rows and columns of a block.
+        density: share of the pruned layers' weights that is kept.
+        dense, sparse: seconds of the whole network and of the pruned one, medians.
+        speedup, low, high: dense over sparse time, by turns: median and quartiles.
+        modelled: what arithmetic and bytes allow.
+        repeats: how many.
+    """
+
+    network: str
+    batch: int
+    block: int
+    density: float
+    dense: float
+    sparse: float
+    speedup: float
+    low: float
+    high: float
+    modelled: float
     repeats: int
 
 
@@ -63,6 +95,7 @@ class Accuracy(Row):
 
 
 DensityTimed.COLUMNS = tuple(field.name for field in fields(DensityTimed))
+NetworkTimed.COLUMNS = tuple(field.name for field in fields(NetworkTimed))
 Accuracy.COLUMNS = tuple(field.name for field in fields(Accuracy))
 
 

@@ -123,22 +123,20 @@ def modelled(
             others += seconds(dense)
             continue
         mask = kept[layer.name]
-        sparse = _sparse(layer, structure, mask, itemsize)
+        stay = int(jnp.sum(mask))
+        held = _held(structure, stay, mask.shape[-1])
+        sparse = places.cost_of(dense, mask.size, stay, held, itemsize)
         layers.append(ModelledLayer(layer.name, dense, sparse, seconds(dense), seconds(sparse)))
     zeros = _zeros(costs, kept)
     return ModelledSpeed(tuple(layers), others, zeros, peaks.label(dtype))
 
 
-def _sparse(layer: LayerCost, structure: Structure, mask: Array, itemsize: int) -> Cost:
-    total, stay = mask.size, int(jnp.sum(mask))
+def _held(structure: Structure, stay: int, outputs: int) -> int:
     if isinstance(structure, NOfM):
-        held = places.of_n_of_m(stay, structure.m)
-    elif isinstance(structure, Blocks):
-        held = places.of_blocks(stay, structure.size)
-    else:
-        held = places.of_single_weights(stay, mask.shape[-1])
-    moved = layer.bytes_moved - (total - stay) * itemsize + held
-    return Cost(macs=layer.macs * stay // total, bytes_moved=moved, basis="modelled")
+        return places.of_n_of_m(stay, structure.m)
+    if isinstance(structure, Blocks):
+        return places.of_blocks(stay, structure.size)
+    return places.of_single_weights(stay, outputs)
 
 
 def _zeros(costs: tuple[LayerCost, ...], kept: Mapping[str, Array]) -> float:

@@ -113,7 +113,7 @@ def packed(model: ConvNet, *, block: int = 64) -> ConvNet:
     if not count:
         raise ValueError(
             f"{model.config.architecture} has no pointwise layer with {block} x {block} zeros in"
-            " place; prune it with Blocks first"
+            " place; prune it with Blocks first (N of M leaves weights in every block)"
         )
     return copy
 
