@@ -100,6 +100,11 @@ def from_rows(rows: Iterable[Timed], batch: int) -> list[Point]:
     return found
 
 
+def beyond(points: Iterable[Point], peak: float) -> list[Point]:
+    """Those that took less than their ideal time: an efficiency above 1."""
+    return [point for point in points if (point.efficiency(peak) or 0) > 1]
+
+
 def of(points: Sequence[Point], network: str) -> Point | None:
     """The point of a network; None where it is not among them."""
     return next((point for point in points if point.network == network), None)

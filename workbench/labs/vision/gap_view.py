@@ -10,6 +10,7 @@ from workbench.figures.axes import Axis
 from workbench.figures.charts import Chart, gaps
 from workbench.figures.numbers import count
 from workbench.labs.vision import claims, families, gap_points, machines, water_shown
+from workbench.labs.vision.beyond_peak import beyond_peak
 from workbench.labs.vision.form import (
     CHOICES,
     GAP_GROUPS,
@@ -210,6 +211,7 @@ class GapView(VisionView):
         shown: Any = values[SHOWN]
         by_top1 = shown.height == "top1"
         left = [point for point in points if by_top1 and point.top1 is None]
+        drawn = [point for point in points if not (by_top1 and point.top1 is None)]
         height = (
             Axis("top1", "Top-1 on ImageNet-1K (%)", unit="%")
             if by_top1
@@ -222,8 +224,12 @@ class GapView(VisionView):
         if left:
             names = ", ".join(families.name(point.network) for point in left)
             note = f" · {names}: no published accuracy, see by operations"
+        beyond = gap_points.beyond(drawn, device.peak)
+        if beyond:
+            names = [families.name(point.network) for point in beyond]
+            note = f" · {beyond_peak(names, device)}{note}"
         return gaps(
-            [point.row(device) for point in points if not (by_top1 and point.top1 is None)],
+            [point.row(device) for point in drawn],
             Axis("latency", f"Milliseconds a picture ({how})", scale="log"),
             height,
             title=TITLE,

@@ -11,6 +11,7 @@ from workbench.figures import numbers
 from workbench.figures.axes import Axis
 from workbench.figures.charts import Chart, gaps
 from workbench.labs.vision import water_shown
+from workbench.labs.vision.beyond_peak import beyond_peak
 from workbench.labs.vision.form import SHOWN, WATER, rates, tile
 from workbench.labs.vision.lab_view import VisionView
 from workbench.labs.vision.machines import HERE, Machine, machine
@@ -200,7 +201,7 @@ class OwnBlockView(VisionView):
     def _chart(self, values: Values, device: Machine) -> Chart:
         batch = place(values).batch
         timed = self.timed.get(self._key(values), {}) if device.key == HERE else {}
-        rows = []
+        rows, beyond = [], []
         for name, (_, found) in self._blocks(values).items():
             operations = 2 * found.macs * batch
             if not operations:
@@ -209,6 +210,7 @@ class OwnBlockView(VisionView):
             told = [name, f"{numbers.number(operations / 1e9)} GFLOP a batch"]
             if one is not None:
                 share = operations / one.median / device.peak
+                beyond += [name] * (share > 1)
                 told += [numbers.seconds(one.median), f"efficiency {numbers.percent(share)}"]
             rows.append({
                 "method": name, "trial_id": name, "gflop": operations / 1e9,
@@ -224,7 +226,7 @@ class OwnBlockView(VisionView):
             Axis("gflop", "Operations (GFLOP)", scale="log"),
             title=GAP,
             subtitle=f"{device.name}, {device.dtype} · hollow: operations / peak · filled: timed "
-            "here, all by turns",
+            f"here, all by turns{' · ' * bool(beyond)}{beyond_peak(beyond, device)}",
             current=self.mine.name,
             slots=self._slots(),
             height=230,

@@ -9,6 +9,7 @@ from workbench.figures import numbers
 from workbench.figures.axes import Axis
 from workbench.figures.charts import Chart, lines, waterline
 from workbench.labs.vision import machines
+from workbench.labs.vision.beyond_peak import beyond_peak
 from workbench.labs.vision.machines import Machine
 from workbench.labs.vision.water_rows import SLOTS, Kernels, kind
 from workbench.panels.picture import (
@@ -162,9 +163,12 @@ def table(kernels: Kernels) -> TableContent:
     rows: list[list[Cell | str]] = []
     machine = kernels.machine
     bars = kernels.other(fused=False).bars()
+    beyond = 0
     for layer, bar in zip(kernels.layers, bars, strict=True):
         timed = kernels.timed.get(layer.name) if machine.key == machines.HERE else None
         least = bar.seconds(machine.peak, machine.bandwidth)
+        share = None if timed is None else bar.operations / timed.median / machine.peak
+        beyond += share is not None and share > 1
         rows.append([
             Cell(layer.name, method=SLOTS[kind(layer)]),
             kind(layer),
@@ -173,8 +177,7 @@ def table(kernels: Kernels) -> TableContent:
             Cell(_slower(bar.slowdown(machine.balance))),
             Cell(numbers.seconds(least), basis="predicted"),
             "–" if timed is None else Cell(numbers.seconds(timed.median), strong=True),
-            "–" if timed is None or not bar.operations
-            else numbers.percent(bar.operations / timed.median / machine.peak),
+            "–" if not share else numbers.percent(share),
         ])  # fmt: skip
     heads = (
         Column("Layer"), Column("Kind", optional=True), Column("FLOP", number=True),
@@ -187,6 +190,9 @@ def table(kernels: Kernels) -> TableContent:
         "maps that are pooled, and the map a gate reads and writes. Batch norms are folded and "
         "activations are part of the layer before."
     )
+    if beyond:
+        layers = f"{beyond} layer{'s' * (beyond > 1)}"
+        about += f" {beyond_peak([layers], machine)}."
     return TableContent(heads, rows, LAYERS, about)
 
 
