@@ -70,3 +70,15 @@ def test_layers_above_the_peak_are_counted_below_their_table():
         layers, kernels.machine, 1, timed={layers[1].name: timed[layers[1].name]}
     )
     assert "ideal time" not in water_shown.table(slow).subtitle
+
+
+@pytest.mark.parametrize("height", ["top1", "ops"])
+def test_both_claims_stand_beside_the_plot_where_their_networks_were_measured(height):
+    view = GapView()
+    shipped = view.predict(values(view, shown={"height": height}))
+    assert [card.rows[0].what for card in shipped.claims] == ["Depthwise / dense", "Ours"]
+    assert shipped.claims[1].rows[2].what == "Ours faster" and "×" in shipped.claims[1].rows[2].here
+    elsewhere = view.predict(values(view, shown={"source": "rtx3090", "height": height}))
+    assert len(elsewhere.claims) == 1
+    view.rows, view.peaks = {1: [timed_at(0.5, "convnext_tiny")]}, HERE
+    assert len(view.predict(values(view, shown={"height": height})).claims) == 1

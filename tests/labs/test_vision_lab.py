@@ -331,14 +331,18 @@ def groups(depthwise, eight, dense):
 @pytest.mark.parametrize(
     ("times", "verdicts", "whole"),
     [
-        ((1.0, 4.0, 16.0), ["reproduced", "reproduced", "open"], "reproduced"),
-        ((1.0, 1.0, 16.0), ["reproduced", "failed", "open"], "part"),
-        ((1.0, 8.0, 64.0), ["failed", "failed", "open"], "failed"),
+        ((1.0, 4.0, 16.0), ["reproduced", "reproduced", "open", "open"], "part"),
+        ((1.0, 1.0, 16.0), ["reproduced", "failed", "open", "open"], "part"),
+        ((1.0, 8.0, 64.0), ["failed", "failed", "open", "open"], "failed"),
     ],
 )
 def test_the_group_claim_follows_the_measurement(times, verdicts, whole):
-    """64 times the arithmetic in 16 times the time is four times the efficiency."""
+    """64 times the arithmetic in 16 times the time is four times the efficiency.
+
+    Accuracy for each operation is part of the claim and not tested, so never all of it holds.
+    """
     card = claims.grouped(groups(*times))
+    assert card.rows[3].here == "not run" and "not tested" in card.reason
     assert [row.verdict for row in card.rows] == verdicts and card.verdict == whole
     assert claims.grouped(None).verdict == "open"
 

@@ -136,6 +136,19 @@ def test_the_bundle_is_widget_and_static_page(make: Make) -> None:
     assert "Noise injection 0.004" in page and "reproduced in part" in page
 
 
+def test_further_claims_stand_below_the_first(make: Make) -> None:
+    view = DemoView()
+    first = claim_card()
+    second = replace(first, text="Another sentence.", rows=(ClaimRow("FLOP", "2 ×"),))
+    view.predict = lambda values: Picture(claim=first, beside=(second,), basis="recorded")  # type: ignore[method-assign]
+    bench = make(view)
+    cards = bench.panel.opening["slots"]["claim"]["cards"]
+    assert [card["text"] for card in cards] == [first.text, second.text]
+    assert [row["what"] for row in cards[1]["rows"]] == ["FLOP"]
+    page = bench.panel._repr_mimebundle_()[0]["text/html"]
+    assert page.index("Propagating the encoder") < page.index("Another sentence.")
+
+
 def test_the_widget_carries_one_module_and_one_sheet(make: Make) -> None:
     state = make().panel.get_state()
     assert state["_esm"].count("export default") == 1

@@ -1,4 +1,4 @@
-"""What stands where no widgets are: a light picture, the settings, the claim as a table."""
+"""What stands where no widgets are: a light picture, the settings, claims as tables."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ VERDICTS = {
 def page(view: View, picture: Picture, state: Mapping[str, Mapping[str, Any]]) -> str:
     """Static HTML; the SVG comes from the view and is placed as it is, all else is escaped."""
     settings = _settings(view.groups, state)
-    card = _claim(picture.claim) if picture.claim else ""
+    cards = "".join(map(_claim, picture.claims))
     return (
         '<div class="workbench-static" style="background:#fff;color:#1f1f1f;max-width:1100px;'
         "border:1px solid #dbdbdb;border-radius:6px;padding:16px;"
@@ -30,7 +30,7 @@ def page(view: View, picture: Picture, state: Mapping[str, Mapping[str, Any]]) -
         f'<div style="color:#525252">{escape(view.study_line)}</div>'
         f'<div style="margin:12px 0">{view.svg(picture)}</div>'
         f'<p style="color:#525252;font-size:12px">Settings: {escape(settings)}</p>'
-        f"{card}"
+        f"{cards}"
         '<p style="font-weight:600">Run this notebook to change the settings.</p></div>'
     )
 

@@ -354,6 +354,7 @@ class Picture:
     Args:
         contents: by slot id; a slot left out keeps what it showed, marked stale.
         claim: of the method looked at; None where it makes none.
+        beside: further claims, below the first.
         basis: predicted (cost models), measured (run here now) or recorded (run earlier).
         details: parts of the status line, most important first.
         when: date of a recorded result, in words ("3 June").
@@ -368,6 +369,12 @@ class Picture:
     when: str = ""
     device: str = ""
     comparison: Comparison | None = field(default=None, repr=False, compare=False)
+    beside: Sequence[ClaimCard] = ()
+
+    @property
+    def claims(self) -> tuple[ClaimCard, ...]:
+        """All claims, the first one first."""
+        return (*([self.claim] if self.claim else []), *self.beside)
 
     @property
     def first_chart(self) -> Chart | None:

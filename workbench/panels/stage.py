@@ -49,9 +49,9 @@ class Stage:
             if shown != before:
                 changed[slot] = difference(before, shown)
                 self._slots[slot] = shown
-        claim = wire.encode(picture.claim, {})
-        if claim != self._slots.get("claim", {}).get("card"):
-            changed["claim"] = self._slots["claim"] = {"kind": "claim", "card": claim}
+        cards = wire.encode(picture.claims, {})
+        if cards != self._slots.get("claim", {}).get("cards", []):
+            changed["claim"] = self._slots["claim"] = {"kind": "claim", "cards": cards}
         self._images = images
         self.send_images([name for name in images if name not in self._sent])
         if changed:

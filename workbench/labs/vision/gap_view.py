@@ -29,7 +29,7 @@ from workbench.labs.vision.water_rows import Kernels, timed_parts
 from workbench.measure.roofline import Peaks
 from workbench.panels.charted import EXPORTS, others
 from workbench.panels.panel import Panel
-from workbench.panels.picture import ChartContent, Content, EmptyContent, Picture
+from workbench.panels.picture import ChartContent, ClaimCard, Content, EmptyContent, Picture
 from workbench.panels.view import Hints, Problem, Slot, Values
 from workbench.progress import Report
 from workbench.vision.efficiency import counted, published, recorded
@@ -135,18 +135,23 @@ class GapView(VisionView):
             ),
             "layers": water_shown.table(kernels),
         }
-        card = self._claim(values, points, device)
+        card = claims.grouped(recorded.groups())
+        beside = self._beside(values, points, device)
         where = recorded.latencies()
         if shown.source == RTX3090:
             return Picture(
-                contents, claim=card, basis="recorded", device=published.card()["device"],
+                contents, claim=card, beside=beside, basis="recorded",
+                device=published.card()["device"],
                 details=(published.card()["setting"],),
             )  # fmt: skip
         if live:
-            return Picture(contents, claim=card, basis="measured", device=self.device)
+            return Picture(
+                contents, claim=card, beside=beside, basis="measured", device=self.device
+            )
         return Picture(
             contents,
             claim=card,
+            beside=beside,
             basis="recorded",
             device="" if where is None else str(where.card["device"]),
             when="" if where is None else str(where.card["date"]),
@@ -258,13 +263,16 @@ class GapView(VisionView):
             efficiency, note,
         )  # fmt: skip
 
-    def _claim(self, values: Values, points: Sequence[Point], device: Machine) -> Any:
+    def _beside(
+        self, values: Values, points: Sequence[Point], device: Machine
+    ) -> tuple[ClaimCard, ...]:
+        """The claim on ConvFirst, where its two networks were measured on this machine."""
         shown: Any = values[SHOWN]
-        if shown.source == HERE and shown.height == "ops":
-            found = recorded.latencies()
-            where = self.device or ("" if found is None else found.where)
-            return claims.lavin(points, device, where)
-        return claims.grouped(recorded.groups())
+        if shown.source != HERE or not claims.both_measured(points):
+            return ()
+        found = recorded.latencies()
+        where = self.device if self._live(values) else "" if found is None else found.where
+        return (claims.lavin(points, device, where),)
 
     def tables(self, values: Values, picture: Picture) -> Mapping[str, Any]:
         """Everything measured that is drawn."""

@@ -1,11 +1,13 @@
-// Claim card: what the paper says, what was found here, one verdict with its reason.
+// Claim cards: what a paper says, what was found here, one verdict with its reason.
 
-function claimCard(ctx) {
-  const node = h("section", { class: "wb-claim", "aria-label": "Claim", hidden: true });
-  let unfolded = false;
-  function update(card) {
-    node.hidden = !card;
-    if (!card) return;
+function claimCards(ctx) {
+  const node = h("div", { class: "wb-claims", hidden: true });
+  const unfolded = new Set();
+  function update(cards) {
+    node.hidden = !cards.length;
+    node.replaceChildren(...cards.map(section));
+  }
+  function section(card, place) {
     const head = h("tr", {}, card.columns.map((name, index) =>
       h("th", { scope: "col", class: index ? "wb-right" : "", text: name })), h("th", { scope: "col" },
       h("span", { class: "wb-spoken", text: "verdict" })));
@@ -13,25 +15,24 @@ function claimCard(ctx) {
       h("td", { class: "wb-right", text: row.paper }), hereCell(row),
       h("td", { class: "wb-verdict-cell" }, verdictGlyph(row.verdict, 13))));
     const verdictName = (WB_VERDICTS[card.verdict] || WB_VERDICTS.open)[1];
-    node.replaceChildren(
+    return h("section", { class: "wb-claim", "aria-label": place ? `Claim ${place + 1}` : "Claim" },
       h("div", { class: "wb-claim-source" }, "Claim · ", safeLink(card.url, card.source)),
       h("p", { class: "wb-claim-text", text: card.text }),
       h("table", {}, h("thead", {}, head), h("tbody", {}, rows)),
       h("div", { class: "wb-claim-verdict" }, verdictGlyph(card.verdict, 14),
         h("span", { text: `${verdictName}. ${card.reason}` })),
       h("div", { class: "wb-claim-setting", text: card.setting }),
-      card.details || card.bibtex ? details(card) : "",
-    );
+      card.details || card.bibtex ? details(card, place) : "");
   }
-  function details(card) {
+  function details(card, place) {
     const box = h("details", { class: "wb-claim-details" },
       h("summary", { text: "How it is judged, and BibTeX" }),
       card.details ? h("p", { text: card.details }) : null,
       card.bibtex ? h("pre", { tabindex: "0", "aria-label": "BibTeX entry", text: card.bibtex }) : null,
       card.bibtex ? h("button", { class: "wb-button wb-small",
         onclick: () => ctx.copy(card.bibtex, "BibTeX copied") }, "Copy BibTeX") : null);
-    box.open = unfolded;
-    box.addEventListener("toggle", () => { unfolded = box.open; });
+    box.open = unfolded.has(place);
+    box.addEventListener("toggle", () => { unfolded[box.open ? "add" : "delete"](place); });
     return box;
   }
   return { node, update };

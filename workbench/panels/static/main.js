@@ -88,11 +88,11 @@ function render({ model, el }) {
   const header = panelHeader(ctx);
   const presets = presetRow(ctx);
   const form = knobForm(ctx);
-  const claim = claimCard(ctx);
+  const claims = claimCards(ctx);
   const grid = pictureGrid(ctx);
   const status = statusLine(ctx);
   const side = h("aside", { class: "wb-side", "aria-label": "Settings" }, form.node, ctx.help.node,
-    h("div", { class: "wb-gap" }), claim.node);
+    h("div", { class: "wb-gap" }), claims.node);
   root.append(header.node, presets.node, ctx.sheet.node, h("div", { class: "wb-body" }, side, grid.node), status.node);
   panelKeys(ctx, header, status);
 
@@ -102,7 +102,7 @@ function render({ model, el }) {
     else if (message.type === "picture") {
       const changed = wholeSlots(message.slots, known);
       Object.assign(known, changed);
-      if (changed.claim) claim.update(changed.claim.card);
+      if (changed.claim) claims.update(changed.claim.cards);
       grid.update(changed);
       ctx.images.sweep(() => JSON.stringify(known));
     } else if (message.type === "code") ctx.copy(message.text, "Code copied");
