@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from workbench.datasets import DatasetError, image_folder, text_file
+from workbench.datasets import DatasetError, image_folder, smallest_picture, text_file
 
 
 def _picture(path: Path, seed: int, size: tuple[int, int] = (40, 50), mode: str = "RGB") -> None:
@@ -108,6 +108,20 @@ def test_tiny_pictures(pets: Path) -> None:
     with pytest.raises(DatasetError, match=r"tiny\.png: 50×10 is smaller than size=32"):
         image_folder(pets, 32)
     assert "no detail was added" in image_folder(pets, 32, enlarge=True).card.done
+
+
+def test_the_smallest_picture_is_found_without_decoding(pets: Path) -> None:
+    _picture(pets / "dogs" / "wide.png", 5, (31, 90))
+    assert smallest_picture(pets) == (pets / "dogs" / "wide.png", 31)
+    whole = (pets / "dogs" / "wide.png").read_bytes()
+    (pets / "dogs" / "wide.png").write_bytes(whole[:60])
+    assert smallest_picture(pets)[1] == 31, "its head is enough"
+    (pets / "dogs" / "wide.png").write_bytes(b"not a picture")
+    assert smallest_picture(pets)[1] > 31
+    for file in pets.rglob("*.png"):
+        file.write_bytes(b"not a picture")
+    with pytest.raises(DatasetError, match="none of its pictures is readable"):
+        smallest_picture(pets)
 
 
 def test_broken_pictures_are_named(pets: Path) -> None:

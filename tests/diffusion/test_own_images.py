@@ -48,7 +48,7 @@ def test_a_folder_becomes_a_model_that_samples(photos, tmp_path):
     [
         (["--size", "14"], "multiple of 4"),
         (["--size", "8"], "11 or more"),
-        (["--size", "64"], "smaller than size=64"),
+        (["--size", "64"], "smaller than size=64; take a smaller --size"),
     ],
 )
 def test_what_cannot_be_trained_on_is_one_line(photos, capsys, change, said):

@@ -9,7 +9,8 @@ import pytest
 
 from tests.panels.panel_bench import Bench
 from tests.panels.panel_demo import DemoView
-from workbench.panels.picture import Picture
+from tests.panels.panel_demo import claim as claim_card
+from workbench.panels.picture import ClaimRow, Picture
 from workbench.panels.stage import difference
 from workbench.panels.view import Values
 

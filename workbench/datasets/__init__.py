@@ -8,7 +8,12 @@ from workbench.datasets.batches import Batch, batch_at, batch_indices, batches
 from workbench.datasets.card import Card
 from workbench.datasets.dataset import Dataset, DatasetError, Images, Text
 from workbench.datasets.handwriting import digits
-from workbench.datasets.own_images import image_folder
+from workbench.datasets.own_images import (
+    MixedColours,
+    SmallPicture,
+    image_folder,
+    smallest_picture,
+)
 from workbench.datasets.own_text import text_file
 from workbench.datasets.photograph_patches import photograph_patches
 from workbench.datasets.photography import PHOTOGRAPHS, photographs
@@ -24,6 +29,8 @@ __all__ = [
     "DatasetError",
     "Glyphs",
     "Images",
+    "MixedColours",
+    "SmallPicture",
     "Text",
     "TypesetPages",
     "batch_at",
@@ -34,6 +41,7 @@ __all__ = [
     "image_folder",
     "photograph_patches",
     "photographs",
+    "smallest_picture",
     "text_file",
     "text_pages",
     "typeset",

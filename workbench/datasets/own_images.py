@@ -20,6 +20,28 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 LARGEST_PICTURE = 64_000_000
 """Pixels. A small file can unfold to a picture that fills memory; this is said before decoding."""
 
+
+class AskedPictures(DatasetError):
+    """Pictures that can be taken once it is said how.
+
+    Args:
+        what: the file, and what is wrong with it.
+        how: what to say, in the words of `image_folder`; a command has words of its own.
+    """
+
+    def __init__(self, what: str, how: str):
+        super().__init__(f"{what}; {how}")
+        self.what = what
+
+
+class SmallPicture(AskedPictures):
+    """A picture smaller than what is made of it."""
+
+
+class MixedColours(AskedPictures):
+    """Grey pictures among those of colour."""
+
+
 _GREY_MODES = {"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F"}
 
 
@@ -91,6 +113,34 @@ def image_folder(
     return Dataset(name, card, train, test, label_names=tuple(classes))
 
 
+def smallest_picture(path: str | Path) -> tuple[Path, int]:
+    """The picture of a folder with the shortest side, and that side [pixels]; none is decoded.
+
+    Args:
+        path: the folder, as for `image_folder`.
+
+    Raises:
+        DatasetError: no folder, no pictures, or none that is readable.
+    """
+    sides = {file: side for file in _find(Path(path)) if (side := _side(file)) is not None}
+    if not sides:
+        raise DatasetError(f"{path}: none of its pictures is readable")
+    return min(sides.items(), key=lambda one: one[1])
+
+
+def _side(file: Path) -> int | None:
+    """The shorter side [pixels]; None where the head of the file cannot be read."""
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(file) as picture:
+                return min(picture.size)
+    except Exception:  # `image_folder` says what is wrong with it
+        return None
+
+
 @dataclass(frozen=True)
 class _Opened:
     pixels: np.ndarray  # uint8 [size, size, 3 or as asked]
@@ -160,9 +210,9 @@ def _open(file: Path, size: int, channels: int | None, enlarge: bool) -> _Opened
     except Exception as error:  # decoders of broken files raise nearly anything
         raise DatasetError(f"{file}: not a readable picture ({error})") from error
     if min(upright.size) < size and not enlarge:
-        raise DatasetError(
-            f"{file}: {upright.width}×{upright.height} is smaller than size={size}; take a "
-            "smaller size, or enlarge=True, which adds no detail"
+        raise SmallPicture(
+            f"{file}: {upright.width}×{upright.height} is smaller than size={size}",
+            "take a smaller size, or enlarge=True, which adds no detail",
         )
     mode = "L" if channels == 1 else "RGB"
     square = ImageOps.fit(upright.convert(mode), (size, size), Image.Resampling.BICUBIC)
@@ -194,9 +244,9 @@ def _agreed_channels(opened: dict[Path, _Opened]) -> int:
     grey = [file for file, one in opened.items() if one.grey]
     colour = [file for file, one in opened.items() if not one.grey]
     if grey and colour:
-        raise DatasetError(
-            f"grey and colour pictures are mixed: {grey[0]} is grey, {colour[0]} has colour; "
-            "say channels=1 or channels=3"
+        raise MixedColours(
+            f"grey and colour pictures are mixed: {grey[0]} is grey, {colour[0]} has colour",
+            "say channels=1 or channels=3",
         )
     return 1 if grey else 3
 

@@ -13,7 +13,7 @@ import json
 import sys
 from pathlib import Path
 
-from workbench.datasets import DatasetError, image_folder
+from workbench.datasets import DatasetError, MixedColours, SmallPicture, image_folder
 from workbench.diffusion.digits.augmentation import Augmentation
 from workbench.diffusion.digits.recipe import UNET, UNET_RECIPE, DiffusionTask
 from workbench.diffusion.digits.train import trained, write_model
@@ -33,6 +33,12 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     try:
         data = image_folder(given.images, given.size)
+    except SmallPicture as error:
+        print(f"{error.what}; take a smaller --size", file=sys.stderr)
+        return 2
+    except MixedColours as error:
+        print(f"{error.what}; keep one of the two kinds", file=sys.stderr)
+        return 2
     except DatasetError as error:
         print(error, file=sys.stderr)
         return 2

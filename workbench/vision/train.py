@@ -22,17 +22,24 @@ from typing import Any
 import pydantic
 
 from workbench.checkpoints import CheckpointError, replace_text
-from workbench.datasets import Dataset, DatasetError, Images
+from workbench.datasets import Dataset, DatasetError, Images, MixedColours, SmallPicture
 from workbench.home import keep_compiled
 from workbench.progress import Bar, Cancelled, Deadline, Report, Throttled
 from workbench.runs import Store
 from workbench.training import NotANumber, Result, train
+from workbench.vision.architectures import published
 from workbench.vision.training.card import card
-from workbench.vision.training.plan import PATCHES, Plan, augmentation_of, data_of
+from workbench.vision.training.folder_size import folder_size, own_size, too_small_for
+from workbench.vision.training.plan import PATCHES, SIZES, Plan, augmentation_of, data_of
 from workbench.vision.training.shelf import FACTS
 from workbench.vision.training.task import ClassificationTask, table_for
 
 MODULE = "workbench.vision.train"
+SIZE = (
+    "side of a picture, pixels; where left out 32 for patches, 16 for digits, and for a folder the "
+    "size the networks are made for (224 for published ones, 32 for the small ones), or the "
+    "largest multiple of 32 that its smallest picture has"
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,8 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     keep_compiled()
     try:
         plan = plan_of(given)
-        data = data_of(given.data, given.size, grey=given.grey)
-        recipe, moved = plan.recipe(given.seed), augmentation_of(given.data)
+        data = pictures_of(given, plan)
+        recipe = plan.recipe(given.seed)
+        moved = augmentation_of(given.data, data.train.images.shape[1])
         tasks = {
             name: ClassificationTask(
                 table_for(name, data, drop_path=given.drop_path), data, recipe, augmentation=moved
@@ -50,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for name in plan.networks
         }
     except (DatasetError, ValueError) as error:
-        print(error, file=sys.stderr)
+        print(in_command_words(error), file=sys.stderr)
         return 2
     bar, stopped = Bar("convnets"), ""
     deadline = Deadline(given.minutes, Throttled(bar, 0.5))
@@ -95,6 +103,37 @@ def plan_of(given: argparse.Namespace) -> Plan:
         field = ".".join(map(str, problem["loc"])) or "recipe"
         raise ValueError(f"{field}={problem['input']!r}: {problem['msg']}") from error
     return plan
+
+
+def pictures_of(given: argparse.Namespace, plan: Plan) -> Dataset[Images]:
+    """The pictures, at the size that is asked for or that the networks are made for.
+
+    Raises:
+        DatasetError: what cannot be used.
+        ValueError: a network that is not known.
+    """
+    tables = [published(name) for name in plan.networks]
+    size, why = given.size, "as asked"
+    if size is None and given.data in SIZES:
+        size, why = SIZES[given.data], f"the size of {given.data}"
+    elif size is None:
+        size, why = folder_size(given.data, tables, enlarge=given.enlarge)
+    how = {name: getattr(given, name) for name in ("grey", "colour", "enlarge")}
+    data = data_of(given.data, size, **how)
+    print(f"Pictures of {size} × {size} pixels: {why}")
+    for table in too_small_for(size, tables):
+        own = own_size(table)
+        print(f"{table.architecture} is made for {own} × {own}; its last maps are small here")
+    return data
+
+
+def in_command_words(error: Exception) -> str:
+    """An error of the pictures, with what the command's own arguments would say."""
+    if isinstance(error, MixedColours):
+        return f"{error.what}; say --grey or --colour"
+    if isinstance(error, SmallPicture):
+        return f"{error.what}; take a smaller --size, or --enlarge, which adds no detail"
+    return str(error)
 
 
 def tiny(plan: Plan) -> Plan:
@@ -171,7 +210,8 @@ def _words(given: argparse.Namespace) -> list[str]:
         if getattr(given, name) is not None:
             words.append(f"--{name} {getattr(given, name)}")
     words += [f"--drop-path {given.drop_path}"] * (given.drop_path > 0)
-    return [*words, *["--grey"] * given.grey, *["--tiny"] * given.tiny, f"--seed {given.seed}"]
+    flags = [f"--{name}" for name in ("grey", "colour", "enlarge", "tiny") if getattr(given, name)]
+    return [*words, *flags, f"--seed {given.seed}"]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -179,8 +219,13 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--data", default=PATCHES, help='"patches", "digits", or a folder of classes')
     add("--architecture", nargs="+", help="tables by name; the small ones where left out")
-    add("--size", type=int, default=None, help="side of a picture, pixels")
-    add("--grey", action="store_true", help="one channel")
+    add("--size", type=int, default=None, help=SIZE)
+    channels = parser.add_mutually_exclusive_group()
+    channels.add_argument("--grey", action="store_true", help="one channel")
+    channels.add_argument(
+        "--colour", action="store_true", help="three channels, of a folder's grey pictures too"
+    )
+    add("--enlarge", action="store_true", help="take pictures smaller than the size too")
     add("--out", type=Path, default=Path("vision-small"), help="folder that is written")
     add("--store", type=Path, default=None, help="store of the runs; yours where left out")
     add("--steps", type=int, default=None, help="updates of each network")

@@ -8,7 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from workbench.datasets import Dataset, Images, digits, image_folder, photograph_patches
+from workbench.datasets import (
+    Dataset,
+    DatasetError,
+    Images,
+    digits,
+    image_folder,
+    photograph_patches,
+)
 from workbench.training import Recipe
 from workbench.vision.training.augmentation import WRITING, Augmentation
 
@@ -58,25 +65,47 @@ class Plan:
         )
 
 
-def data_of(name: str, size: int | None = None, *, grey: bool = False) -> Dataset[Images]:
+def data_of(
+    name: str,
+    size: int | None = None,
+    *,
+    grey: bool = False,
+    colour: bool = False,
+    enlarge: bool = False,
+) -> Dataset[Images]:
     """The digits, the patches, or a folder of the user's with a sub-folder for each class.
 
     Args:
         name: "digits", "patches" or a folder.
         size: side of a picture, pixels; 16 for digits and 32 for others where None.
         grey: one channel; digits have no other.
+        colour: three channels, grey pictures of a folder among them too; without either a folder
+            has what all its pictures have, and patches have colour.
+        enlarge: allow pictures of a folder smaller than the size.
 
     Raises:
-        DatasetError: a size there is not, or a folder that cannot be used.
+        DatasetError: a size or a choice there is not, or a folder that cannot be used.
     """
     size = SIZES.get(name, FOLDER_SIZE) if size is None else size
+    if grey and colour:
+        raise DatasetError("grey and colour: choose one of them")
+    if name in SIZES and enlarge:
+        raise DatasetError(f"enlarge: {name} are there at their own sizes alone")
     if name == DIGITS:
+        if colour:
+            raise DatasetError("colour: digits are grey")
         return digits(size)
     if name == PATCHES:
         return photograph_patches(size, colour=not grey)
-    return image_folder(name, size, channels=1 if grey else None)
+    channels = 1 if grey else 3 if colour else None
+    return image_folder(name, size, channels=channels, enlarge=enlarge)
 
 
-def augmentation_of(name: str) -> Augmentation:
-    """How pictures of this data are moved: writing by a pixel, others by an eighth, and flipped."""
-    return WRITING if name == DIGITS else Augmentation()
+def augmentation_of(name: str, size: int = FOLDER_SIZE) -> Augmentation:
+    """How pictures of this data are moved: writing by a pixel, others by an eighth, and flipped.
+
+    Args:
+        name: as for `data_of`.
+        size: side of a picture, pixels.
+    """
+    return WRITING if name == DIGITS else Augmentation(shift=size // 8)
