@@ -3,13 +3,14 @@
 import importlib
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from PIL import Image
+from PIL import Image, ImageOps
 
 from tests.parity.without_torchvision import randomised, stand_in
 from tests.peers import peer
@@ -142,6 +143,85 @@ def test_parameters_and_keys(timm, name: str) -> None:
     assert len(found) == STATE_DICTS.get(name, len(found))
     weights = {k: s for k, s in found.items() if not k.endswith("num_batches_tracked")}
     assert ours == weights
+
+
+@pytest.fixture
+def evaluation(timm, monkeypatch):
+    """timm's preparation for evaluation up to the crop, with Pillow in torchvision's place."""
+    data = importlib.import_module("timm.data.transforms")
+    factory = importlib.import_module("timm.data.transforms_factory")
+
+    class Resize:
+        """Both sides of a pair; else the shorter side, the longer one cut to a whole number."""
+
+        def __init__(self, size, interpolation):
+            self.size, self.interpolation = size, interpolation
+
+        def __call__(self, picture):
+            if isinstance(self.size, tuple):
+                return resize(picture, self.size, self.interpolation)
+            short, long = sorted(picture.size)
+            longer = int(self.size * long / short)
+            wide = picture.width > picture.height
+            size = (self.size, longer) if wide else (longer, self.size)
+            return resize(picture, size, self.interpolation)
+
+    def resize(picture, size, interpolation):
+        return picture.resize((size[1], size[0]), Image.Resampling[interpolation.upper()])
+
+    def compose(steps):
+        def run(picture):
+            for step in steps:
+                picture = step(picture)
+            return picture
+
+        return run
+
+    pillow = SimpleNamespace(
+        get_dimensions=lambda picture: (3, picture.height, picture.width),
+        resize=resize,
+        pad=lambda picture, sides, fill, padding_mode: ImageOps.expand(
+            picture, tuple(sides), tuple(fill) if fill else 0
+        ),
+        crop=lambda picture, top, left, height, width: picture.crop(
+            (left, top, left + width, top + height)
+        ),
+        pil_to_tensor=np.asarray,
+    )
+    steps = SimpleNamespace(
+        Resize=Resize, CenterCrop=lambda size: data.CenterCropOrPad(size), Compose=compose
+    )
+    monkeypatch.setattr(data, "F", pillow)
+    monkeypatch.setattr(factory, "transforms", steps)
+    for module in (data, factory):
+        monkeypatch.setattr(module, "str_to_interp_mode", lambda name: name)
+    return factory.transforms_imagenet_eval
+
+
+@pytest.mark.parametrize("mode", ["center", "squash", "border"])
+@pytest.mark.parametrize("size", [(32, 32), (32, 48)])
+def test_pictures_are_cropped_by_timms_modes(evaluation, mode: str, size) -> None:
+    rng = np.random.default_rng(1)
+    for crop_pct in (0.8, 0.875, 1.0):
+        ours = vision.Preprocessing(input_size=(3, *size), crop_pct=crop_pct, crop_mode=mode)
+        theirs = evaluation(
+            img_size=size, crop_pct=crop_pct, crop_mode=mode, interpolation="bicubic",
+            mean=ours.mean, std=ours.std, normalize=False,
+        )  # fmt: skip
+        for shape in ((61, 90, 3), (90, 43, 3), (31, 33, 3)):
+            picture = Image.fromarray(rng.integers(0, 256, shape, np.uint8))
+            wanted = (np.asarray(theirs(picture)) / 255 - ours.mean) / np.asarray(ours.std)
+            np.testing.assert_allclose(ours.prepare([picture])[0], wanted, atol=1e-5)
+
+
+def test_a_checkpoint_says_how_its_pictures_are_cropped(timm, tmp_path: Path) -> None:
+    """timm writes the mode of its own tag; ConvNeXt's at 384 pixels squash."""
+    name = "convnext_tiny.fb_in22k_ft_in1k_384"
+    assert timm.get_pretrained_cfg(name).crop_mode == "squash"
+    network = timm.create_model(name, pretrained=False, num_classes=3)
+    timm.models._hub.save_for_hf(network, tmp_path, safe_serialization=True)
+    found = vision.load(tmp_path).config.preprocessing
+    assert (found.crop_mode, found.input_size, found.crop_pct) == ("squash", (3, 384, 384), 1.0)
 
 
 def test_pictures_are_prepared_as_timm_has_them(timm) -> None:
