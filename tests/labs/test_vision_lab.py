@@ -1,4 +1,4 @@
-"""The vision lab: gaps, waterlines and a block of one's own, from what ships and what is timed."""
+"""The vision lab: gaps and waterlines, from what ships and what is timed here."""
 
 import json
 import subprocess
@@ -15,8 +15,6 @@ from workbench.labs import vision
 from workbench.labs.vision import claims, families, form, gap_points, machines, record, water_rows
 from workbench.labs.vision.form import RATES, SHOWN
 from workbench.labs.vision.gap_view import GapView
-from workbench.labs.vision.own_block_code import code_of
-from workbench.labs.vision.own_block_view import OwnBlockView
 from workbench.labs.vision.waterline_view import WaterlineView
 from workbench.measure import roofline
 from workbench.measure.roofline import Peaks
@@ -24,7 +22,6 @@ from workbench.panels.panel import Panel
 from workbench.panels.settings import accepted, start
 from workbench.progress import silent
 from workbench.vision import latency
-from workbench.vision.blocks.conv_first import ConvFirstRow
 from workbench.vision.efficiency import counted, published, recorded
 from workbench.vision.efficiency.recorded import Recorded
 from workbench.vision.efficiency.timed import GroupTimed, Timed
@@ -249,72 +246,6 @@ def test_openers_take_names_and_say_what_is_wrong(tmp_path):
     assert panel.settings[SHOWN]["network"] == form.OWN
     assert panel.view.arguments() == [repr(str(tmp_path / "mine")), "size=16"]
     panel.close()
-
-
-# -- a block of one's own ------------------------------------------------------------------------
-
-
-@models.block
-class Slim:
-    skips = True
-
-    def __init__(self, channels, make, expansion=2):
-        self.conv = make.conv(channels, channels, 3, groups=channels // 8)
-        self.out = make.conv(channels, channels, bias=True)
-
-    def __call__(self, x):
-        return x + self.out(self.conv(x))
-
-
-class Sevens(Slim.maker):
-    def __init__(self, channels, make):
-        self.conv = make.conv(channels, channels, 3, groups=7)
-
-
-def test_a_block_is_counted_at_once_and_timed_beside_its_rivals():
-    view = OwnBlockView(Slim)
-    view.peaks = HERE
-    shown = values(view, shown={"channels": 16, "pixels": 4, "batch": 1})
-    assert view.check(shown) == []
-    before = view.predict(shown)
-    assert before.basis == "predicted"
-    assert [row[0].text for row in before.contents["costs"].rows] == [
-        "Slim", "ConvFirst", "MBConv", "ConvNeXt",
-    ]  # fmt: skip
-    live = before.contents["gap"].chart.rows["live"]
-    assert {row["predicted"] for row in live} == {True} and len(live) == 4
-    assert {row["label"] for row in before.contents["water"].chart.rows["live"]} == {"conv", "out"}
-    (after,) = view.run(shown, silent)
-    live = after.contents["gap"].chart.rows["live"]
-    assert sum(not row["predicted"] for row in live) == 4 and after.basis == "measured"
-    assert view.predict(shown).basis == "measured"
-    elsewhere = view.predict(values(view, shown={"channels": 16, "pixels": 4, "batch": 1,
-                                                 "device": "h200"}))  # fmt: skip
-    assert all(row["predicted"] for row in elsewhere.contents["gap"].chart.rows["live"])
-
-
-def test_a_block_that_cannot_stand_there_is_one_line():
-    view = OwnBlockView(Sevens)
-    shown = values(view, shown={"channels": 12, "pixels": 4})
-    (problem,) = view.check(shown)
-    assert problem.level == "error" and problem.field == "channels"
-    assert problem.message == (
-        "Sevens: cannot be made with 12 channels: groups=7 does not divide 12 input channels"
-    )
-    panel = Panel(view, settings={SHOWN: {"channels": 12, "pixels": 4}})
-    assert panel.problems and panel.status["kind"] != "done"
-    panel.close()
-    with pytest.raises(ValueError, match="no class, no function"):
-        vision.own_block(7)
-
-
-def test_a_block_is_code_again():
-    assert code_of(Slim) == ("Slim", [f"from {__name__} import Slim"])
-    assert code_of(Slim(expansion=3))[0] == "Slim(expansion=3)"
-    expression, words = code_of(models.block(ConvFirstRow(channels=8), name="Row's"))
-    assert expression == "mine" and words == [
-        '# mine: your block "Row\'s", made by workbench.vision.block'
-    ]
 
 
 # -- claims, exports, what ships -----------------------------------------------------------------

@@ -17,6 +17,7 @@ from workbench.panels.history import History
 from workbench.panels.painting import Stroke
 from workbench.panels.picture import Picture
 from workbench.panels.pins import Pins
+from workbench.panels.preparing import Ready, preparation
 from workbench.panels.settings import Plain, accepted, start
 from workbench.panels.stage import Stage
 from workbench.panels.view import Problem, Values, View
@@ -172,15 +173,13 @@ class Panel(anywidget.AnyWidget):
 
     def _answer(self, values: Values, start: bool) -> None:
         self._set("hints", wire.hints(self.view.hints(values)))
-        matches = [i for i, preset in enumerate(self._presets) if preset == values]
-        self._set("preset", matches[0] if matches else -1)
+        self._set("preset", next((i for i, p in enumerate(self._presets) if p == values), -1))
         problems = list(self.view.check(values))
         self._show_problems(problems)
-        if any(problem.level == "error" for problem in problems):
+        if self._has_errors():
             self._refuse(problems)
             return
-        finished = self._finished.get(values)
-        if finished is not None:
+        if finished := self._finished.get(values):
             self._worker.drop()
             picture, when = finished
             self._show(picture)
@@ -189,21 +188,22 @@ class Panel(anywidget.AnyWidget):
         self._foresee(values, start)
 
     def _foresee(self, values: Values, start: bool) -> None:
-        verb = self.view.verb
+        verb, words = self.view.verb, self.view.unready(values) if start else ""
+        if words:
+            self._draw(set())
+            self._show_status(statusline.preparing(words, self._raw.device))
+            self._worker.submit(preparation(self.view, values), values, self._quiet)
+            return
         picture = self.view.predict(values)
+        follows = start and self.view.automatic
         if picture is None:
             self._draw(set())
-            older = statusline.stale(verb, self._raw.device)
-            self._show_status(older if self._raw.contents else statusline.empty(verb))
-        elif picture.basis == "recorded":
-            self._show(picture)
-            self._show_status(statusline.recorded(picture, verb))
-            self._worker.drop()
-            return
+            self._show_status(statusline.unforeseen(self._raw, verb))
         else:
+            follows = follows and picture.basis != "recorded"
             self._show(picture)
-            self._show_status(statusline.predicted(picture, self.view.automatic and start, verb))
-        if start and self.view.automatic:
+            self._show_status(statusline.foreseen(picture, follows, verb))
+        if follows:
             self._start(self._quiet)
         else:
             self._worker.drop()
@@ -237,10 +237,11 @@ class Panel(anywidget.AnyWidget):
             verb, device = self.view.verb, self._raw.device
             match event:
                 case Started():
-                    text = statusline.status("running", "Starting", (), device, ("stop", "Stop"))
-                    self._show_status(text)
+                    self._show_status(statusline.preparing("Starting", device))
                 case Progress():
                     self._show_progress(event, device)
+                case Part(Ready()):
+                    self._settle(self.state, start=True)
                 case Part(picture):
                     self._partial = True
                     self._show(picture)
@@ -280,8 +281,7 @@ class Panel(anywidget.AnyWidget):
         self._set("status", status)
 
     def _show_history(self) -> None:
-        history = {"undo": self._history.can_undo, "redo": self._history.can_redo}
-        self._set("history", history)
+        self._set("history", {"undo": self._history.can_undo, "redo": self._history.can_redo})
 
     def _show_problems(self, problems: list[Problem]) -> None:
         groups = [group.id for group in self.view.groups]

@@ -42,8 +42,20 @@ def recorded(picture: Picture, verb: str) -> Status:
     )
 
 
-def predicted(picture: Picture, automatic: bool, verb: str) -> Status:
-    """Hollow marks are up; the measurement follows by itself or on request."""
+def unforeseen(shown: Picture, verb: str) -> Status:
+    """There is no picture of these settings: an older one stands, or none."""
+    return stale(verb, shown.device) if shown.contents else empty(verb)
+
+
+def preparing(words: str, device: str) -> Status:
+    """The worker begins, or works out what the view's answer needs."""
+    return status("running", words, (), device, ("stop", "Stop"))
+
+
+def foreseen(picture: Picture, automatic: bool, verb: str) -> Status:
+    """Shipped, or hollow marks; the measurement follows by itself or on request."""
+    if picture.basis == "recorded":
+        return recorded(picture, verb)
     shown = picture.contents.values()
     if shown and all(isinstance(content, EmptyContent) for content in shown):
         return empty(verb)

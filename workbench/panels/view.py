@@ -163,6 +163,13 @@ class View(Protocol):
         """Active groups, step strips, counts. Called at every change: keep it under 5 ms."""
         return Hints()
 
+    def unready(self, values: Values) -> str:
+        """What must be worked out before `predict` can answer at once, in words; "" for nothing."""
+        return ""
+
+    def prepare(self, values: Values, report: Report) -> None:
+        """Work that out. Runs in the worker thread, after which `check` and `predict` are asked."""
+
     def predict(self, values: Values) -> Picture | None:
         """The picture at once (under 150 ms) from cost models and recorded trials."""
         return None

@@ -31,13 +31,17 @@ from workbench.panels.picture import (
     Picture,
     TableContent,
 )
+from workbench.panels.settings import accepted, start
 from workbench.panels.view import Hints, Problem, Slot, Values
-from workbench.progress import Report
+from workbench.progress import Report, silent
 from workbench.vision.own_block import BlockError, Counted, OwnBlock, block
 
 RIVALS = ("ConvFirst", "MBConv", "ConvNeXt")
 SLOTS = {"ConvFirst": 7, "MBConv": 5, "ConvNeXt": 4}
 YOURS = 1
+GROUP = 8
+"""Channels of a group in two of the rivals."""
+LEFT_OUT = "ConvFirst and MBConv are left out"
 GAP = "What does it cost beside its rivals?"
 COST = "How much work, and how much of the peak?"
 
@@ -52,7 +56,9 @@ def own_block(mine: Any, *, settings: Mapping[str, Mapping[str, Any]] | str | No
     Raises:
         BlockError: no block.
     """
-    return Panel(OwnBlockView(mine), settings=settings)
+    view = OwnBlockView(mine)
+    view.prepare(accepted(view, start(view, settings)), silent)  # nobody waits for an answer yet
+    return Panel(view, settings=settings)
 
 
 class OwnBlockView(VisionView):
@@ -80,6 +86,7 @@ class OwnBlockView(VisionView):
             self.mine = replace(self.mine, name=f"{self.mine.name} (yours)")
         self.study_line = f"{self.mine.name}: its layers counted, timed beside three rivals"
         self.counted: dict[tuple[int, int], dict[str, tuple[Any, Counted]]] = {}
+        self.refused: dict[tuple[int, int], str] = {}
         self.timed: dict[tuple[int, int, int], dict[str, Timing]] = {}
         self.peaks: Peaks | None = None
         self.device = ""
@@ -93,14 +100,18 @@ class OwnBlockView(VisionView):
         return code_of(self.mine)[1]
 
     def check(self, values: Values) -> list[Problem]:
-        """A block that cannot stand there, and products in no layer."""
+        """What is known without building a block: channels, widths, and what counting found."""
         water: Any = values[WATER]
-        try:
-            _, found = self._blocks(values)[self.mine.name]
-        except BlockError as error:
-            return [Problem("error", "channels", str(error), SHOWN)]
+        at = place(values)
+        if self._where(values) in self.refused:
+            return [Problem("error", "channels", self.refused[self._where(values)], SHOWN)]
         problems = []
-        if found.outside:
+        if at.channels % GROUP:
+            text = f"{at.channels} channels make no groups of {GROUP}: {LEFT_OUT}"
+            problems.append(Problem("warn", "channels", text, SHOWN))
+        known = self.counted.get(self._where(values))
+        if known is not None and known[self.mine.name][1].outside:
+            found = known[self.mine.name][1]
             share = numbers.percent(found.outside / found.macs)
             text = f"{share} of its arithmetic is in no layer and stands in no bar"
             problems.append(Problem("warn", "channels", text, SHOWN))
@@ -108,6 +119,19 @@ class OwnBlockView(VisionView):
             text = "Blocks are timed whole; least time is shown"
             problems.append(Problem("warn", "across", text, WATER))
         return problems
+
+    def unready(self, values: Values) -> str:
+        """Blocks are built and traced, your code among them, which takes its time."""
+        where = self._where(values)
+        return "" if where in self.counted or where in self.refused else "Counting the layers"
+
+    def prepare(self, values: Values, report: Report) -> None:
+        """Counts the block and its rivals; one that cannot stand there is told by `check`."""
+        report(0, 1, "Counting the layers")
+        try:
+            self._blocks(values)
+        except BlockError as error:
+            self.refused[self._where(values)] = str(error)
 
     def hints(self, values: Values) -> Hints:
         """No layer is timed alone here."""
@@ -143,16 +167,20 @@ class OwnBlockView(VisionView):
         """The block and its rivals, made and counted; kept by channels and pixels."""
         from workbench.vision.own_block import count
 
-        at = place(values)
-        key = (at.channels, at.pixels)
+        key = self._where(values)
         if key not in self.counted:
-            shape = (at.pixels, at.pixels, at.channels)
+            channels, pixels = key
+            shape = (pixels, pixels, channels)
             found = {self.mine.name: count(self.mine, shape)}
             for name in RIVALS:
                 with contextlib.suppress(BlockError):  # channels that groups of 8 do not divide
                     found[name] = count(_rival(name), shape)
             self.counted[key] = found
         return self.counted[key]
+
+    def _where(self, values: Values) -> tuple[int, int]:
+        at = place(values)
+        return at.channels, at.pixels
 
     def _key(self, values: Values) -> tuple[int, int, int]:
         at = place(values)
@@ -166,7 +194,8 @@ class OwnBlockView(VisionView):
         water: Any = values[WATER]
         try:
             device = self._machine(values)
-        except ValueError as error:
+            self._blocks(values)
+        except ValueError as error:  # rates or a block: it has no place to stand
             return Picture({"gap": EmptyContent(GAP, str(error), self.verb)}, basis="predicted")
         kernels = {
             name: Kernels(
