@@ -118,7 +118,7 @@ def test_the_smallest_picture_is_found_without_decoding(pets: Path) -> None:
     assert smallest_picture(pets)[1] == 31, "its head is enough"
     (pets / "dogs" / "wide.png").write_bytes(b"not a picture")
     assert smallest_picture(pets)[1] > 31
-    for file in pets.rglob("*.png"):
+    for file in pets.rglob("*.*"):
         file.write_bytes(b"not a picture")
     with pytest.raises(DatasetError, match="none of its pictures is readable"):
         smallest_picture(pets)

@@ -1,15 +1,13 @@
 """Count the layers of the group-size page's networks, and time them on this machine.
 
-python -m workbench.labs.vision.group_size_record [--only layers]
+python -m workbench.labs.vision.group_size_record [--only layers] [--threads one]
 
-Times are of the processor, all threads together, which other programs on the machine move least;
-`taskset -c 0` before the command keeps to one core.
+Times are of the processor, all threads together, which other programs on the machine move least.
 """
 
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import statistics
 from collections.abc import Sequence
@@ -30,6 +28,7 @@ from workbench.labs.vision.group_size_networks import (
     TIMES,
 )
 from workbench.labs.vision.group_size_timing import ROUNDS, label, timed
+from workbench.labs.vision.recording import add_threads, card, kept_to, typed
 from workbench.progress import Bar, Throttled
 from workbench.vision.conv_shapes import Outline
 
@@ -51,9 +50,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from workbench import vision
 
     given = _parser().parse_args(arguments)
+    kept_to(given.threads)
     keep_compiled()
     outlines = {name: Outline.of(vision.published(name)) for name in NAMES}
     records = {name: one.record() for name, one in outlines.items()}
+    given.out.mkdir(parents=True, exist_ok=True)
     replace_text(given.out / LAYERS, json.dumps(records) + "\n")
     if given.only == "layers":
         return 0
@@ -62,12 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found = {name: _times(name, outlines[name], Throttled(bar, 0.5)) for name in NAMES}
     finally:
         bar.close()
-    from workbench.measure import device
-
-    about = {
-        "command": f"python -m {MODULE}",
-        "date": datetime.date.today().isoformat(),
-        "device": device.label(),
+    about = card(typed(MODULE, arguments)) | {
         "clock": "processor time",
         "rounds": ROUNDS,
         "networks": found,
@@ -97,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=f"python -m {MODULE}")
     parser.add_argument("--out", type=Path, default=Path(FOLDER), help="folder that is written")
     parser.add_argument("--only", choices=["layers"], help="count, and time nothing")
+    add_threads(parser)
     return parser
 
 

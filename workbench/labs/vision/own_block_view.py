@@ -192,11 +192,15 @@ class OwnBlockView(VisionView):
 
     def _picture(self, values: Values) -> Picture:
         water: Any = values[WATER]
+        if self.unready(values):
+            self.prepare(values, silent)
         try:
             device = self._machine(values)
-            self._blocks(values)
-        except ValueError as error:  # rates or a block: it has no place to stand
+        except ValueError as error:
             return Picture({"gap": EmptyContent(GAP, str(error), self.verb)}, basis="predicted")
+        if self._where(values) in self.refused:
+            told = EmptyContent(GAP, self.refused[self._where(values)])
+            return Picture({"gap": told}, basis="predicted")
         kernels = {
             name: Kernels(
                 found.layers, device, place(values).batch, water.kernels == "fused", tile(values)

@@ -1,11 +1,12 @@
-"""Counts and measures what the panels show before anything ran here, and prints the group gap.
+"""Counts and measures what the panels show before anything ran here, and prints it.
 
-python -m workbench.labs.vision.record [--out data/vision-lab] [--only layers latencies groups]
-    [--networks NAME ...] [--batch 1 8] [--repeats 7] [--threads one]
+python -m workbench.labs.vision.record [--only layers latencies groups] [--networks NAME ...]
+    [--batch 1 8] [--repeats 7] [--threads one] [--out FOLDER]
 
-Layers are counted anywhere, in a minute; latencies and groups are of this machine, which should
-have nothing else to do. With --threads one everything runs on one core and the processor's own time
-is taken, which other programs disturb less.
+Only --out writes: what ships is `--out data/vision-lab`, run in a checkout. Layers are counted
+anywhere, in a minute; latencies and groups are of this machine, which should have nothing else to
+do. With --threads one everything runs on one core and the processor's own time is taken, which
+other programs disturb less.
 """
 
 from __future__ import annotations
@@ -13,16 +14,17 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench.checkpoints import replace_text
 from workbench.figures import numbers
 from workbench.labs.vision import families
 from workbench.labs.vision.claims import efficiency_of
+from workbench.labs.vision.recording import add_threads, card, kept_to, typed
 from workbench.measure import device, roofline
 from workbench.measure.roofline import Peaks
 from workbench.vision.efficiency import recorded
@@ -34,45 +36,46 @@ from workbench.vision.efficiency.waterline import Bar, attainable, balance
 if TYPE_CHECKING:
     from workbench.vision.latency import Clock
 
+MODULE = "workbench.labs.vision.record"
 KINDS = ("layers", "latencies", "groups")
 PIXELS = 224
 EDGE, STREAM = 2048, 256 << 20
 """Of the product, and bytes of the copy, that rates are measured with."""
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """What is asked for."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--out", type=Path, default=Path("data/vision-lab"))
+    parser.add_argument("--out", type=Path, help="folder that is written; nothing is without it")
     parser.add_argument("--only", nargs="*", choices=KINDS, default=list(KINDS))
     parser.add_argument("--networks", nargs="*", default=list(families.MEASURED))
     parser.add_argument("--batch", nargs="*", type=int, default=[1, 8])
     parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--threads", choices=("all", "one"), default="all")
-    given = parser.parse_args()
-    given.out.mkdir(parents=True, exist_ok=True)
-    one = given.threads == "one"
-    if one and hasattr(os, "sched_setaffinity"):  # before jax counts the cores
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    clock: Clock = "processor" if one else "wall"
+    add_threads(parser)
+    given = parser.parse_args(arguments)
+    clock, words = kept_to(given.threads), typed(MODULE, arguments)
     try:
         if "layers" in given.only:
-            print(f"layers: {count_layers(given.out)}")
+            print(count_layers(given.out))
         if "groups" in given.only:
-            found = groups(given.out, given.repeats, clock)
+            found = groups(given.out, given.repeats, clock, words)
             print(table(found.rows, found.peaks))
         if "latencies" in given.only:
-            latencies(given.out, given.networks, given.batch, given.repeats, clock)
+            latencies(given.out, given.networks, given.batch, given.repeats, clock, words)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
     return 0
 
 
-def count_layers(folder: Path) -> Path:
-    """Counts every network the lab names, at 224 pixels."""
+def count_layers(folder: Path | None) -> str:
+    """Counts every network the lab names, at 224 pixels; the result in words.
+
+    Args:
+        folder: that is written; None for none.
+    """
     from workbench import vision
     from workbench.vision.efficiency.counting import layers_of
 
@@ -84,7 +87,11 @@ def count_layers(folder: Path) -> Path:
             "parameters": vision.parameters(table),
             "layers": [layer.record() for layer in layers],
         }
-    file = folder / "layers.json"
+    words = (
+        f"{len(networks)} networks, {sum(len(one['layers']) for one in networks.values())} layers"
+    )
+    if folder is None:
+        return words
     rows = [
         f'  {json.dumps(name)}: {{"parameters": {one["parameters"]}, "layers": [\n'
         + ",\n".join(f"   {json.dumps(row)}" for row in one["layers"])
@@ -92,21 +99,36 @@ def count_layers(folder: Path) -> Path:
         for name, one in networks.items()
     ]
     head = f' "pixels": {PIXELS},\n "columns": {json.dumps(COLUMNS)},\n "networks": {{\n'
-    file.write_text("{\n" + head + ",\n".join(rows) + "\n }\n}\n", encoding="utf-8")
-    return file
+    folder.mkdir(parents=True, exist_ok=True)
+    replace_text(folder / "layers.json", "{\n" + head + ",\n".join(rows) + "\n }\n}\n")
+    return words
 
 
 def latencies(
-    folder: Path, networks: Sequence[str], batches: Sequence[int], repeats: int, clock: Clock
+    folder: Path | None,
+    networks: Sequence[str],
+    batches: Sequence[int],
+    repeats: int,
+    clock: Clock,
+    command: str,
 ) -> Recorded:
-    """Times networks by turns, then every layer and every block of each alone."""
+    """Times networks by turns, then every layer and every block of each alone.
+
+    Args:
+        folder: that is written; None for none.
+        networks: by name.
+        batches: pictures at once.
+        repeats: of each time.
+        clock: see `kept_to`.
+        command: see `typed`.
+    """
     from workbench import vision
     from workbench.vision.latency import ready, time_networks, time_parts
 
     peaks = rates(clock)
     made = {name: ready(vision.published(name)) for name in networks}
     rows: list[Timed] = []
-    card = _card(peaks, "latencies", clock)
+    about = _card(peaks, command, clock)
     for batch in batches:
         whole = time_networks(made, batch=batch, pixels=PIXELS, repeats=repeats, clock=clock)
         for row in whole:
@@ -118,20 +140,22 @@ def latencies(
                     name, network, part=part, batch=batch, pixels=PIXELS, repeats=repeats,
                     clock=clock,
                 )  # fmt: skip
-            recorded.write(folder, recorded.LATENCIES, rows, card)  # what there is by now
+            if folder is not None:
+                recorded.write(folder, recorded.LATENCIES, rows, about)  # what there is by now
             print(f"{name}, batch {batch}: parts", flush=True)
-    return Recorded(rows, card)
+    return Recorded(rows, about)
 
 
-def groups(folder: Path, repeats: int, clock: Clock) -> Recorded:
-    """Times one convolution at every group size."""
+def groups(folder: Path | None, repeats: int, clock: Clock, command: str) -> Recorded:
+    """Times one convolution at every group size; arguments as for `latencies`."""
     from workbench.vision.latency import time_groups
 
     peaks = rates(clock)
     rows = time_groups(repeats=repeats, clock=clock)
-    card = _card(peaks, "groups", clock)
-    recorded.write(folder, recorded.GROUPS, rows, card)
-    return Recorded(rows, card)
+    about = _card(peaks, command, clock)
+    if folder is not None:
+        recorded.write(folder, recorded.GROUPS, rows, about)
+    return Recorded(rows, about)
 
 
 def rates(clock: Clock) -> Peaks:
@@ -186,16 +210,9 @@ def table(rows: Sequence[GroupTimed], peaks: Peaks) -> str:
     return "\n".join(lines)
 
 
-def _card(peaks: Peaks, only: str, clock: Clock) -> dict[str, Any]:
-    more = " --threads one" if clock == "processor" else ""
-    return {
-        "date": datetime.date.today().isoformat(),
-        "device": device.label(),
-        "processor": device.processor_name(),
-        "clock": "processor’s time" if clock == "processor" else "wall clock",
-        "command": f"python -m workbench.labs.vision.record --only {only}{more}",
-        "peaks": asdict(peaks),
-    }
+def _card(peaks: Peaks, command: str, clock: Clock) -> dict[str, Any]:
+    words = "processor’s time" if clock == "processor" else "wall clock"
+    return card(command) | {"clock": words, "peaks": asdict(peaks)}
 
 
 if __name__ == "__main__":

@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import argparse
 import csv
-import datetime
 import json
-import os
 import sys
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -21,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench import shipped
+from workbench.labs.vision.recording import add_threads, card, kept_to, typed
 from workbench.labs.vision.sparsity_form import LAYERS, WHOLE_NAMES
 from workbench.measure.roofline import Peaks
 from workbench.vision.efficiency.recorded import FOLDER, write
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
 DENSITIES, NETWORKS, ACCURACIES = "densities", "pruned-networks", "pruned-accuracies"
 KINDS = ("densities", "networks", "accuracies")
-COMMAND = "python -m workbench.labs.vision.sparsity_recorded"
+MODULE = "workbench.labs.vision.sparsity_recorded"
 
 
 @dataclass(frozen=True)
@@ -99,15 +98,11 @@ def main() -> int:
     )
     parser.add_argument("--out", type=Path, default=Path(FOLDER))
     parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--threads", choices=("all", "one"), default="all")
+    add_threads(parser)
     parser.add_argument("--store", type=Path, default=None, help="of the trainings")
     parser.add_argument("--only", nargs="*", choices=KINDS, default=list(KINDS))
     given = parser.parse_args()
-    one_thread = given.threads == "one"
-    if one_thread and hasattr(os, "sched_setaffinity"):  # before jax counts the cores
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    clock: Clock = "processor" if one_thread else "wall"
-    words = COMMAND + " --threads one" * one_thread
+    clock, words = kept_to(given.threads), typed(MODULE)
     if "densities" in given.only:
         densities(given.out, given.repeats, clock, words)
     if "networks" in given.only:
@@ -136,7 +131,7 @@ def densities(folder: Path, repeats: int, clock: Clock, command: str) -> None:
             clock=clock,
         )
         print(f"{layer.name}, batch {batch}, blocks of {block}: timed", flush=True)
-    write(folder, DENSITIES, timed, _card(command) | {"clock": clock, "peaks": asdict(peaks)})
+    write(folder, DENSITIES, timed, card(command) | {"clock": clock, "peaks": asdict(peaks)})
 
 
 def networks(folder: Path, repeats: int, clock: Clock, command: str) -> None:
@@ -151,7 +146,7 @@ def networks(folder: Path, repeats: int, clock: Clock, command: str) -> None:
             one = time_network(name, peaks, batch=batch, repeats=repeats, clock=clock)
             timed.append(one)
             print(f"{name}, batch {batch}: {one.speedup:.2f} x, modelled {one.modelled:.2f} x")
-    write(folder, NETWORKS, timed, _card(command) | {"clock": clock, "peaks": asdict(peaks)})
+    write(folder, NETWORKS, timed, card(command) | {"clock": clock, "peaks": asdict(peaks)})
 
 
 def pruned_accuracies(folder: Path, command: str, store: Path | None) -> None:
@@ -178,19 +173,8 @@ def pruned_accuracies(folder: Path, command: str, store: Path | None) -> None:
             report=bar,
         )
         bar.close()
-    about = _card(command) | {"recipe": recipe.model_dump(mode="json")}
+    about = card(command) | {"recipe": recipe.model_dump(mode="json")}
     write(folder, ACCURACIES, judged, about)
-
-
-def _card(command: str) -> dict[str, Any]:
-    from workbench.measure import device
-
-    return {
-        "date": datetime.date.today().isoformat(),
-        "device": device.label(),
-        "processor": device.processor_name(),
-        "command": command,
-    }
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Layers of published networks, counted before, so that nothing loads jax to draw them.
 
-`python -m workbench.labs.vision.record --only layers` counts them anew.
+`python -m workbench.labs.vision.record --only layers --out data/vision-lab` counts them anew.
 """
 
 from __future__ import annotations
