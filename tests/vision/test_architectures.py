@@ -4,6 +4,7 @@ import pytest
 
 from workbench import vision
 from workbench.vision.architectures import tables
+from workbench.vision.efficiency import counted
 from workbench.vision.networks import network_of
 
 # Millions of parameters and, where a figure is to hand, GMAC at 224 pixels, 1,000 classes.
@@ -45,6 +46,55 @@ def test_our_conv_first_network():
     for stage, millions in enumerate((117.2, 110.0, 106.4, 104.6)):
         inside = [c.macs for c in layers if c.name.startswith(f"stages.{stage}.blocks.1.")]
         assert round(sum(inside) / 1e6, 1) == millions
+
+
+# Depths and widths of our ConvFirst family, and of its skeleton in numbers below.
+FAMILY = {
+    "our_conv_first_small": ((2, 2, 6, 2), (48, 96, 192, 384)),
+    "our_conv_first": ((2, 3, 8, 2), (64, 128, 256, 512)),
+    "our_conv_first_large": ((3, 3, 9, 3), (96, 192, 384, 768)),
+}
+
+
+def by_hand(depths, widths, size=224, classes=1000):
+    """Weights and multiply-accumulates, added up from the shapes; a batch norm has 2 C weights."""
+    pixels, before = (size // 4) ** 2, widths[0]
+    weights = 3 * 16 * before + 2 * before
+    macs = pixels * 3 * 16 * before
+    for stage, (depth, width) in enumerate(zip(depths, widths, strict=True)):
+        if stage:
+            pixels //= 4
+            weights += 4 * before * width + 2 * width
+            macs += pixels * 4 * before * width
+        taps, pointwise = 9 * 8 * width, 2 * width * 4 * width
+        weights += depth * (taps + pointwise + 2 * (width + 4 * width + width))
+        macs += depth * pixels * (taps + pointwise)
+        before = width
+    return weights + before * classes + classes, macs + before * classes
+
+
+@pytest.mark.parametrize("name", FAMILY)
+def test_a_family_of_ours_is_counted_as_by_hand(name):
+    weights, macs = by_hand(*FAMILY[name])
+    assert counted.parameters(name) == weights
+    assert counted.operations(name) == 2 * macs
+    rows = vision.published(name).rows()
+    assert [(row.repeats, row.channels) for row in rows] == list(zip(*FAMILY[name], strict=True))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FAMILY)
+def test_what_ships_as_counted_is_what_is_built(name):
+    config = vision.published(name)
+    assert (vision.parameters(config), vision.macs(config, size=224)) == by_hand(*FAMILY[name])
+
+
+def test_the_sizes_of_the_family_are_steps():
+    """Each is 2.1 to 2.6 times the one before; our_mbconv has the middle one's stages."""
+    costs = [counted.operations(name) for name in FAMILY]
+    assert [round(cost / 2e9, 2) for cost in costs] == [0.8, 1.71, 4.5]
+    mbconv = vision.published("our_mbconv")
+    assert [row.channels for row in mbconv.rows()] == [64, 128, 256, 512]
 
 
 def test_fewer_classes_and_grey_pictures():

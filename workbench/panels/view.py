@@ -169,6 +169,7 @@ class View(Protocol):
 
     def prepare(self, values: Values, report: Report) -> None:
         """Work that out. Runs in the worker thread, after which `check` and `predict` are asked."""
+        return
 
     def predict(self, values: Values) -> Picture | None:
         """The picture at once (under 150 ms) from cost models and recorded trials."""

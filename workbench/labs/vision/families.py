@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 RESNET, V1, V2, V3 = "ResNet", "MobileNet V1", "MobileNet V2", "MobileNet V3"
-EFFICIENT, NEXT, FIRST = "EfficientNet", "ConvNeXt", "ConvFirst, MBConv (ours)"
+EFFICIENT, NEXT = "EfficientNet", "ConvNeXt"
+FIRST, MB = "ConvFirst (ours)", "MBConv (ours)"
 
 SLOTS: Mapping[str, int] = {
-    RESNET: 0, V1: 1, V2: 2, V3: 3, NEXT: 4, EFFICIENT: 5, FIRST: 7,
+    RESNET: 0, V1: 1, V2: 2, V3: 3, NEXT: 4, EFFICIENT: 5, FIRST: 7, MB: 8,
 }  # fmt: skip
 """Colour and mark of each family."""
 
@@ -25,6 +26,7 @@ _NETWORKS: Mapping[str, tuple[str, str, str]] = {
     "mobilenetv3_small_100": (V3, "MobileNet V3-S", "S"),
     "mobilenetv3_large_100": (V3, "MobileNet V3-L", "L"),
     "efficientnet_b0": (EFFICIENT, "EfficientNet-B0", "B0"),
+    "efficientnetv2_s": (EFFICIENT, "EfficientNetV2-S", "V2-S"),
     "convnext_atto": (NEXT, "ConvNeXt atto", "atto"),
     "convnext_femto": (NEXT, "ConvNeXt femto", "femto"),
     "convnext_pico": (NEXT, "ConvNeXt pico", "pico"),
@@ -32,8 +34,10 @@ _NETWORKS: Mapping[str, tuple[str, str, str]] = {
     "convnext_tiny": (NEXT, "ConvNeXt tiny", "tiny"),
     "convnext_small": (NEXT, "ConvNeXt small", "small"),
     "convnext_base": (NEXT, "ConvNeXt base", "base"),
-    "our_conv_first": (FIRST, "ConvFirst (ours)", "ConvFirst"),
-    "our_mbconv": (FIRST, "MBConv (ours)", "MBConv"),
+    "our_conv_first_small": (FIRST, "ConvFirst small (ours)", "small"),
+    "our_conv_first": (FIRST, "ConvFirst (ours)", "middle"),
+    "our_conv_first_large": (FIRST, "ConvFirst large (ours)", "large"),
+    "our_mbconv": (MB, "MBConv (ours)", "middle"),
 }
 """Family, name, and what tells it from its family's others."""
 
@@ -41,7 +45,8 @@ NAMES: Mapping[str, str] = {key: name for key, (_, name, _) in _NETWORKS.items()
 
 MEASURED = (
     "mobilenetv1_100", "mobilenetv2_100", "mobilenetv3_large_100", "efficientnet_b0",
-    "convnext_atto", "convnext_tiny", "resnet50", "resnext50_32x4d", "our_conv_first",
+    "efficientnetv2_s", "convnext_atto", "convnext_tiny", "resnet50", "resnext50_32x4d",
+    "our_conv_first", "our_conv_first_large", "our_mbconv",
 )  # fmt: skip
 """Those that are measured on this device together."""
 

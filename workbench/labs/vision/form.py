@@ -15,9 +15,10 @@ PUBLISHED_BATCH = 1024
 Network = Literal[
     "resnet50", "resnext50_32x4d", "mobilenetv1_100", "mobilenetv1_125", "mobilenetv2_050",
     "mobilenetv2_100", "mobilenetv2_140", "mobilenetv3_small_050", "mobilenetv3_small_075",
-    "mobilenetv3_small_100", "mobilenetv3_large_100", "efficientnet_b0", "convnext_atto",
-    "convnext_femto", "convnext_pico", "convnext_nano", "convnext_tiny", "convnext_small",
-    "convnext_base", "our_conv_first", "our_mbconv", "own",
+    "mobilenetv3_small_100", "mobilenetv3_large_100", "efficientnet_b0", "efficientnetv2_s",
+    "convnext_atto", "convnext_femto", "convnext_pico", "convnext_nano", "convnext_tiny",
+    "convnext_small", "convnext_base", "our_conv_first_small", "our_conv_first",
+    "our_conv_first_large", "our_mbconv", "own",
 ]  # fmt: skip
 CHOICES = {**families.NAMES, OWN: "Yours"}
 

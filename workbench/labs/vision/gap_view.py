@@ -231,8 +231,8 @@ class GapView(VisionView):
             note = f" · {names}: no published accuracy, see by operations"
         beyond = gap_points.beyond(drawn, device.peak)
         if beyond:
-            names = [families.name(point.network) for point in beyond]
-            note = f" · {beyond_peak(names, device)}{note}"
+            faster = [families.name(point.network) for point in beyond]
+            note = f" · {beyond_peak(faster, device)}{note}"
         return gaps(
             [point.row(device) for point in drawn],
             Axis("latency", f"Milliseconds a picture ({how})", scale="log"),
