@@ -14,6 +14,7 @@ from PIL import Image, ImageOps
 
 from tests.parity.without_torchvision import randomised, stand_in
 from tests.peers import peer
+from tests.vision.state_dicts import STATE_DICTS
 from workbench import vision
 from workbench.vision.architectures import tables
 
@@ -35,14 +36,6 @@ SOME = (
     "resnext50_32x4d",
     "tf_efficientnet_b0",
 )
-STATE_DICTS = {
-    "convnext_tiny": 182,
-    "efficientnet_b0": 360,
-    "mobilenetv1_100": 164,
-    "mobilenetv2_100": 314,
-    "mobilenetv3_large_100": 312,
-    "resnext50_32x4d": 320,
-}
 
 
 @pytest.fixture(scope="module", autouse=True)

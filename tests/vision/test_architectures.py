@@ -1,11 +1,15 @@
 """Published tables have their published parameters and arithmetic."""
 
+import jax.numpy as jnp
 import pytest
 
+from tests.vision.state_dicts import STATE_DICTS
 from workbench import vision
+from workbench.model_files import keys
+from workbench.model_files.abstract import abstract
 from workbench.vision.architectures import tables
 from workbench.vision.efficiency import counted
-from workbench.vision.networks import network_of
+from workbench.vision.networks import build, network_of
 
 # Millions of parameters and, where a figure is to hand, GMAC at 224 pixels, 1,000 classes.
 PUBLISHED = {
@@ -35,6 +39,14 @@ def test_parameters_and_arithmetic(name):
     assert round(vision.parameters(config) / 1e6, 3) == millions
     if billions is not None:
         assert round(vision.macs(config, size=224) / 1e9, 3) == billions
+
+
+@pytest.mark.parametrize("name", STATE_DICTS)
+def test_a_file_has_as_many_tensors_as_timms(name):
+    """Each batch norm has a count of batches in timm's file, which nothing here reads."""
+    tensors = keys.file_shapes(abstract(build, vision.published(name), dtype=jnp.float32))
+    norms = sum(key.endswith("running_mean") for key in tensors)
+    assert len(tensors) + norms == STATE_DICTS[name]
 
 
 def test_our_conv_first_network():
