@@ -13,22 +13,9 @@ from tests.browser.panel_in_lab import (
     until_state,
     words,
 )
+from tests.panels.legibility import CUT, OVERFLOWING
 
 LOADED = "sorted({'jax', 'flax', 'optax'} & set(__import__('sys').modules))"
-OVERFLOWING = """() => {
-  const panel = document.querySelector('.wb-panel').getBoundingClientRect();
-  return [...document.querySelectorAll('.wb-panel *')].filter((e) => {
-    const box = e.getBoundingClientRect();
-    return box.width && !e.closest('.wb-spoken, .wb-chart-spoken, .wb-table-frame')
-      && (box.right > panel.right + 1 || box.left < panel.left - 1);
-  }).map((e) => e.outerHTML.slice(0, 100));
-}"""
-
-# Words that are cut: by an ellipsis, by a hidden overflow, or by a frame that scrolls sideways.
-CUT = """() => [...document.querySelectorAll(
-    '.wb-status-line *, .wb-table-frame, .wb-fold, .wb-slot-title, .wb-select')]
-  .filter((e) => e.clientWidth && e.scrollWidth > e.clientWidth + 1)
-  .map((e) => `${e.className}: ${e.textContent.slice(0, 100)}`)"""
 
 
 def test_start_shows_its_picture_before_any_model(lab_page):

@@ -54,8 +54,8 @@ def lavin(points: Sequence[Point], machine: Machine, where: str) -> ClaimCard:
         "PyTorch Inductor, at equal accuracy on ImageNet-1K.",
         rows=rows,
         verdict="open",
-        reason="Not comparable: the published network and its accuracy are not public, so ours is "
-        "a stand-in that was not trained, and here every layer is a kernel of its own.",
+        reason="Not comparable: the published network is not public; ours is a stand-in that was "
+        "not trained, and every layer is a kernel of its own.",
         setting=f"Here: {where}, float32, 224 pixels, layer by layer. Paper: block-fusion kernels "
         "against PyTorch Inductor.",
         details="The first two rows are efficiencies, the next two ratios of times; ours has no "
@@ -122,7 +122,7 @@ def grouped(found: Recorded | None) -> ClaimCard:
         "efficiency: they move as much and compute less.",
         rows=rows,
         verdict=whole,
-        reason=f"{_between(rows[2].here)} The half on accuracy is not tested."
+        reason=f"{_between(rows[2].here)} Accuracy is not tested."
         if shares
         else "Not measured yet.",
         setting=""
@@ -142,8 +142,8 @@ def grouped(found: Recorded | None) -> ClaimCard:
 
 def _between(ratio: str) -> str:
     return (
-        f"Groups of eight reach {ratio.removesuffix(' ×')} times the efficiency of depthwise here; "
-        "their intensity would allow 8 times."
+        f"Groups of eight have {ratio} depthwise’s efficiency, where their intensity would allow "
+        "8 ×."
     )
 
 
