@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from workbench.checkpoints import open_tensors, read_tensors
+from workbench.checkpoints.quantizing import quantized
 from workbench.diffusion.checkpoint import (
     TEXT_ENCODER,
     VAE,
@@ -26,7 +27,7 @@ from workbench.diffusion.text.config import CLIPTextConfig
 from workbench.diffusion.text.encoder import CLIPTextEncoder
 from workbench.diffusion.vae import AutoencoderConfig
 from workbench.model_files import precision
-from workbench.model_files.precision import Int8Kernel, quantized, weight_bytes
+from workbench.model_files.precision import Int8Kernel, weight_bytes
 
 CONFIG = CLIPTextConfig(
     vocab_size=50,

@@ -3,11 +3,13 @@
 Plain numpy: nothing here imports jax, and nothing here ever unpickles.
 """
 
+from workbench.checkpoints.difference import write_difference
 from workbench.checkpoints.errors import CheckpointError
 from workbench.checkpoints.layout import variants
 from workbench.checkpoints.matching import match, require_finite
-from workbench.checkpoints.reading import Tensors, open_tensors, read_tensors, tensor_shapes
-from workbench.checkpoints.writing import replace_text, write_tensors
+from workbench.checkpoints.reading import open_tensors, read_tensors, tensor_shapes
+from workbench.checkpoints.tensors import Tensors
+from workbench.checkpoints.writing import remove_tensors, replace_text, write_tensors
 
 __all__ = [
     "CheckpointError",
@@ -15,9 +17,11 @@ __all__ = [
     "match",
     "open_tensors",
     "read_tensors",
+    "remove_tensors",
     "replace_text",
     "require_finite",
     "tensor_shapes",
     "variants",
+    "write_difference",
     "write_tensors",
 ]

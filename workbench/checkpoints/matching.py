@@ -9,7 +9,7 @@ import numpy as np
 
 from workbench.checkpoints.dtypes import is_floating
 from workbench.checkpoints.errors import CheckpointError
-from workbench.checkpoints.reading import Tensors
+from workbench.checkpoints.tensors import Tensors
 
 SHOWN = 5
 """How many names of each kind an error lists."""

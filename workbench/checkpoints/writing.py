@@ -5,10 +5,8 @@ names; renaming the index over the old one is the switch.
 """
 
 import json
-import math
 import secrets
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +17,7 @@ from workbench.checkpoints.dtypes import safetensors_name
 from workbench.checkpoints.errors import CheckpointError, clear_write_error
 from workbench.checkpoints.header import LENGTH_BYTES
 from workbench.checkpoints.layout import SUFFIX
-from workbench.checkpoints.reading import Tensors
-
-
-@dataclass(frozen=True)
-class _Form:
-    dtype: np.dtype
-    shape: tuple[int, ...]
-
-    @property
-    def size(self) -> int:
-        return math.prod(self.shape) * self.dtype.itemsize
+from workbench.checkpoints.tensors import Form, form_of
 
 
 def write_tensors(
@@ -76,6 +64,16 @@ def write_tensors(
     return path
 
 
+def remove_tensors(path: str | Path) -> None:
+    """Delete what `write_tensors` wrote to `path`, be it one file or a sharded set."""
+    path = Path(path)
+    index = path.with_name(path.name + ".index.json")
+    old = _shards_named_in(index)
+    index.unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
+    _remove(path.parent, old)
+
+
 def replace_text(path: str | Path, text: str) -> Path:
     """Write the text that stands beside tensors, such as `config.json`, atomically too.
 
@@ -92,7 +90,7 @@ def _write_sharded(
     path: Path,
     index: Path,
     tensors: Mapping[str, Any],
-    shards: list[dict[str, _Form]],
+    shards: list[dict[str, Form]],
     notes: dict[str, str],
 ) -> Path:
     mark = secrets.token_hex(4)
@@ -117,28 +115,19 @@ def _write_sharded(
     return index
 
 
-def _forms(tensors: Mapping[str, Any]) -> dict[str, _Form]:
+def _forms(tensors: Mapping[str, Any]) -> dict[str, Form]:
     """Type and shape by name; widest element first, so that every tensor lies aligned."""
     forms = {}
     for name in tensors:
         if not isinstance(name, str) or name == "__metadata__":
             raise CheckpointError(f"tensor name {name!r} must be text other than '__metadata__'")
-        forms[name] = _form_of(tensors, name)
+        forms[name] = form_of(tensors, name)
         safetensors_name(forms[name].dtype, name)
     return dict(sorted(forms.items(), key=lambda item: (-item[1].dtype.itemsize, item[0])))
 
 
-def _form_of(tensors: Mapping[str, Any], name: str) -> _Form:
-    if isinstance(tensors, Tensors):  # the headers know, nothing need be read
-        return _Form(tensors.dtypes[name], tensors.shapes[name])
-    value = tensors[name]
-    if not hasattr(value, "dtype"):
-        value = np.asarray(value)
-    return _Form(np.dtype(value.dtype), tuple(value.shape))
-
-
-def _shards(forms: dict[str, _Form], shard_bytes: int) -> list[dict[str, _Form]]:
-    shards: list[dict[str, _Form]] = [{}]
+def _shards(forms: dict[str, Form], shard_bytes: int) -> list[dict[str, Form]]:
+    shards: list[dict[str, Form]] = [{}]
     room = shard_bytes
     for name, form in forms.items():
         if shards[-1] and form.size > room:
@@ -150,7 +139,7 @@ def _shards(forms: dict[str, _Form], shard_bytes: int) -> list[dict[str, _Form]]
 
 
 def _file_pieces(
-    tensors: Mapping[str, Any], forms: dict[str, _Form], notes: dict[str, str]
+    tensors: Mapping[str, Any], forms: dict[str, Form], notes: dict[str, str]
 ) -> Iterator[bytes | memoryview]:
     table: dict[str, Any] = {"__metadata__": notes} if notes else {}
     position = 0

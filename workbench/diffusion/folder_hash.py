@@ -20,6 +20,9 @@ SMALL = 1 << 16
 def hash_of_weights(place: Path) -> str:
     """Sixteen digits that name every weight in a model's folder, or in its one file.
 
+    Weights kept as a difference are named by it and its base, whose hash it holds; with another
+    base they are not read.
+
     Cost: one reading of the files; done again only where a file's size or date changed.
     """
     if place.is_file():

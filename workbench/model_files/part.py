@@ -15,10 +15,13 @@ from workbench.checkpoints import (
     CheckpointError,
     match,
     open_tensors,
+    remove_tensors,
     replace_text,
     require_finite,
+    write_difference,
     write_tensors,
 )
+from workbench.checkpoints.quantizing import quantized
 from workbench.model_files import keys
 from workbench.model_files.abstract import abstract
 from workbench.model_files.precision import (
@@ -26,7 +29,6 @@ from workbench.model_files.precision import (
     Int8Kernel,
     Precision,
     precision,
-    quantized,
     with_int8_kernels,
 )
 
@@ -123,6 +125,7 @@ class Part:
         *,
         metadata: Mapping[str, str] | None = None,
         shard_bytes: int | None = None,
+        base: str | Path | None = None,
     ) -> Path:
         """Write a model so that its own library reads it too; int8 kernels become float32.
 
@@ -131,18 +134,30 @@ class Part:
             folder: made where missing.
             metadata: text for the file's header.
             shard_bytes: spread the weights over files of at most this many bytes.
+            base: folder of a model of the same form: the weights are kept as their difference from
+                its, in one file that only `load` reads (`workbench.checkpoints.difference`).
 
         Returns:
             The weights file, or its index when sharded.
 
         Raises:
-            CheckpointError: the disk refused.
+            CheckpointError: the disk refused; a base that is missing or of another form.
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        notes = {"format": "pt", **(metadata or {})}
         tensors = {self.written(name): tensor for name, tensor in file_tensors(model).items()}
-        written = write_tensors(folder / self.weights, tensors, notes, shard_bytes)
+        whole = folder / self.weights
+        # A variant's name: the whole stands before it, and other libraries do not take it for one.
+        difference = whole.with_name(f"{whole.stem}.difference{whole.suffix}")
+        if base is None:
+            notes = {"format": "pt", **(metadata or {})}
+            written = write_tensors(whole, tensors, notes, shard_bytes)
+            difference.unlink(missing_ok=True)
+        elif shard_bytes is None:
+            written = write_difference(difference, tensors, base, metadata)
+            remove_tensors(whole)
+        else:
+            raise CheckpointError(f"shard_bytes={shard_bytes}: a difference is written in one file")
         fields = self.config.to_file_fields(model.config)
         replace_text(folder / CONFIG, json.dumps(fields, indent=2) + "\n")
         return written

@@ -19,10 +19,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float, Int8
+from jaxtyping import Array
 
 PRECISIONS = ("float32", "bfloat16", "int8")
-LARGEST = 127
 SHORT = 3
 """Axes of the kernel of a convolution along time."""
 
@@ -96,19 +95,6 @@ class Int8Kernel(nnx.Module):
         wide = (1,) * (self.values[...].ndim - 1) + scale.shape
         whole: Array = self.values[...].astype(jnp.float32) * scale.reshape(wide)
         return whole[index]
-
-
-def quantized(
-    kernel: Float[np.ndarray, "... C"],
-) -> tuple[Int8[np.ndarray, "... C"], Float[np.ndarray, " C"]]:
-    """Whole numbers q and scales s of max |w - q s| <= s / 2, s = max |w| / 127 per channel.
-
-    A channel of nothing, or too small for a scale in float32, is zeros.
-    """
-    largest = np.abs(kernel).max(axis=tuple(range(kernel.ndim - 1)))
-    smallest = LARGEST * np.finfo(np.float32).tiny
-    scale = np.where(largest >= smallest, largest / LARGEST, 1.0).astype(np.float32)
-    return np.rint(kernel / scale).astype(np.int8), scale
 
 
 def with_int8_kernels(model: Any) -> None:

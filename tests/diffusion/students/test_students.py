@@ -11,10 +11,14 @@ import jax
 import numpy as np
 import pytest
 from flax import nnx
+from safetensors import safe_open
 
 from tests.diffusion.conftest import random_unet
-from workbench.checkpoints import CheckpointError
-from workbench.diffusion.checkpoint import save_unet
+from workbench import shipped
+from workbench.checkpoints import CheckpointError, open_tensors
+from workbench.checkpoints.difference import BASE
+from workbench.diffusion import load_pipeline
+from workbench.diffusion.checkpoint import WEIGHTS, save_unet
 from workbench.diffusion.conditioning import ClassTokens
 from workbench.diffusion.costs import full_cost
 from workbench.diffusion.digits.recipe import SCHEDULER
@@ -22,7 +26,12 @@ from workbench.diffusion.pipeline import Pipeline
 from workbench.diffusion.plan import Plan as SamplingPlan
 from workbench.diffusion.schedulers import save_scheduler
 from workbench.diffusion.students import study, train
-from workbench.diffusion.students.methods import ConsistencyStudent, OnePassStudent, OneStepStudent
+from workbench.diffusion.students.methods import (
+    SHIPPED_FOLDER,
+    ConsistencyStudent,
+    OnePassStudent,
+    OneStepStudent,
+)
 from workbench.diffusion.students.plan import SHIPPED, Arm, Plan
 from workbench.diffusion.students.student import (
     Student,
@@ -138,6 +147,63 @@ def test_a_student_is_a_folder_like_any_models(teacher: Pipeline, tmp_path: Path
         load_student(tmp_path / "none")
 
 
+def held(place: Path) -> list[str]:
+    """Files of a student's weights."""
+    return [file.name for file in (place / "unet").glob("*.safetensors")]
+
+
+def test_a_student_beside_its_teacher_is_kept_as_a_difference(
+    teacher: Pipeline, tmp_path: Path
+) -> None:
+    graph, state = nnx.split(random_unet(SMALL))
+    base = tmp_path / "teacher"
+    save_unet(nnx.merge(graph, state), base / "unet")
+    draw = np.random.default_rng(0)
+    arrays = [
+        jax.numpy.asarray(np.asarray(leaf) + 0.03 * draw.normal(size=leaf.shape), np.float32)
+        for leaf in jax.tree.leaves(state)
+    ]
+    student = student_of(teacher, arrays, "one-pass", 2)
+    place = tmp_path / "students" / "one"
+    save_student(student, place)
+    assert held(place) == [WEIGHTS]
+    save_student(student, place, base)
+    assert held(place) == ["diffusion_pytorch_model.difference.safetensors"]
+    found = load_student(place)
+    assert load_pipeline(place).weights_hash == found.pipeline.weights_hash
+    for old, new in zip(arrays, found.pipeline.weights, strict=True):
+        assert new.dtype == np.float32
+        np.testing.assert_allclose(new, old, atol=1.5e-3)
+    save_student(found, tmp_path / "whole")
+    again = load_student(tmp_path / "whole")
+    assert held(tmp_path / "whole") == [WEIGHTS]
+    for old, new in zip(found.pipeline.weights, again.pipeline.weights, strict=True):
+        np.testing.assert_array_equal(new, np.asarray(old).astype(np.float16))
+    save_student(found, place)
+    assert held(place) == held(tmp_path / "whole")
+    save_student(student, place, base)
+    save_unet(random_unet(SMALL, seed=4), base / "unet")
+    with pytest.raises(CheckpointError, match="put back the base it was made from"):
+        load_student(place)
+    with pytest.raises(CheckpointError, match="lies in the folder"):
+        save_student(student, base, base)
+
+
+def test_students_that_ship_stand_on_the_teacher_that_ships() -> None:
+    teacher = shipped.path("data/digits-unet/unet")
+    base, size = open_tensors(teacher), (teacher / WEIGHTS).stat().st_size
+    for arm in SHIPPED:
+        folder = shipped.path(f"{SHIPPED_FOLDER}/{arm.folder}/unet")
+        (file,) = folder.glob("*.safetensors")
+        assert file.stat().st_size < 0.52 * size
+        with safe_open(file, "numpy") as inside:
+            assert inside.metadata()[BASE] == "../../../digits-unet/unet"
+        student = open_tensors(folder)
+        assert student.shapes == base.shapes
+        apart = np.abs(student["conv_in.weight"] - base["conv_in.weight"].astype(np.float32))
+        assert 0 < apart.max() < 0.2
+
+
 def test_methods_say_what_they_cost_and_what_they_cannot_do(
     teacher: Pipeline, tmp_path: Path, monkeypatch
 ) -> None:
@@ -186,7 +252,7 @@ def test_commands_at_a_few_updates_stopped_and_gone_on_with(
     calls = [
         ["train", *common, "--out", str(tmp_path / "students"), "--minutes", "0"],
         ["study", *common, "--out", str(tmp_path / "study"), "--seeds", "1"],
-        ["train", *common, "--out", str(tmp_path / "students")],
+        ["train", *common, "--out", str(tmp_path / "students"), "--difference"],
     ]
     quick = {
         "JAX_DISABLE_MOST_OPTIMIZATIONS": "true",

@@ -136,6 +136,7 @@ def save_unet(
     *,
     metadata: Mapping[str, str] | None = None,
     shard_bytes: int | None = None,
+    base: str | Path | None = None,
 ) -> Path:
     """Write a UNet so that diffusers reads it too; int8 kernels become float32.
 
@@ -144,14 +145,16 @@ def save_unet(
         folder: made where missing.
         metadata: text for the file's header.
         shard_bytes: spread the weights over files of at most this many bytes.
+        base: folder of a UNet of the same form: the weights are kept as their difference from its,
+            in eight bits, which diffusers does not read.
 
     Returns:
         The weights file, or its index when sharded.
 
     Raises:
-        CheckpointError: the disk refused.
+        CheckpointError: the disk refused; a base that is missing or of another form.
     """
-    return UNET.save(unet, folder, metadata=metadata, shard_bytes=shard_bytes)
+    return UNET.save(unet, folder, metadata=metadata, shard_bytes=shard_bytes, base=base)
 
 
 def save_dit(
@@ -171,9 +174,10 @@ def save_vae(
     *,
     metadata: Mapping[str, str] | None = None,
     shard_bytes: int | None = None,
+    base: str | Path | None = None,
 ) -> Path:
     """Write an autoencoder so that diffusers reads it too; all else as in `save_unet`."""
-    return VAE.save(vae, folder, metadata=metadata, shard_bytes=shard_bytes)
+    return VAE.save(vae, folder, metadata=metadata, shard_bytes=shard_bytes, base=base)
 
 
 def save_text_encoder(

@@ -126,19 +126,26 @@ def _program(config: Any, precision: Precision, form: OnePass) -> Any:
     return run
 
 
-def save_student(student: Student, folder: str | Path) -> Path:
+def save_student(student: Student, folder: str | Path, base: str | Path | None = None) -> Path:
     """Write a folder that `load_student` and `Pipeline.load` read, its parts in diffusers' layout.
 
     Args:
         student: with class tokens; its weights are written in half precision.
         folder: made where missing.
+        base: folder of the pipeline it was made from. The UNet's kernels are then kept as their
+            difference from that one's in eight bits, half the bytes, and the base must stay where
+            it is from `folder`. `save_student(load_student(folder), other)` writes it whole, as
+            diffusers reads it.
+
+    Raises:
+        CheckpointError: the disk refused; a base that is missing or of another form.
     """
     folder, pipeline = Path(folder), student.pipeline
     graph, state = nnx.split(abstract_unet(pipeline.config))
     half = [np.asarray(leaf).astype(np.float16) for leaf in pipeline.weights]
     tree = jax.tree.structure(state)
     unet: Any = nnx.merge(graph, jax.tree.unflatten(tree, half))
-    save_unet(unet, folder / "unet")
+    save_unet(unet, folder / "unet", base=None if base is None else Path(base) / "unet")
     pipeline.tokens.save(folder / "class_tokens")
     save_scheduler(pipeline.scheduler, folder / "scheduler")
     fields = {"kind": student.kind, "passes": student.passes, "teacher": student.teacher}

@@ -5,6 +5,9 @@
 One-pass students of K = 4, 2 and 1, and two rivals on the same teacher and budget: a consistency
 model and a one-step regression. Stopped by hand, by `--minutes` or by a crash, the same command
 goes on where it stopped; each student is written as soon as it is trained.
+
+What ships was written with `--difference --out data/digits-students`: each UNet as its difference
+from the teacher's, in eight bits, which needs the teacher beside it.
 """
 
 from __future__ import annotations
@@ -32,11 +35,12 @@ CARD = "training.json"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; 0 when it is finished, 2 for a bad argument, 3 when it was stopped."""
+    """The command; 0 when it is finished, 2 for a bad argument or disk, 3 when it was stopped."""
     given = _parser().parse_args(arguments)
     plan = Plan().tiny() if given.tiny else Plan()
     bar, facts, stopped = Bar("students"), dict[str, Any](), ""
     try:
+        base = teacher_folder(given) if given.difference else None
         course = opened(plan, given, Deadline(given.minutes, Throttled(bar, 0.5)))
     except (ValueError, CheckpointError) as error:
         print(error, file=sys.stderr)
@@ -44,11 +48,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         for arm in plan.shipped:
             trained = course.trained(arm, given.seed)
-            save_student(trained.student, given.out / arm.folder)
+            save_student(trained.student, given.out / arm.folder, base)
             facts[arm.folder] = {"kind": arm.kind, "passes": arm.passes, **effort(trained)}
             _write(given, course, facts)
     except (Cancelled, KeyboardInterrupt) as reason:
         stopped = str(reason) or "stopped"
+    except CheckpointError as error:
+        print(error, file=sys.stderr)
+        return 2
     finally:
         bar.close()
     if stopped:
@@ -61,8 +68,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def opened(plan: Plan, given: argparse.Namespace, report: Any) -> Course:
     """The course of a command's arguments; errors as of `Course` and `Pipeline.load`."""
     keep_compiled()
-    folder = path("data/digits-unet") if given.teacher is None else given.teacher
-    return Course(plan, Pipeline.load(folder), Store(given.store), report)
+    return Course(plan, Pipeline.load(teacher_folder(given)), Store(given.store), report)
+
+
+def teacher_folder(given: argparse.Namespace) -> Path:
+    """The teacher of a command's arguments."""
+    folder: Path = given.teacher or path("data/digits-unet")
+    return folder
 
 
 def effort(trained: Trained) -> dict[str, Any]:
@@ -81,6 +93,8 @@ def _write(given: argparse.Namespace, course: Course, facts: dict[str, Any]) -> 
 
     plan, teacher = course.plan, course.teacher.pipeline
     words = [f"python -m {MODULE}", f"--seed {given.seed}"] + ["--tiny"] * given.tiny
+    if given.difference:
+        words += ["--difference", f"--out {given.out.as_posix()}"]
     about = {
         "command": " ".join(words),
         "date": datetime.date.today().isoformat(),
@@ -92,6 +106,7 @@ def _write(given: argparse.Namespace, course: Course, facts: dict[str, Any]) -> 
         "seed": given.seed,
         "budget_macs": course.budget,
         "recipe": plan.recipe(plan.steps, given.seed).model_dump(mode="json"),
+        "layout": "difference" if given.difference else "whole",
         "divergence": DIVERGENCE,
         "adapter": vars(course.adapter),
         "students": facts,
@@ -119,8 +134,7 @@ def _card(about: dict[str, Any]) -> str:
         f"- Fake score: LoRA of rank {adapter['rank']} and alpha {adapter['alpha']:g} on "
         f"{', '.join(adapter['layers']) or 'every kernel'}; divergence weighted by "
         f"λ = {about['divergence']:.2g}",
-        "- Layout: diffusers (`unet`, `scheduler`); weights in half precision, computed in "
-        "float32; `student.json` says how each is sampled",
+        _layout(about["layout"]),
     ]
     for folder, one in about["students"].items():
         losses = ", ".join(f"{name} {value:.3g}" for name, value in one["losses"].items())
@@ -131,6 +145,21 @@ def _card(about: dict[str, Any]) -> str:
             f"last {losses}"
         )
     return "\n".join(lines) + "\n"
+
+
+def _layout(layout: str) -> str:
+    if layout == "whole":
+        weights = "weights in half precision"
+    else:
+        weights = (
+            "kernels in eight bits as their difference from the teacher's, which must stay where "
+            "it is from here, and all else in half precision; `save_student(load_student(folder), "
+            "other)` writes a student whole, as diffusers reads it"
+        )
+    return (
+        f"- Layout: diffusers (`unet`, `scheduler`); {weights}; computed in float32; "
+        "`student.json` says how each is sampled"
+    )
 
 
 def _title(kind: Kind, passes: int) -> str:
@@ -152,6 +181,12 @@ def _parser() -> argparse.ArgumentParser:
         "--out", type=Path, default=Path("digits-students"), help="folder that is written"
     )
     parser.add_argument("--seed", type=int, default=0, help="of all students")
+    parser.add_argument(
+        "--difference",
+        action="store_true",
+        help="keep each as its difference from the teacher, half the bytes: the teacher must stay "
+        "where it is from the folder",
+    )
     arguments(parser)
     return parser
 
