@@ -19,7 +19,7 @@ def write(file: Path, script: str, points: list[dict[str, Any]]) -> None:
         script: what measured.
         points: shapes with their `seconds`, and what else follows from measuring (`transformed`).
     """
-    from kernels_pallas.conv2d.choice import processor
+    from kernels_pallas.processor import processor
 
     found = machine()
     about = {"processor": found["processor"], "jaxlib": found["packages"]["jaxlib"]}

@@ -3,14 +3,14 @@
     reference    the definition, a few lines of jnp
     xla          plain XLA, for any device
     mosaic_tpu   Pallas for TPU
-    mosaic_gpu   Pallas for NVIDIA GPUs from compute capability 9.0 on
+    mosaic_gpu   Pallas for NVIDIA GPUs of compute capability 9.x and 10.x (Hopper, B200)
 
 An op may also have a form that calls a vendor's library, under that library's name ("cudnn"), and
 forms in plain XLA that only a CPU gains by, under names of their own ("im2col").
 
 `implementation="pallas"` stands for the Pallas form of the device; "auto" takes it where there is
-one that fits the inputs, then the library's or the CPU's own, else "xla". A GPU older than Hopper
-therefore runs "xla", or the library.
+one that fits the inputs, then the library's or the CPU's own, else "xla". A GPU older than Hopper,
+or of a kind that the kernels were never compiled for, therefore runs "xla", or the library.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from typing import Any
 import jax
 from jax.experimental.xla_metadata import set_xla_metadata
 
+from kernels_pallas import tuning
+
 IMPLEMENTATIONS = ("auto", "reference", "xla", "pallas")
 PALLAS = {"tpu": "mosaic_tpu", "gpu": "mosaic_gpu"}
 """The Pallas form of each platform."""
@@ -34,7 +36,10 @@ LIBRARIES = {"cudnn": "gpu"}
 """The platform of each library."""
 
 _LOWERED = {"mosaic_tpu": "tpu", "mosaic_gpu": "cuda", "cudnn": "cuda"}
-_HOPPER = (9, 0)
+_HOPPER = 9
+_COMPILED = (_HOPPER, 10)
+"""Majors of compute capability that the compile report has devices of."""
+
 _CAPABILITIES = {
     "GB200": (10, 0), "B200": (10, 0), "GH200": (9, 0), "H100": (9, 0), "H200": (9, 0),
     "L40": (8, 9), "A100": (8, 0),
@@ -62,8 +67,8 @@ class Target:
         Args:
             wgmma: whether the form uses Hopper's matrix instruction, which later GPUs do not have.
         """
-        capability = self.capability or (0, 0)
-        if self.platform == "gpu" and (capability < _HOPPER or (wgmma and capability[0] != 9)):
+        major = (self.capability or (0, 0))[0]
+        if self.platform == "gpu" and major not in ((_HOPPER,) if wgmma else _COMPILED):
             return ""
         return PALLAS.get(self.platform, "")
 
@@ -93,7 +98,8 @@ class Op:
         name: as in `kernels_pallas`.
         pallas: names of its Pallas forms.
         library: name of its form that calls a vendor's library, one of `LIBRARIES`.
-        cpu: names of its forms for CPUs, the best first; they can run anywhere when asked for.
+        cpu: names of its forms for CPUs, which `tuned.json` in the op's folder has times of; they
+            can run anywhere when asked for.
         wgmma: whether its form "mosaic_gpu" runs on Hopper alone.
     """
 
@@ -157,7 +163,9 @@ class Op:
         reasons = [reason(form) for form in forms]
         for form, why in zip(forms, reasons, strict=True):
             if not why:
-                return form, f"runs on {device.kind}"
+                fastest = form in self.cpu
+                why = f"fastest, {tuning.basis(self.name)}" if fastest else f"runs on {device.kind}"
+                return form, why
         if not reasons:
             reasons = [f"the op has no {kernel} form" if kernel else ""]
         return "xla", "; ".join(

@@ -10,6 +10,8 @@ it begins with.
 Or seconds of each form at measured shapes, by class of processor:
 
     {"AVX2": {"measured": [{"rows": 25088, "inputs": 1, "seconds": {"xla": 0.112, "taps": 0.004}}]}}
+
+A class that was not measured takes the times of another, which `basis` names.
 """
 
 from __future__ import annotations
@@ -19,6 +21,11 @@ import json
 import math
 from importlib import resources
 from typing import Any
+
+from kernels_pallas.processor import processor as this_processor
+
+COMMON = "AVX2"
+"""The class whose times decide for a processor of a class that was not measured."""
 
 
 def blocks(op: str, form: str, kind: str = "") -> dict[str, int]:
@@ -44,12 +51,11 @@ def fastest(op: str, processor: str, weights: tuple[tuple[str, float], ...], *si
 
     Args:
         op: folder of the op.
-        processor: class of it; the first one measured where this class was not.
+        processor: class of it; see `deciding`.
         weights: axes of a shape, and what each counts in the squared distance of logarithms.
         sizes: of this shape along these axes, above 0.
     """
-    known = table(op)
-    points = known.get(processor, next(iter(known.values())))["measured"]
+    points = measured(op, processor)
 
     def distance(one: dict[str, Any]) -> float:
         return sum(
@@ -59,6 +65,30 @@ def fastest(op: str, processor: str, weights: tuple[tuple[str, float], ...], *si
 
     seconds: dict[str, float] = min(points, key=distance)["seconds"]
     return min(seconds, key=lambda form: seconds[form])
+
+
+def deciding(op: str, processor: str) -> str:
+    """The class whose times decide for a processor: its own, else `COMMON`, else the first."""
+    known = table(op)
+    return next((name for name in (processor, COMMON) if name in known), next(iter(known)))
+
+
+def measured(op: str, processor: str) -> list[dict[str, Any]]:
+    """Shapes with the seconds of each form, of the class that decides for a processor."""
+    points: list[dict[str, Any]] = table(op)[deciding(op, processor)]["measured"]
+    return points
+
+
+def basis(op: str, processor: str = "") -> str:
+    """By whose times an op chooses: "by times of AVX2, for AVX-512 has none".
+
+    Args:
+        op: folder of the op, whose file holds times.
+        processor: class of it; this machine's when empty.
+    """
+    here = processor or this_processor()
+    name = deciding(op, here)
+    return f"by times of {name}" + ("" if name == here else f", for {here} has none")
 
 
 @functools.cache

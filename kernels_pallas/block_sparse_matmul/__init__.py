@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import jax
 
-from kernels_pallas import checks, dispatch
+from kernels_pallas import checks, dispatch, tuning
 from kernels_pallas.block_sparse_matmul import choice, gradient, reference
 from kernels_pallas.block_sparse_matmul.pattern import (
     BlockPattern,
@@ -94,4 +94,6 @@ def _unfit(form: str, free: bool, x: jax.Array, pattern: BlockPattern) -> str:
     if not free:
         return ""
     fastest = choice.fastest(x.shape[0], pattern)
-    return "" if form == fastest else "the kept blocks alone are faster at this density"
+    if form == fastest:
+        return ""
+    return f"the kept blocks alone are faster at this density, {tuning.basis(OP.name)}"

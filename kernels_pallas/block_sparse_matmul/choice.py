@@ -13,7 +13,7 @@ import math
 
 from kernels_pallas import tuning
 from kernels_pallas.block_sparse_matmul.pattern import BlockPattern
-from kernels_pallas.conv2d.choice import processor
+from kernels_pallas.processor import processor
 
 WEIGHTS = {"rows": 1, "inputs": 1, "outputs": 1, "block": 9, "density": 16}
 """Of the squared distance along each axis: ours."""

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from kernels_pallas import checks, dispatch
+from kernels_pallas import checks, dispatch, tuning
 from kernels_pallas.conv2d import choice, gradient, reference, winograd, xla
 from kernels_pallas.conv2d.window import Window, window
 from kernels_pallas.conv2d.winograd import WinogradWeights
@@ -121,4 +121,4 @@ def _unfit(form: str, implementation: str, x: jax.Array, kernel: jax.Array, plac
     if jnp.finfo(x.dtype).bits > 32:
         return f"no form was measured for {x.dtype}"
     fastest = choice.fastest(x.shape, kernel.shape, place)
-    return "" if form == fastest else f"{fastest} is faster at this shape"
+    return "" if form == fastest else f"{fastest} is faster here, {tuning.basis(OP.name)}"

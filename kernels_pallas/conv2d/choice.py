@@ -4,7 +4,8 @@
                             "seconds": {"xla": 0.17, "im2col": 0.27, "winograd": 0.12}}]}}
 
 A shape takes the form that was fastest at the nearest measured one: nearest in the logarithms of
-output pixels (`rows`), of input and of output channels, at the same taps and stride.
+output pixels (`rows`), of input and of output channels, at the same taps and stride. A processor of
+a class that was not measured takes the times of another (`tuning.deciding`).
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from kernels_pallas import tuning
 from kernels_pallas.conv2d.window import Window
+from kernels_pallas.processor import processor
 
 LEAST_MACS = 100_000_000
 """Multiply-accumulates below which the plain form runs: there is less to win than the other forms
@@ -24,9 +25,6 @@ take to compile."""
 
 TRANSFORMED_PAYS = 0.75
 """Share of the fastest form's time, below which keeping transformed weights is worth its memory."""
-
-DEVICES = ("AVX-512", "AVX2")
-"""Classes of processors that are told apart, by the widest vectors of each."""
 
 
 def fastest(x_shape: Sequence[int], kernel_shape: Sequence[int], window: Window) -> str:
@@ -74,8 +72,7 @@ def _nearest(
     device: str, taps: int, stride: int, rows: int, inputs: int, outputs: int
 ) -> dict[str, Any] | None:
     """The measurement at the shape most like this one; None where the kernel was not measured."""
-    table = tuning.table("conv2d")
-    points = table.get(device, table["AVX2"])["measured"]
+    points = tuning.measured("conv2d", device)
     alike = [one for one in points if (one["taps"], one["stride"]) == (taps, stride)]
 
     def distance(one: dict[str, Any]) -> float:
@@ -83,13 +80,3 @@ def _nearest(
         return sum(math.log2(there / here) ** 2 for there, here in sizes)
 
     return min(alike, key=distance, default=None)
-
-
-@functools.cache
-def processor() -> str:
-    """This machine's class: one of `DEVICES`; AVX2's where it cannot be told."""
-    try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return "AVX2"
-    return "AVX-512" if " avx512f " in flags else "AVX2"

@@ -14,6 +14,7 @@ from kernels_pallas import conv2d, dispatch, tuning, winograd_weights
 from kernels_pallas.conv2d import OP, WinogradWeights, choice, winograd
 from kernels_pallas.conv2d.cost import cost, winograd_cost
 from kernels_pallas.conv2d.window import window
+from kernels_pallas.processor import CLASSES
 
 FORMS = ("reference", "xla", "im2col", "winograd", "winograd_4x4")
 ROUNDING = {"winograd": 2e-5, "winograd_4x4": 3e-4}
@@ -259,7 +260,7 @@ def test_minimal_filtering_of_larger_tiles_and_float64_are_never_chosen():
 
 def test_the_measurements_are_whole_and_an_unknown_processor_takes_the_common_ones(monkeypatch):
     for device, entry in tuning.table("conv2d").items():
-        assert device in choice.DEVICES and entry["processor"] and entry["command"]
+        assert device in CLASSES and entry["processor"] and entry["command"]
         for one in entry["measured"]:
             minimal = one["taps"] == 3 and one["stride"] == 1
             assert set(one["seconds"]) == {"xla", "im2col", *(["winograd"] if minimal else [])}
@@ -270,6 +271,7 @@ def test_the_measurements_are_whole_and_an_unknown_processor_takes_the_common_on
     known = choice.fastest(*UNET["16"], place)
     monkeypatch.setattr(choice, "processor", lambda: "another")
     assert choice.fastest(*UNET["16"], place) == known
+    assert tuning.basis("conv2d", "another") == "by times of AVX2, for another has none"
     assert choice.fastest((1, 64, 64, 64), (7, 7, 64, 64), window((64, 64), (7, 7), 1, 3)) == "xla"
 
 

@@ -17,6 +17,7 @@ TPU = Target("tpu", "TPU v5 lite")
 AMPERE = Target("gpu", "NVIDIA A100", (8, 0))
 HOPPER = Target("gpu", "NVIDIA H200", (9, 0))
 BLACKWELL = Target("gpu", "NVIDIA B200", (10, 0))
+NEWER = Target("gpu", "NVIDIA GeForce RTX 5090", (12, 0))
 
 BOTH = Op("both", ("mosaic_tpu", "mosaic_gpu"))
 WGMMA = Op("wgmma", ("mosaic_tpu", "mosaic_gpu"), wgmma=True)
@@ -31,6 +32,7 @@ NONE = Op("none")
         (BOTH, AMPERE, "xla"),
         (BOTH, HOPPER, "mosaic_gpu"),
         (BOTH, BLACKWELL, "mosaic_gpu"),
+        (BOTH, NEWER, "xla"),
         (WGMMA, HOPPER, "mosaic_gpu"),
         (WGMMA, BLACKWELL, "xla"),
         (NONE, TPU, "xla"),
