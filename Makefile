@@ -23,7 +23,7 @@ help:
 	@echo "make test-full       both, and each benchmark in a tiny form"
 	@echo "make test-browser    drive JupyterLab with Chromium"
 	@echo "make test-parity     against torch and diffusers, in an environment of its own"
-	@echo "make kernels-report  compile each kernel for TPU v5e, TPU v6e and H200, without one"
+	@echo "make kernels-report  compile each kernel for TPU v5e, v6e, H200 and B200, without one"
 	@echo "make bench-smoke     each benchmark in a tiny form"
 	@echo "make bench           the benchmarks in full (hours)"
 	@echo "make lint            ruff, mypy, layer contract, the README's figures"

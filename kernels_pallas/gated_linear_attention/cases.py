@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from kernels_pallas.gated_linear_attention import OP
 from kernels_pallas.report.case import Case
 
 SHAPES = {"340M": (8, 2048, 4, 128, 256), "1.3B": (4, 2048, 4, 256, 512)}
@@ -29,7 +30,7 @@ def cases() -> Iterator[Case]:
         for direction, arrays in (("forward", given), ("backward", given + gradients)):
             function = functools.partial(_call, form, direction, kind)
             name = f"{model}{said}"
-            yield Case("gated_linear_attention", direction, name, form, function, arrays)
+            yield Case(OP.name, direction, name, form, function, arrays, OP.wgmma)
 
 
 def _call(form: str, direction: str, kind: str, *arrays: jax.Array) -> Any:

@@ -1,4 +1,4 @@
-"""The gated recurrence on NVIDIA GPUs from Hopper on: one thread a lane walks through time.
+"""The gated recurrence on Hopper and B200 GPUs: one thread a lane walks through time.
 
 Where sequences and lanes are too few to fill a GPU, time is cut into pieces: a first pass finds how
 each piece maps the state before it to the state after it, and a second walks all pieces at once.

@@ -1,4 +1,4 @@
-"""`python -m kernels_pallas.report`: compiles the kernels for TPU v5e, TPU v6e and H200."""
+"""`python -m kernels_pallas.report`: compiles the kernels for TPU v5e, TPU v6e, H200 and B200."""
 
 from __future__ import annotations
 
@@ -34,10 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     todo = [
-        (place, case, device)
-        for place, case in found
-        for device in devices
-        if device.form == case.form
+        (place, case, device) for place, case in found for device in devices if device.runs(case)
     ]
     if asked.fresh and not _is_fresh(Path(asked.out or ".")):
         print("The report is of other sources, or of another jax.")

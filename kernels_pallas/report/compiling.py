@@ -65,7 +65,7 @@ class Result(NamedTuple):
                 found.append(f"{who}: {kernel.name} spills {kernel.spills} bytes")
             if kernel.memory is None:
                 found.append(f"{who}: {kernel.name}: its memory is not known")
-            elif kernel.memory > kernel.limit:
+            elif kernel.memory > kernel.limit:  # 0 is a count of nothing, and holds no limit
                 found.append(f"{who}: {kernel.name} takes {kernel.memory} of {kernel.limit} bytes")
         return found
 

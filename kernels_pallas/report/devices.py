@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import functools
+import string
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 from jax.experimental import topologies
+
+from kernels_pallas import dispatch
+from kernels_pallas.report.case import Case
 
 MIB = 1 << 20
 
@@ -42,6 +46,11 @@ class Device:
     source: str
     target_config: str = ""
 
+    def runs(self, case: Case) -> bool:
+        """Whether the op of a case takes the case's form on this device."""
+        target = dispatch.target_named(self.platform, self.kind)
+        return target.pallas(case.wgmma) == case.form
+
     @property
     def abstract(self) -> jax.sharding.AbstractDevice:
         """The device for an abstract mesh: what code traced under it asks about."""
@@ -59,12 +68,13 @@ class Device:
         return jax.sharding.SingleDeviceSharding(found.devices[0])
 
 
-# Limits of a Hopper GPU that XLA's GpuTargetConfigProto asks for. Compute capability 9.0 with
-# accelerated features is sm_90a, without which there is no wgmma.
-_H200 = """
+# Limits of an NVIDIA GPU that XLA's GpuTargetConfigProto asks for, the same for Hopper and for
+# Blackwell. Compute capability 9.0 with accelerated features is sm_90a, without which there is no
+# wgmma; 10.0 with them is sm_100a.
+_GPU = """
 gpu_device_info {
-  name: "H200"
-  cuda_compute_capability { major: 9 feature_extension: ACCELERATED_FEATURES }
+  name: "$name"
+  cuda_compute_capability { major: $major feature_extension: ACCELERATED_FEATURES }
   threads_per_warp: 32
   threads_per_block_limit: 1024
   threads_per_core_limit: 2048
@@ -79,12 +89,12 @@ gpu_device_info {
   shared_memory_per_core: 233472
   registers_per_block_limit: 65536
   registers_per_core_limit: 65536
-  core_count: 132
+  core_count: $cores
   fpus_per_core: 128
-  clock_rate_ghz: 1.98
-  memory_bandwidth: 4800000000000
-  l2_cache_size: 52428800
-  device_memory_size: 151397597184
+  clock_rate_ghz: $clock
+  memory_bandwidth: $bandwidth
+  l2_cache_size: $cache
+  device_memory_size: $memory
   driver_version: "13.0.0"
   runtime_version: "13.0.0"
   compile_time_toolkit_version: "13.0.0"
@@ -92,8 +102,16 @@ gpu_device_info {
 }
 platform_name: "CUDA"
 dnn_version_info { major: 9 minor: 12 patch: 0 }
-device_description_str: "H200"
+device_description_str: "$name"
 """
+
+
+def _gpu(**known: object) -> str:
+    """XLA's description of a GPU, with what is its own filled in."""
+    return string.Template(_GPU).substitute(known)
+
+
+_GUIDE = "CUDA C++ Programming Guide, technical specifications, compute capability"
 
 _TPU = (
     "the compiler's own message for a kernel over the limit (E1001, CompileTimeScopedVmemOom);"
@@ -137,8 +155,37 @@ DEVICES = {
             memory_limit=232_448,
             memory_most=232_448,
             registers=255,
-            source="CUDA C++ Programming Guide, technical specifications, compute capability 9.0",
-            target_config=_H200,
+            source=f"{_GUIDE} 9.0",
+            target_config=_gpu(
+                name="H200",
+                major=9,
+                cores=132,
+                clock=1.98,
+                bandwidth=4_800_000_000_000,
+                cache=52_428_800,
+                memory=151_397_597_184,
+            ),
+        ),
+        Device(
+            name="B200",
+            form="mosaic_gpu",
+            platform="cuda",
+            kind="B200",
+            topology="1x1x1",
+            memory="shared memory",
+            memory_limit=232_448,
+            memory_most=232_448,
+            registers=255,
+            source=f"{_GUIDE} 10.0",
+            target_config=_gpu(
+                name="B200",
+                major=10,
+                cores=148,
+                clock=1.965,
+                bandwidth=7_672_320_000_000,
+                cache=132_644_864,
+                memory=191_514_411_008,
+            ),
         ),
     )
 }

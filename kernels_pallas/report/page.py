@@ -16,7 +16,12 @@ _ABOUT = """# Kernels compiled for devices that are not here
 and without the devices, and writes this page. Nothing on it was run: it says that a kernel is
 accepted, what it takes, and which matrix instruction it uses. Where a program calls more than one
 kernel, registers and memory are those of the kernel that takes most; spills are added up. XLA does
-not say how many registers a TPU kernel takes; what does not fit in them is part of its memory."""
+not say how many registers a TPU kernel takes; what does not fit in them is part of its memory.
+
+The memory of a TPU kernel is what its compiler counts for it: buffers for what comes from and goes
+to main memory, and scratch. An array that XLA has put in VMEM before the kernel starts is not
+counted. Where all of a kernel's arrays are there the count is 0: its memory is not known, and held
+against no limit but the compiler's own, which refuses what does not fit."""
 
 
 def table(results: Sequence[Result]) -> str:
@@ -54,7 +59,7 @@ def _row(result: Result) -> list[str]:
     if result.failure or not result.kernels:
         return [*head, "", "", "", result.failure[:80] or "no custom call", ""]
     largest = max(result.kernels, key=lambda kernel: (kernel.memory or 0) / kernel.limit)
-    used = "?" if largest.memory is None else _size(largest.memory)
+    used = _size(largest.memory) if largest.memory else "not known"
     kinds = sorted({kernel.instruction for kernel in result.kernels} - {"none"})
     return [
         *head,

@@ -25,7 +25,8 @@ class Kernel(NamedTuple):
 
     Args:
         name: as the compiler has it.
-        memory: bytes of VMEM or shared memory it takes; None where the text does not say.
+        memory: bytes of VMEM or shared memory it takes; None where the text does not say, 0 where
+            a TPU's compiler counted none of what the kernel has there, so that it is not known.
         limit: bytes it may take.
         registers: of a thread; None on a TPU.
         spills: bytes stored to and loaded from memory for want of registers; None on a TPU.

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from kernels_pallas.report.case import Case
 from kernels_pallas.ternary import (
+    OP,
     PALLAS,
     PackedTernary,
     bit_linear,
@@ -43,9 +44,8 @@ def _model(form: str, model: str, width: int, inner: int) -> Iterator[Case]:
                 _of((rows, 1), jnp.float32),
                 _of(_packed(form, k, n), jnp.uint8),
             ]
-            yield Case(
-                "ternary_matmul", direction, model, form, partial(_product, form, k, n), arrays
-            )
+            where, product = f"{model} {rows}×{k}×{n}", partial(_product, form, k, n)
+            yield Case(OP.name, direction, where, form, product, arrays, OP.wgmma)
     layer = partial(bit_linear, implementation=form)
     arrays = [
         _of((1, PROMPT, width), jnp.bfloat16),

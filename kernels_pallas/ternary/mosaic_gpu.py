@@ -1,4 +1,4 @@
-"""Kernels for NVIDIA GPUs from Hopper on: norm with quantisation, and the ternary product.
+"""Kernels for Hopper: norm with quantisation (for B200 too), and the ternary product.
 
 The product is taken the other way round, out^T = w^T x^T: codes go from shared memory into the
 registers that the tensor core's int8 product takes its first factor from, are masked there, and

@@ -117,6 +117,26 @@ def test_table_says_the_most_of_several_kernels():
     assert cells[6:] == ["wgmma m64n64k16", "1.3"]
 
 
+def test_a_count_of_nothing_is_not_known_and_holds_no_limit():
+    nothing = compiling.empty(CASE, V5E, kernels=(KERNEL._replace(memory=0),))
+    assert nothing.violations == []
+    assert "| not known of 0.2 KiB |" in page.table([nothing]) and "count is 0" in page.page([], {})
+
+
+def test_a_device_compiles_what_an_op_runs_on_it():
+    assert DEVICES["B200"].runs(CASE) and DEVICES["H200"].runs(CASE) and not V5E.runs(CASE)
+    hoppers = CASE._replace(wgmma=True)
+    assert H200.runs(hoppers) and not DEVICES["B200"].runs(hoppers)
+    of_b200 = {case.op for _, case in finding.cases() if DEVICES["B200"].runs(case)}
+    assert of_b200 >= {"gated_recurrence", "rms_norm_quantize", "bit_linear"}
+    assert not of_b200 & {"gated_linear_attention", "ternary_matmul"}
+
+
+def test_no_two_cases_of_an_op_have_one_name():
+    names = [(case.form, case.name) for _, case in finding.cases()]
+    assert len(set(names)) == len(names)
+
+
 def test_memory_at_its_limit_is_not_rounded_down():
     assert page._size(232448) == "227 KiB" and page._size((16 << 20) + 1) == "16.1 MiB"
 
@@ -151,13 +171,13 @@ def test_writes_and_judges(tiny, monkeypatch, capsys, tmp_path):
         "in_child",
         lambda place, case, device: compiling.empty(case, device, kernels=(next(results),)),
     )
-    asked = ["--out", str(tmp_path), "--page", str(tmp_path / "docs" / "page.md")]
-    assert report.main(asked) == 0
+    asked = ["--device", "H200", "--out", str(tmp_path)]
+    assert report.main([*asked, "--page", str(tmp_path / "docs" / "page.md")]) == 0
     assert "| op | forward 340M | H200 |" in (tmp_path / "docs" / "page.md").read_text("utf-8")
-    assert report.main(["--out", str(tmp_path), "--check"]) == 0
-    assert report.main(["--out", str(tmp_path)]) == 1
+    assert report.main([*asked, "--check"]) == 0
+    assert report.main(asked) == 1
     assert "spills 8 bytes" in capsys.readouterr().err
-    assert report.main(["--out", str(tmp_path), "--check"]) == 1
+    assert report.main([*asked, "--check"]) == 1
 
 
 def test_a_report_is_fresh_while_sources_and_jax_are_its_own(tiny, monkeypatch, capsys, tmp_path):
