@@ -80,7 +80,7 @@ class Task:
 
 
 def main() -> int:
-    """Peaks, then every task."""
+    """Peaks, then every task; 1 where one of them failed."""
     more = [
         ("--repeats", {"type": int, "default": 15}),
         ("--only", {"nargs": "+", "choices": NAMES, "default": NAMES}),
@@ -96,6 +96,7 @@ def main() -> int:
     for dtype, rate in peaks.flops_per_s.items():
         bench.add(Figure(f"product of {dtype}", rate / 1e12, "Tflop/s"))
     bench.add(Figure("copy, read and written", peaks.bytes_per_s / 1e9, "GB/s"))
+    failed = 0
     for name in options.only:
         for task in itertools.islice(TASKS[name](bench.tiny), 3 if bench.tiny else None):
             try:
@@ -103,11 +104,12 @@ def main() -> int:
             except Exception as error:  # one that a device does not run leaves the others
                 if bench.tiny:
                     raise
+                failed = 1
                 bench.raw[task.name] = {"failed": f"{type(error).__name__}: {error}"[:2000]}
                 print(f"{task.name}: {type(error).__name__}: {error}"[:2000], file=sys.stderr)
             bench.write()
     bench.finish()
-    return 0
+    return failed
 
 
 def measured_peaks(tiny: bool) -> Peaks:
@@ -149,7 +151,11 @@ def measure(bench: Benchmark, task: Task, peaks: Peaks, repeats: int) -> None:
     }  # fmt: skip
     bench.raw[task.name] = about
     thunks = {name: chained(form, sets, rounds) for name, form in task.forms.items()}
-    thunks |= {name: queued(peer, sets, rounds) for name, peer in peers_here(task).items()}
+    peers = peers_here(task)
+    thunks |= {name: queued(peer, sets, rounds) for name, peer in peers.items()}
+    about["peers absent"] = absent = sorted(set(task.peers) - set(peers))
+    for peer in absent:
+        print(f"{task.name}: peer absent: {peer}, for torch or fla is not here")
     result = on_host(thunks["ours"]())
     for name, thunk in thunks.items():
         about["errors"][name] = apart(result, on_host(thunk()))
@@ -265,6 +271,7 @@ def gla_tasks(tiny: bool) -> Iterator[Task]:
             f"gla {model} gradients", f"{words}, with gradients",
             {name: gradients(function, 4) for name, function in forms.items()}, make,
             add(one, back), peers={"fla": torch_gradients(theirs, 4)}, at_most={"fla": 1.0},
+            share=0.6,
         )  # fmt: skip
         yield Task(
             f"gla {model} softmax", f"softmax attention as wide, {model}", {"ours": softmax},
