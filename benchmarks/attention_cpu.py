@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from typing import Any
 
+from rates import Watch
 from record import THREADS, Benchmark, Figure, elsewhere
 
 NO_TORCH = "skipped: torch's side, for torch is not here (make test-parity)"
@@ -92,10 +93,11 @@ def main() -> int:
     if find_spec("torch") is None:
         print(NO_TORCH)
     cases = [case for case in CASES if options.only in (None, case.name)]
+    watch = Watch(bench)
     for case in [tiny(case) for case in cases] if bench.tiny else cases:
+        watch()
         compare(bench, case, 2 if bench.tiny else options.repeats)
-    bench.finish()
-    return 0
+    return watch.finish()
 
 
 def tiny(case: Case) -> Case:

@@ -19,6 +19,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from rates import Watch
 from record import ROOT, THREADS, Benchmark, Figure, ratio
 from tuned import write
 
@@ -79,13 +80,15 @@ def main() -> int:
     bench, options = Benchmark.from_command(
         __file__, "Products with kept blocks on a CPU", more=more
     )
-    points = []
+    points: list[dict[str, Any]] = []
+    watch = Watch(bench)
     for case in TINY if bench.tiny else CASES:
+        watch()
         points += [*measured(bench, case, 2 if bench.tiny else options.repeats)]
-    if options.tune and not bench.tiny:
+    invalid = watch.finish()
+    if options.tune and not (bench.tiny or invalid):
         write(TUNED, __file__, points)
-    bench.finish()
-    return 0
+    return invalid
 
 
 def measured(bench: Benchmark, case: Case, repeats: int) -> Sequence[dict[str, Any]]:

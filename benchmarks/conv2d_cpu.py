@@ -19,6 +19,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
+from rates import Watch
 from record import ROOT, THREADS, Benchmark, Figure, elsewhere, ratio
 from tuned import write
 
@@ -102,14 +103,15 @@ def main() -> int:
     peer = find_spec("torch") is not None
     if not peer:
         print(NO_TORCH)
-    points = []
+    points, watch = [], Watch(bench)
     for case in TINY if bench.tiny else CASES:
+        watch()
         seconds = measure(bench, case, 2 if bench.tiny else options.repeats, peer)
         points.append(point(case, seconds))
-    if options.tune and not bench.tiny:
+    invalid = watch.finish()
+    if options.tune and not (bench.tiny or invalid):
         write(TUNED, __file__, points)
-    bench.finish()
-    return 0
+    return invalid
 
 
 def measure(bench: Benchmark, case: Case, repeats: int, peer: bool) -> dict[str, float]:

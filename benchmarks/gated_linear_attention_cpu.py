@@ -8,7 +8,7 @@ direction apart. Beside them the recurrence step by step, as reference codes hav
 python benchmarks/gated_linear_attention_cpu.py [--tiny] [--repeats N] [--threads one]
 
 A plain matrix product runs in the same rounds. Where it reaches less than 80 % of the rate that
-this machine has shown before, other work has disturbed the run: it is invalid and not recorded.
+this processor has shown (`rates.json`), other work has disturbed the run: it is not recorded.
 Needs torch beside jax: `make test-parity` makes `.venv-parity`, which runs this where this Python
 has no torch.
 """
@@ -21,12 +21,10 @@ from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import numpy as np
+from rates import Watch, product
 from record import THREADS, Benchmark, Figure, elsewhere
 
 NO_TORCH = "skipped: torch's side, for torch is not here (make test-parity)"
-VALID = 0.8
-"""Of the recorded rate of a plain product: below it, something else was running."""
-
 LARGEST_ERROR = 1e-4
 Thunks = dict[str, Callable[[], Any]]
 
@@ -39,7 +37,6 @@ class Case(NamedTuple):
     time: int
     key: int
     value: int
-    product: int
 
     @property
     def words(self) -> str:
@@ -47,8 +44,8 @@ class Case(NamedTuple):
         return f"B{self.batch} H{self.heads} T{self.time} K{self.key} V{self.value}"
 
 
-FULL = Case(1, 4, 2048, 64, 128, 2048)
-TINY = Case(1, 2, 256, 16, 16, 128)
+FULL = Case(1, 4, 2048, 64, 128)
+TINY = Case(1, 2, 256, 16, 16)
 
 
 def main() -> int:
@@ -64,7 +61,7 @@ def main() -> int:
     peers = find_spec("torch") is not None
     if not peers:
         print(NO_TORCH)
-    valid = True
+    watch = Watch(bench)
     for direction, at_most in (("forward", 0.9), ("forward and backward", 0.8)):
         thunks = ours(arrays, direction)
         if peers:
@@ -73,16 +70,10 @@ def main() -> int:
             thunks["torch"] = forms[form]
             if direction == "forward":
                 thunks["torch's recurrence"] = recurrence(arrays)
-        thunks["product"] = product(case.product)
+        thunks["product"] = product(watch.edge)
         timed = measure(bench, case, thunks, direction, repeats, form if peers else "", at_most)
-        valid &= steady(bench, case, timed, direction)
-    if not (valid or bench.tiny):
-        bench.out = None
-    bench.finish()
-    if valid or bench.tiny:
-        return 0
-    print(f"invalid: a plain product ran below {VALID:.0%} of its recorded rate; not recorded")
-    return 1
+        watch.add(timed["product"].samples)
+    return watch.finish()
 
 
 def inputs(case: Case) -> dict[str, np.ndarray]:
@@ -276,16 +267,6 @@ def recurrence(arrays: Mapping[str, np.ndarray]) -> Callable[[], Any]:
     return run
 
 
-def product(size: int) -> Callable[[], Any]:
-    """A plain square product under jax: what the machine gives at that moment."""
-    import jax
-    import jax.numpy as jnp
-
-    square = jnp.asarray(np.random.default_rng(1).standard_normal((size, size), np.float32))
-    run = jax.jit(lambda a: a @ a)
-    return lambda: run(square)
-
-
 def fastest_form(bench: Benchmark, thunks: Thunks, direction: str) -> str:
     """The peer's fastest form over a few rounds; one that fails here is noted and left out."""
     from workbench.measure.timing import interleaved
@@ -362,21 +343,6 @@ def compare(bench: Benchmark, case: Case, thunks: Thunks, direction: str) -> Non
     bench.raw[f"largest difference, {direction}"] = width
     if not width < LARGEST_ERROR:
         raise AssertionError(f"{direction}: the two differ by {width} of the largest value")
-
-
-def steady(bench: Benchmark, case: Case, timed: dict[str, Any], direction: str) -> bool:
-    """Whether the plain product ran at the rate that this machine has shown."""
-    from workbench.measure import roofline
-
-    rate = 2 * case.product**3 / timed["product"].median
-    recorded = rate
-    if not bench.tiny:
-        known = roofline.measured("float32", gemm_size=case.product)
-        recorded = known.flops("float32")
-    title = f"plain product of {case.product}², {direction}: rate over the recorded one"
-    bench.add(Figure(title, rate / recorded, "×", at_least=VALID))
-    bench.raw[f"plain product, {direction}"] = {"flops_per_s": rate, "recorded": recorded}
-    return rate >= VALID * recorded
 
 
 if __name__ == "__main__":

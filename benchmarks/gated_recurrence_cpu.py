@@ -21,6 +21,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
+from rates import Watch
 from record import Benchmark, Figure, elsewhere
 
 NO_TORCH = "skipped: torch's loop, for torch is not here (make test-parity)"
@@ -49,15 +50,16 @@ def main() -> int:
         print(NO_TORCH)
     repeats = options.repeats or (3 if bench.tiny else 15)
     lengths = TINY_LENGTHS if bench.tiny else LENGTHS
+    watch = Watch(bench)
     for width in WIDTHS:
         times: dict[str, list[float]] = {"op": [], "f + x": []}
         for length in lengths:
+            watch()
             timed = compare(bench, length, width, repeats)
             for name in times:
                 times[name].append(timed[name])
         growth(bench, width, lengths, times)
-    bench.finish()
-    return 0
+    return watch.finish()
 
 
 def compare(bench: Benchmark, length: int, width: int, repeats: int) -> dict[str, float]:

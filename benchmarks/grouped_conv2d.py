@@ -21,6 +21,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
+from rates import Watch
 from record import ROOT, THREADS, Benchmark, elsewhere, ratio
 from tuned import write
 
@@ -142,17 +143,19 @@ def main() -> int:
     if not peer:
         print(NO_TORCH)
     repeats = 2 if bench.tiny else options.repeats
-    points = []
+    points, watch = [], Watch(bench)
     for case in TINY if bench.tiny else CASES:
         if options.only in case.words:
+            watch()
             points.append(point(case, forward(bench, case, repeats, peer)))
-    if options.tune and not bench.tiny:
-        write(TUNED, __file__, points)
     for case in TINY if bench.tiny else GRADIENTS:
         if options.only in case.words:
+            watch()
             backward(bench, case, max(2, repeats - 2), peer)
-    bench.finish()
-    return 0
+    invalid = watch.finish()
+    if options.tune and not (bench.tiny or invalid):
+        write(TUNED, __file__, points)
+    return invalid
 
 
 def forward(bench: Benchmark, case: Case, repeats: int, peer: bool) -> dict[str, float]:

@@ -32,12 +32,17 @@ NOT_BENCHMARKS = (
     "sides.py",
     "ternary_models.py",
     "tuned.py",
+    "rates.py",
+    "sources.py",
 )
 
-if str(ROOT) not in sys.path:
-    sys.path.insert(0, str(ROOT))
+for folder in (FOLDER, ROOT):
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
 
-from workbench.measure import device  # noqa: E402  (found only with the line above)
+import sources  # noqa: E402
+
+from workbench.measure import device  # noqa: E402  (found only with the lines above)
 from workbench.measure.timing import Timing, load_average  # noqa: E402
 
 PACKAGES = (
@@ -130,9 +135,8 @@ class Benchmark:
         options = parser.parse_args(arguments)
         out = options.out if options.out or options.tiny else RESULTS
         threads = getattr(options, "threads", "")
-        if threads == "one" and hasattr(os, "sched_setaffinity"):
-            # jax counts the cores it may use when it is first imported: that comes later.
-            os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+        if threads == "one":
+            one_core()
         return cls(script, title, tiny=options.tiny, out=out, threads=threads), options
 
     @property
@@ -159,6 +163,7 @@ class Benchmark:
             "commit": commit(),
             "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "machine": machine(),
+            "sources": sources.measured(self.script),
             "load": {"before": self.load_before, "after": load_average()},
             "figures": [{**asdict(figure), "met": figure.met} for figure in self.figures],
             "raw": self.raw,
@@ -187,6 +192,14 @@ class Benchmark:
 
 THREADS = ("--threads", {"choices": ("all", "one"), "default": "all", "help": "of both sides"})
 """An option of benchmarks beside a peer: every core for both, or one."""
+
+
+def one_core() -> None:
+    """Keeps this process on one core."""
+    # jax counts the cores it may use when it is first imported: that comes later.
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+
 
 PARITY = ROOT / ".venv-parity" / "bin" / "python"
 
@@ -281,8 +294,13 @@ def commit() -> dict[str, Any]:
 
 def machine() -> dict[str, Any]:
     """Processor, memory, versions, and jax's device where the benchmark loaded jax."""
+    with_jax = "jax" in sys.modules
+    from kernels_pallas import processor  # which loads jax, and starts nothing
+
     found: dict[str, Any] = {
         "processor": device.processor_name(),
+        "processor_model": processor.model(),
+        "instructions": processor.instructions(),
         "cores": os.cpu_count(),
         "threads": device.threads_available(),
         "memory": device.machine_memory(),
@@ -290,7 +308,7 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": _versions(),
     }
-    if "jax" in sys.modules:
+    if with_jax:
         found["device"] = device.describe().as_json()
     return found
 

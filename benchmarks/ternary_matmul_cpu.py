@@ -1,8 +1,8 @@
 """Ternary products from packed weights on this CPU beside dense ones, by turns in one process.
 
 As in decoding, every product reads another matrix: each side goes through copies of its weights
-that no cache holds. The peer is a dense product in its fastest form here: float32 in JAX or torch,
-bfloat16 or int8 in torch. The floor is the time that reading the packed bytes takes.
+that no cache holds. The peer is a dense product in its fastest form here: float32 or int8 in JAX or
+torch, or bfloat16 in torch. The floor is the time that reading the packed bytes takes.
 
 python benchmarks/ternary_matmul_cpu.py [--tiny] [--repeats N] [--only SHAPE] [--threads one]
 
@@ -17,6 +17,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
 
+from rates import Watch
 from record import THREADS, Benchmark, Figure, elsewhere
 
 NO_TORCH = "skipped: torch's forms, for torch is not here (make test-parity)"
@@ -48,11 +49,12 @@ def main() -> int:
     repeats = 2 if bench.tiny else options.repeats
     speed = bandwidth(bench, streamed, repeats)
     shapes = [s for s, name in zip(SHAPES, names, strict=True) if options.only in (None, name)]
+    watch = Watch(bench)
     for k, n in [(256, 256)] if bench.tiny else shapes:
         for m in BATCHES:
+            watch()
             compare(bench, m, k, n, speed, streamed, repeats)
-    bench.finish()
-    return 0
+    return watch.finish()
 
 
 def bandwidth(bench: Benchmark, streamed: int, repeats: int) -> float:
@@ -154,6 +156,7 @@ def dense(x: Any, w: Any, streamed: int) -> dict[str, tuple[Thunk, int]]:
     stack = [jnp.array(wide) for _ in range(count)]
     product = jax.jit(jnp.matmul).lower(rows, stack[0]).compile()
     found = {"float32, JAX": (lambda: [product(rows, one) for one in stack], count)}
+    found["int8, JAX"] = _int8_jax(x, w, streamed)
     if find_spec("torch") is None:
         return found
     import torch
@@ -168,6 +171,19 @@ def dense(x: Any, w: Any, streamed: int) -> dict[str, tuple[Thunk, int]]:
     given = torch.from_numpy(w.T.copy())
     found["int8, torch"] = _torch(_int8, torch.from_numpy(x), given, streamed)
     return found
+
+
+def _int8_jax(x: Any, w: Any, streamed: int) -> tuple[Thunk, int]:
+    """With one row of zeros more where there is one: two rows take a library."""
+    import jax
+    import jax.numpy as jnp
+
+    from kernels_pallas.ternary.xla import int8_matmul
+
+    stack = [jnp.array(w) for _ in range(copies(w.nbytes, streamed))]
+    rows = jnp.asarray(x)
+    product = jax.jit(int8_matmul).lower(rows, stack[0]).compile()
+    return lambda: [product(rows, one) for one in stack], len(stack)
 
 
 def _int8(x: Any, w: Any) -> Any:

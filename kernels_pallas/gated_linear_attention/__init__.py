@@ -57,7 +57,7 @@ def gated_linear_attention(
             the whole chunk around one point: exact while its gates sum to more than -80, infinite
             from about -170 on. "two_level" factors sub-blocks of 16 tokens, with that limit for
             each. "auto" looks at the gates: mild ones go one level, others a way that is exact
-            for gates of any strength, at 1.4 (one core) to 1.7 times the time. The Pallas forms are.
+            for gates of any strength, at 1.4 to 1.7 times the time. The Pallas forms always are.
         implementation: "auto", "reference", "xla", "pallas", or a Pallas form by its own name.
         interpret: whether a Pallas form runs in the interpreter, on any device.
         validate: whether gates that are traced or many are tested, too: then wrap the caller in

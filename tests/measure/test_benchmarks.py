@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from kernels_pallas import processor
+
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="benchmarks are in a checkout only")
 NOT_BENCHMARKS = {
-    "record", "run", "readme_table", "device_time", "sides", "ternary_models", "tuned",
+    "record", "run", "readme_table", "device_time", "sides", "ternary_models", "tuned", "rates",
+    "sources",
 }  # fmt: skip
 SCRIPTS = sorted(file.stem for file in FOLDER.glob("*.py") if file.stem not in NOT_BENCHMARKS)
 
@@ -112,12 +115,89 @@ def test_readme_without_markers_is_an_error(readme_table):
         readme_table.filled("# Title\n", "body")
 
 
-def test_committed_records_are_full_and_clean():
+def test_committed_records_are_full_and_a_dirty_one_is_told(readme_table):
+    """A record made with changes to its commit says so beside its figures."""
+    page = (FOLDER.parent / "docs" / "figures.md").read_text(encoding="utf-8")
     for file in (FOLDER / "results").glob("*.json"):
         found = json.loads(file.read_text(encoding="utf-8"))
         assert not found["tiny"], file.name
         assert found["benchmark"] == file.stem.removesuffix("_one_thread")
         assert found["commit"]["hash"], file.name
+        (line,) = [line for line in page.splitlines() if line == readme_table.note(found)]
+        assert (", with changes" in line) == bool(found["commit"]["dirty"]), file.name
+
+
+def test_a_record_names_the_instructions_of_its_processor(record, readme_table, tmp_path):
+    found = json.loads(bench(record, tmp_path).finish().read_text(encoding="utf-8"))
+    here = found["machine"]
+    assert here["instructions"] == processor.instructions()
+    assert f"{here['instructions']}, " in readme_table.note(found)
+    assert here["processor_model"] in readme_table.note(found)
+    del here["instructions"], here["processor_model"]
+    assert "instructions not recorded" in readme_table.note(found)
+
+
+def test_a_figure_is_older_than_code_that_changed_or_is_not_known(
+    record, readme_table, tmp_path, monkeypatch
+):
+    file = bench(record, tmp_path).finish()
+    assert "`toy` †" not in readme_table.figures(tmp_path, every=True)
+    found = json.loads(file.read_text(encoding="utf-8"))
+    found["sources"] = {"files": ["kernels_pallas/tuning.py"], "digest": "of other code"}
+    file.write_text(json.dumps(found), encoding="utf-8")
+    assert "`toy` †" in readme_table.figures(tmp_path, every=True)
+    assert "†" not in readme_table.figures(tmp_path), "the README's table stays as it is"
+    del found["sources"]
+    file.write_text(json.dumps(found), encoding="utf-8")
+    assert "`toy` †" in readme_table.figures(tmp_path, every=True)
+
+
+def test_sources_are_the_ops_that_are_named_and_what_they_import(record):
+    import sources
+
+    script, package = FOLDER / "conv2d_cpu.py", FOLDER.parent / "kernels_pallas"
+    here = sources.measured(str(script))
+    assert "benchmarks/conv2d_cpu.py" in here["files"] and not sources.changed(here)
+    assert "benchmarks/record.py" not in here["files"]
+    assert sources.changed({**here, "files": [*here["files"], "kernels_pallas/gone.py"]})
+    used = sources._used({script, *package.rglob("*.py")})
+    assert {package / "conv2d" / "tuned.json", package / "dispatch.py", script} <= used
+    assert package / "gated_recurrence" / "xla.py" not in used
+
+
+@pytest.mark.parametrize(
+    ("share", "status", "says"),
+    [(0.7, 1, "not recorded"), (0.9, 0, "at 90% of"), (None, 0, "no rate of a plain product")],
+)
+def test_a_run_beside_other_work_is_not_recorded(
+    record, readme_table, tmp_path, monkeypatch, capsys, share, status, says
+):
+    rates = load("rates", monkeypatch)
+    known = tmp_path / "rates.json"
+    if share is not None:
+        known.write_text(json.dumps({rates.key(): {"flops_per_s": 100e9}}), encoding="utf-8")
+    made = bench(record, tmp_path / "out")
+    watch = rates.Watch(made, known)
+    watch.add([2 * watch.edge**3 / (100e9 * one) for one in (0.1, share or 1.0, 2.0)])
+    assert watch.finish() == status
+    (file,) = [*(tmp_path / "out").glob("*.json")] or [None]
+    said = capsys.readouterr().out
+    if file is None:
+        assert status == 1 and says in said
+        return
+    found = json.loads(file.read_text(encoding="utf-8"))
+    assert status == 0 and says in readme_table.note(found)
+    assert ("No rate is recorded of" in said) == (share is None)
+
+
+def test_a_rate_is_kept_by_processor_and_threads(record, tmp_path, monkeypatch):
+    rates, file = load("rates", monkeypatch), tmp_path / "rates.json"
+    file.write_text('{"another": {"flops_per_s": 1.0}}', encoding="utf-8")
+    rate = rates.measure(file, edge=64, repeats=2)
+    found = json.loads(file.read_text(encoding="utf-8"))
+    assert set(found) == {"another", rates.key()}
+    assert rates.recorded(file) == pytest.approx(rate, rel=1e-3)
+    assert processor.instructions() in rates.key() and rates.key().endswith(("thread", "threads"))
 
 
 def test_a_ratio_is_of_repeats_taken_by_turns(record):
