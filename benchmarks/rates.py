@@ -12,6 +12,7 @@ import datetime
 import json
 import statistics
 import sys
+import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -104,28 +105,36 @@ def recorded(file: Path = FILE) -> float | None:
 
 
 def measure(file: Path = FILE, edge: int = EDGE, repeats: int = REPEATS) -> float:
-    """Writes the best rate of some products under this processor's key [flop/s]."""
+    """The best rate of some products [flop/s], written under this processor's key.
+
+    A higher one that the same jaxlib has shown before stays.
+    """
     from workbench.measure.timing import interleaved
 
     low = interleaved({"product": product(edge)}, repeats=repeats)["product"].low
-    rate = 2 * edge**3 / low
-    known = json.loads(file.read_text("utf-8")) if file.exists() else {}
-    known[key()] = {
-        "flops_per_s": float(f"{rate:.4g}"),
+    found = {
+        "flops_per_s": float(f"{2 * edge**3 / low:.4g}"),
         "how": f"float32 product of {edge}², best of {repeats}",
         "date": datetime.date.today().isoformat(),
         "jaxlib": machine()["packages"]["jaxlib"],
         "command": command(__file__),
     }
-    ordered = dict(sorted(known.items()))
-    file.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    return rate
+    known = json.loads(file.read_text("utf-8")) if file.exists() else {}
+    before = known.get(key(), {})
+    alike = all(before.get(name) == found[name] for name in ("how", "jaxlib"))
+    if not (alike and before["flops_per_s"] > found["flops_per_s"]):
+        ordered = dict(sorted({**known, key(): found}.items()))
+        file.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return found["flops_per_s"]
 
 
 def main() -> int:
-    """Measures and writes; prints the rate."""
-    Benchmark.from_command(__file__, "The rate of a plain product", more=[THREADS])
-    print(f"{key()}: {measure() / 1e9:.4g} Gflop/s")
+    """Measures and writes; prints the rate. The short form writes nothing."""
+    bench, _ = Benchmark.from_command(__file__, "The rate of a plain product", more=[THREADS])
+    with tempfile.TemporaryDirectory() as folder:
+        short = (Path(folder) / FILE.name, TINY_EDGE, 2)
+        rate = measure(*short) if bench.tiny else measure()
+    print(f"{key()}: {rate / 1e9:.4g} Gflop/s; recorded: {(recorded() or 0) / 1e9:.4g}")
     return 0
 
 

@@ -3,7 +3,7 @@
 A CPU with few rows is bound by unpacking. Products of int8 and codes 0, 1, 2 stay in int16 for a
 whole tile of 128 rows, so a 256-bit register takes 16 columns; per four weights of a column that is
 one widening load, three shifts, four products and four sums. (Bit planes with popcount need about
-twice the instructions where a processor has no vector popcount.)
+twice the instructions where a processor has no vector popcount, and gain little where it has one.)
 """
 
 from __future__ import annotations
