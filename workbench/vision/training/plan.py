@@ -1,6 +1,8 @@
 """Which small networks ship, on what they are trained, and for how long; all of it ours.
 
-Command     python -m workbench.vision.train --out data/vision-small
+Commands    python -m workbench.vision.train --out data/vision-small
+            python -m workbench.vision.train --data digits --architecture our_small_mobilenet_v1 \
+                --out data/vision-digits
 Hardware    CPU; the shipped weights were made on one core that other work shared
 """
 

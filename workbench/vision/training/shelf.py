@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from workbench.vision.networks import ConvNet
 
 FOLDER, FACTS = "data/vision-small", "training.json"
+SHIPPED = {"patches": FOLDER, "digits": "data/vision-digits"}
+"""Folders that ship, by what their networks are trained on."""
 
 
 @dataclass(frozen=True)
@@ -45,23 +47,26 @@ class Checkpoint:
         return load(self.folder, dtype=dtype)
 
 
-def checkpoints(folder: str | Path | None = None) -> tuple[Checkpoint, ...]:
-    """The networks of a folder that `workbench.vision.train` wrote; those that ship where None.
+def checkpoints(folder: str | Path = "patches") -> tuple[Checkpoint, ...]:
+    """The networks of a folder that `workbench.vision.train` wrote, or those that ship.
+
+    Args:
+        folder: its path; "patches" and "digits" are what the networks that ship are trained on.
 
     Raises:
         CheckpointError: a folder without a record, or with one that is no JSON of its form.
     """
-    return _read(str(folder) if folder is not None else "")
+    return _read(str(folder))
 
 
 @cache
 def _read(folder: str) -> tuple[Checkpoint, ...]:
     try:
-        place = Path(folder) if folder else shipped.path(FOLDER)
+        place = shipped.path(SHIPPED[folder]) if folder in SHIPPED else Path(folder)
         facts = json.loads((place / FACTS).read_text(encoding="utf-8"))
         return tuple(
             Checkpoint(name, place / name, one, facts["data"]["name"])
             for name, one in facts["networks"].items()
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{folder or FOLDER}: no record of networks ({error})") from error
+        raise CheckpointError(f"{folder}: no record of networks ({error})") from error
