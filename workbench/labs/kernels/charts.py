@@ -8,13 +8,14 @@ from typing import Any
 from workbench.figures import numbers
 from workbench.figures.axes import Axis
 from workbench.figures.charts import Chart, lines, roofline
-from workbench.labs.kernels.devices import HERE, Place
+from workbench.figures.palette import SLOTS as LOOKS
+from workbench.labs.kernels.devices import HERE, Place, intensity, rate
 from workbench.labs.kernels.exactness import WORDS
 from workbench.labs.kernels.knobs import OPS
 from workbench.labs.kernels.work import Work
 
-SLOTS = {name: slot for slot, name in enumerate(OPS.values(), start=1)}
-"""Every op has one colour and mark."""
+SLOTS = {name: 1 + number % (len(LOOKS) - 1) for number, name in enumerate(OPS.values())}
+"""Every op has one colour and mark; a chart shows one op, so that two may have the same."""
 
 SCHEME_SLOTS = {word: slot for slot, word in enumerate(WORDS.values(), start=1)}
 
@@ -47,16 +48,17 @@ def roof(work: Work, found: Sequence[Place], device: str) -> Chart:
 
 
 def _row(work: Work, place: Place, how: str, seconds: float, predicted: bool) -> dict[str, Any]:
-    rate = place.rate(seconds)
+    cost = place.cost if predicted else work.cost(how)
+    moved = intensity(cost)
     said = f"{place.name}, {how}: {numbers.seconds(seconds)}"
     return {
         "trial_id": place.key,
         "method": work.name,
         "label": place.name if predicted else f"{place.name}, {how}",
-        "intensity": place.intensity,
-        "rate": rate / TERA,
+        "intensity": moved,
+        "rate": rate(cost, seconds) / TERA,
         "predicted": predicted,
-        "told": f"{said} · {numbers.number(place.intensity)} flop/B",
+        "told": f"{said} · {numbers.number(moved)} flop/B",
     }
 
 

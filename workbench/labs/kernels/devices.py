@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from workbench.labs.kernels.forms import HERE, forms
 from workbench.labs.kernels.work import Work
 from workbench.measure.cost import Cost
 from workbench.measure.roofline import PEAKS, Peaks, Roofline, roofline
 from workbench.measure.timing import Timing
+
+if TYPE_CHECKING:
+    from kernels_pallas.costs import Cost as Counted
 
 SHOWN = ("h200", "tpu-v6e", "tpu-v5e")
 
@@ -21,7 +25,7 @@ class Place:
     Args:
         key: of the form's choice.
         form: the form of the op that `implementation="auto"` takes there.
-        cost: of the work in that form.
+        cost: of the work in that form, by the op's formulas.
         peaks: its rates.
         dtype: whose peak is taken; another than the work's where the table has no figure for it.
         best: the least time, by the roofline.
@@ -30,7 +34,7 @@ class Place:
 
     key: str
     form: str
-    cost: Cost
+    cost: Counted
     peaks: Peaks
     dtype: str
     best: Roofline
@@ -42,15 +46,15 @@ class Place:
         short = self.peaks.name.removeprefix("NVIDIA ").removesuffix(" SXM")
         return "This machine" if self.key == HERE else short
 
-    @property
-    def intensity(self) -> float:
-        """Arithmetic intensity of the work there [flop/B]."""
-        return self.best.intensity
 
-    def rate(self, seconds: float) -> float:
-        """Arithmetic rate of a call that takes so long [flop/s]."""
-        assert self.cost.macs is not None, "the op's formulas count it"
-        return 2 * self.cost.macs / seconds
+def intensity(cost: Counted) -> float:
+    """Arithmetic intensity [flop/B]."""
+    return 2 * cost.macs / cost.bytes_moved
+
+
+def rate(cost: Counted, seconds: float) -> float:
+    """Arithmetic rate of a call that takes so long [flop/s]."""
+    return 2 * cost.macs / seconds
 
 
 def places(work: Work, here: Peaks | None, timed: Mapping[str, Timing]) -> list[Place]:
@@ -71,7 +75,7 @@ def _place(work: Work, key: str, form: str, peaks: Peaks, timed: Mapping[str, Ti
     dtype, formula = _bounding(work.arithmetic, peaks), work.cost(form)
     cost = Cost(macs=formula.macs, bytes_moved=formula.bytes_moved, basis="modelled")
     best = roofline(cost, peaks, dtype)
-    return Place(key, form, cost, peaks, dtype, best, timed if key == HERE else {})
+    return Place(key, form, formula, peaks, dtype, best, timed if key == HERE else {})
 
 
 def _bounding(dtype: str, peaks: Peaks) -> str:

@@ -15,11 +15,31 @@ OPS = {
     "ternary_matmul": "Ternary matmul",
     "attention": "Softmax attention",
     "gated_delta_rule": "Gated delta rule",
+    "rms_norm_quantize": "Norm and quantise",
+    "bit_linear": "Ternary layer in training",
+    "block_sparse_matmul": "Block-sparse matmul",
+    "conv2d": "Convolution",
+    "grouped_conv2d": "Grouped convolution",
+    "convfirst_block": "ConvFirst block",
+    "mbconv_block": "MBConv block",
 }
 
-_TIMED = tuple(name for name in OPS if name != "ternary_matmul")
 _HEADED = ("gated_linear_attention", "attention", "gated_delta_rule")
 _DECAYING = ("gated_linear_attention", "gated_recurrence", "gated_delta_rule")
+_SEQUENCES = ("gated_linear_attention", "gated_recurrence", "attention", "gated_delta_rule")
+_PRODUCTS = ("ternary_matmul", "bit_linear", "block_sparse_matmul")
+_MATRICES = (*_PRODUCTS, "rms_norm_quantize")
+GROUPED = ("grouped_conv2d", "convfirst_block", "mbconv_block")
+_PICTURES = ("conv2d", *GROUPED)
+_WITH_GRADIENTS = (*_SEQUENCES, "bit_linear", "block_sparse_matmul", "conv2d", "grouped_conv2d")
+_TYPED = tuple(name for name in OPS if name != "ternary_matmul")
+
+SIZED_BY = {
+    **dict.fromkeys(_SEQUENCES, "tokens"),
+    **dict.fromkeys(_MATRICES, "rows"),
+    **dict.fromkeys(_PICTURES, "pixels"),
+}
+"""The knob that makes an op's arrays larger."""
 
 
 class Kernel(Knobs):
@@ -27,7 +47,8 @@ class Kernel(Knobs):
 
     op: Literal[
         "gated_linear_attention", "gated_recurrence", "ternary_matmul", "attention",
-        "gated_delta_rule",
+        "gated_delta_rule", "rms_norm_quantize", "bit_linear", "block_sparse_matmul", "conv2d",
+        "grouped_conv2d", "convfirst_block", "mbconv_block",
     ] = knob(
         "gated_linear_attention",
         label="Kernel",
@@ -49,7 +70,7 @@ class Kernel(Knobs):
         help="Forward alone, or with the gradients of every input.",
         choices={"forward": "Forward", "both": "Forward and backward"},
         static=True,
-        visible_when={"op": _TIMED},
+        visible_when={"op": _WITH_GRADIENTS},
     )
     dtype: Literal["bfloat16", "float32"] = knob(
         "bfloat16",
@@ -57,15 +78,15 @@ class Kernel(Knobs):
         help="Of the inputs; sums and states are kept in float32.",
         choices={"bfloat16": "bfloat16", "float32": "float32"},
         static=True,
-        visible_when={"op": _TIMED},
+        visible_when={"op": _TYPED},
     )
     batch: int = knob(
-        1, ge=1, le=64, scale="log", label="Batch", help="Sequences at once.", static=True,
-        visible_when={"op": _TIMED},
+        1, ge=1, le=64, scale="log", label="Batch", help="Sequences or pictures at once.",
+        static=True, visible_when={"op": (*_SEQUENCES, *_PICTURES)},
     )  # fmt: skip
     tokens: int = knob(
         2048, ge=16, le=65536, scale="log", label="Tokens", help="Length of a sequence.",
-        static=True, visible_when={"op": _TIMED},
+        static=True, visible_when={"op": _SEQUENCES},
     )  # fmt: skip
     heads: int = knob(
         4, ge=1, le=64, scale="log", label="Heads", help="Heads of queries, keys and values.",
@@ -109,16 +130,41 @@ class Kernel(Knobs):
         static=True, visible_when={"op": "gated_recurrence"},
     )  # fmt: skip
     rows: int = knob(
-        1, ge=1, le=4096, scale="log", label="Rows", help="Tokens at once; 1 is decoding.",
-        static=True, visible_when={"op": "ternary_matmul"},
+        1, ge=1, le=4096, scale="log", label="Rows", help="Tokens or pixels at once.",
+        static=True, visible_when={"op": _MATRICES},
     )  # fmt: skip
     inputs: int = knob(
         2048, ge=32, le=16384, scale="log", label="Inputs", help="Depth of the product.",
-        static=True, visible_when={"op": "ternary_matmul"},
+        static=True, visible_when={"op": _MATRICES},
     )  # fmt: skip
     outputs: int = knob(
         5632, ge=32, le=16384, scale="log", label="Outputs", help="Columns of the weight.",
-        static=True, visible_when={"op": "ternary_matmul"},
+        static=True, visible_when={"op": _PRODUCTS},
+    )  # fmt: skip
+    block: Literal[32, 64, 128] = knob(
+        64, label="Block", help="Rows and columns of a block.", static=True,
+        choices={32: "32 × 32", 64: "64 × 64", 128: "128 × 128"},
+        visible_when={"op": "block_sparse_matmul"},
+    )  # fmt: skip
+    density: float = knob(
+        0.17, ge=0.01, le=1, label="Kept", help="Share of the blocks that are kept.", static=True,
+        visible_when={"op": "block_sparse_matmul"},
+    )  # fmt: skip
+    pixels: int = knob(
+        28, ge=1, le=512, scale="log", label="Pixels", help="A side of the pictures.", static=True,
+        visible_when={"op": _PICTURES},
+    )  # fmt: skip
+    channels: int = knob(
+        128, ge=1, le=4096, scale="log", label="Channels", help="Of pictures and result.",
+        static=True, visible_when={"op": _PICTURES},
+    )  # fmt: skip
+    taps: int = knob(
+        3, ge=1, le=7, label="Taps", help="A side of the kernel.", static=True,
+        visible_when={"op": _PICTURES},
+    )  # fmt: skip
+    group: int = knob(
+        1, ge=1, le=512, scale="log", label="Group", help="Channels of a group; 1 is depthwise.",
+        static=True, visible_when={"op": GROUPED},
     )  # fmt: skip
 
 

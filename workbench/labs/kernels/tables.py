@@ -7,9 +7,9 @@ from typing import Any
 
 from workbench.figures import numbers
 from workbench.labs.kernels.charts import SLOTS
-from workbench.labs.kernels.devices import HERE, Place
+from workbench.labs.kernels.devices import HERE, Place, rate
 from workbench.labs.kernels.work import Work
-from workbench.panels.picture import Cell, Column, TableContent
+from workbench.panels.picture import Cell, Column, EmptyContent, TableContent
 
 TITLE = "How long would it take?"
 
@@ -25,7 +25,7 @@ def times(work: Work, found: Sequence[Place]) -> TableContent:
             place.form,
             Cell(numbers.seconds(best.seconds), basis="predicted"),
             _bound(place),
-            Cell(numbers.number(place.rate(best.seconds) / 1e9), basis="predicted"),
+            Cell(numbers.number(rate(place.cost, best.seconds) / 1e9), basis="predicted"),
             "–",
         ])  # fmt: skip
         keys.append(place.key)
@@ -38,7 +38,7 @@ def times(work: Work, found: Sequence[Place]) -> TableContent:
                 form,
                 Cell(numbers.seconds(timing.median), note=spread, strong=True),
                 "",
-                Cell(numbers.number(place.rate(timing.median) / 1e9), strong=True),
+                Cell(numbers.number(rate(work.cost(form), timing.median) / 1e9), strong=True),
                 Cell(numbers.percent(share), SLOTS[work.name], share=min(share, 1.0), note=note),
             ])  # fmt: skip
             keys.append(HERE)
@@ -62,7 +62,10 @@ def _bound(place: Place) -> str:
     return words[place.best.bound]
 
 
-def compiled(report: Mapping[str, Any], op: str, device: str) -> TableContent:
+COMPILED = "What did the compilers make of it?"
+
+
+def compiled(report: Mapping[str, Any], op: str, device: str) -> TableContent | EmptyContent:
     """What a device's compiler made of the op's kernels; every device's where it has none.
 
     Args:
@@ -71,6 +74,8 @@ def compiled(report: Mapping[str, Any], op: str, device: str) -> TableContent:
     """
     rows: list[list[Cell | str]] = []
     of_op = [one for one in report["results"] if one["op"] == op]
+    if not of_op:
+        return EmptyContent(COMPILED, "Nothing: this op has no kernel of its own.")
     there = [one for one in of_op if one["device"].lower().replace(" ", "-") == device]
     for one in there or of_op:
         kernels = one["kernels"]
@@ -91,7 +96,7 @@ def compiled(report: Mapping[str, Any], op: str, device: str) -> TableContent:
     )  # fmt: skip
     by = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
     about = f"Compiled, not run, by the devices’ own compilers: {by}."
-    return TableContent(heads, rows, "What did the compilers make of it?", about)
+    return TableContent(heads, rows, COMPILED, about)
 
 
 def _most(kernels: Sequence[Mapping[str, Any]], field: str, join: Any) -> str:

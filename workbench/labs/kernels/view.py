@@ -12,7 +12,17 @@ from workbench import shipped
 from workbench.labs.kernels import charts, tables
 from workbench.labs.kernels.devices import HERE, places
 from workbench.labs.kernels.exactness import accuracy
-from workbench.labs.kernels.knobs import GROUP, GROUPS, PRESETS, Kernel, kernel
+from workbench.labs.kernels.forms import runnable
+from workbench.labs.kernels.knobs import (
+    GROUP,
+    GROUPED,
+    GROUPS,
+    PRESETS,
+    SIZED_BY,
+    Kernel,
+    kernel,
+)
+from workbench.labs.kernels.pictures import group_of as nearest
 from workbench.labs.kernels.work import work
 from workbench.measure import device, roofline, timing
 from workbench.measure.memory import available_bytes
@@ -47,6 +57,16 @@ EXACT = {
     "there is one scheme and nothing to choose.",
     "attention": "Softmax subtracts each row’s largest score first, so that no scores overflow: "
     "there is one scheme and nothing to choose.",
+    "rms_norm_quantize": "Every row is rounded to whole numbers from −128 to 127 by a scale of its "
+    "own, halves to even: there is one scheme and nothing to choose.",
+    "bit_linear": "Weights and activations are rounded on purpose; the product of what is left is "
+    "exact, and gradients pass the rounding unchanged.",
+    "block_sparse_matmul": "Kept blocks are multiplied and summed; the others are exactly zero.",
+    "conv2d": "Minimal filtering adds before it multiplies, which costs some units in the last "
+    "place; “auto” takes its small tiles alone, whose errors stay near those of XLA’s.",
+    "grouped_conv2d": "Every form adds up the products of the definition.",
+    "convfirst_block": "One op adds up what its three layers do.",
+    "mbconv_block": "One op adds up what its three layers do.",
     "gated_delta_rule": "Sums of gates are never taken from each other, and the system of a chunk "
     "is inverted by doubling blocks in float32: there is one scheme and nothing to choose.",
 }
@@ -86,9 +106,11 @@ class KernelView(ChartedView):
     def check(self, values: Values) -> list[Problem]:
         """What this machine cannot time; every device is foreseen all the same."""
         knobs = kernel(values)
+        if knobs.op in GROUPED and knobs.channels % knobs.group:
+            text = f"Channels of a group: {knobs.group} does not divide {knobs.channels} channels"
+            return [Problem("error", "group", f"{text}; {nearest(knobs)} does", GROUP)]
         reason = _too_much(knobs)
-        field = "rows" if knobs.op == "ternary_matmul" else "tokens"
-        return [Problem("warn", field, reason, GROUP)] if reason else []
+        return [Problem("warn", SIZED_BY[knobs.op], reason, GROUP)] if reason else []
 
     def hints(self, values: Values) -> Hints:
         """The one group is always in use."""
@@ -115,7 +137,7 @@ class KernelView(ChartedView):
         asked = work(knobs)
         arrays = asked.draw()
         thunks = {
-            form: functools.partial(jax.jit(asked.call(form)), *arrays) for form in asked.forms
+            form: functools.partial(jax.jit(asked.call(form)), *arrays) for form in runnable(asked)
         }
         self.timed[_timing_key(knobs)] = timing.interleaved(thunks, repeats=ROUNDS, report=report)
         yield self._picture(knobs, measured=True)
