@@ -185,8 +185,12 @@ def test_a_student_beside_its_teacher_is_kept_as_a_difference(
     save_unet(random_unet(SMALL, seed=4), base / "unet")
     with pytest.raises(CheckpointError, match="put back the base it was made from"):
         load_student(place)
+    save_student(student, place, base)
+    assert load_student(place).pipeline.weights_hash != found.pipeline.weights_hash
     with pytest.raises(CheckpointError, match="lies in the folder"):
         save_student(student, base, base)
+    with pytest.raises(CheckpointError, match="shard_bytes=9: a difference is written in one file"):
+        save_unet(random_unet(SMALL), place / "unet", base=base / "unet", shard_bytes=9)
 
 
 def test_students_that_ship_stand_on_the_teacher_that_ships() -> None:
