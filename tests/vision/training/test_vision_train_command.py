@@ -138,7 +138,7 @@ def test_a_folder_of_photographs_is_trained_on_written_and_read(tmp_path, workbe
         for number, (top, left) in enumerate(corners):
             crop = np.ascontiguousarray(pixels[top : top + side, left : left + side])
             Image.fromarray(crop).save(place / name / f"{number}.png")
-    words = ["--data", str(place), "--architecture", "our_small_mobilenet_v1", "--steps", "60"]
+    words = ["--data", str(place), "--architecture", "our_small_mobilenet_v1", "--steps", "30"]
     assert main([*words, "--out", str(tmp_path / "out")]) == 0
     said = capsys.readouterr().out
     assert "Pictures of 32 × 32 pixels: the size that our_small_mobilenet_v1 is made for" in said
