@@ -39,12 +39,12 @@ def pages() -> dict[str, Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(own_block_view, "RIVALS", ("ConvNeXt",))
         mine = OwnBlockView(Mine)
-        mine.prepare(accepted(mine, start(mine)), silent)
+        mine.prepare(accepted(mine, start(mine, None)), silent)
     return {
         "gap": (GapView(), 2),
         "waterline": (WaterlineView(), 1),
         "group size": (GroupSizeView(), 2),
-        "sparsity": (SparsityView(), 2),
+        "sparsity": (SparsityView(), 1),
         "own block": (mine, 2),
     }
 
