@@ -49,5 +49,5 @@ def card(networks: Sequence[NetworkTimed], where: str) -> ClaimCard:
         setting=f"Here: {where}, float32, 224 pixels. Paper: Snapdragon 835, ImageNet.",
         details="Per cent: weights kept in pointwise layers that are at least 64 wide. Accuracy "
         "after pruning is judged on the small networks that ship, in the chart beside.",
-        bibtex=SPARSE.bibtex,
+        bibtex=SPARSE.bibtex(),
     )
