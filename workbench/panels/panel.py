@@ -126,7 +126,7 @@ class Panel(anywidget.AnyWidget):
         """Stop the running job at its next report."""
         self._worker.stop()
         with self._lock:
-            if self.status.get("kind") == "predicted":
+            if self.status.get("kind") in ("predicted", "running") and not self._worker.busy:
                 self._show_status(statusline.stopped(Stopped(0, 0, 0.0), False, self.view.verb))
 
     def wait(self, timeout: float = 60.0) -> bool:
