@@ -6,10 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from workbench.diffusion.dit import DiTConfig
 from workbench.diffusion.encoder_propagation import EncoderPropagation
 from workbench.diffusion.feature_inheritance import FeatureInheritance
 from workbench.diffusion.plan import ACTIONS, Plan, PlanError
+from workbench.diffusion.plan_export.deepcache import package_branch
 from workbench.diffusion.stable_diffusion import STABLE_DIFFUSION_15
+from workbench.diffusion.unet import UNetConfig
 
 plans = st.builds(
     lambda later, branch, group, injection, names: Plan(
@@ -84,6 +87,69 @@ def test_what_deepcache_cannot_express_is_said(plan, why):
         plan.export("deepcache")
 
 
+class _Helper:
+    """Takes the package's calls."""
+
+    def __init__(self, pipe):
+        self.set_params = lambda cache_interval, cache_branch_id: None
+        self.enable = self.disable = lambda: None
+
+
+def asked_for(interval, scheduler):
+    """The number of steps that the exported call asks a pipeline for."""
+    asked = []
+
+    class Pipe:
+        def __call__(self, prompt, num_inference_steps):
+            asked.append(num_inference_steps)
+            return type("Made", (), {"images": None})()
+
+    pipe = Pipe()
+    pipe.scheduler = type(scheduler, (), {})()
+    text = FeatureInheritance(interval=interval).plan(50).export("deepcache")
+    program = text.replace("from DeepCache import DeepCacheSDHelper", "")
+    exec(program, {"DeepCacheSDHelper": _Helper, "prompt": "", "pipe": pipe})
+    return asked
+
+
+def test_a_call_of_the_package_asks_pndm_for_one_step_less():
+    assert asked_for(5, "PNDMScheduler") == [49]
+    assert asked_for(5, "DDIMScheduler") == asked_for(2, "DDIMScheduler") == [50]
+    with pytest.raises(ValueError, match="the package skips step 2"):
+        asked_for(2, "PNDMScheduler")
+
+
+def test_branches_are_put_into_the_packages_count():
+    """By block and layer: the package counts three layers in every block."""
+    assert [package_branch(b, UNetConfig()) for b in range(12)] == list(range(12))
+    assert [package_branch(b, UNetConfig(layers_per_block=1)) for b in range(8)] == [
+        0, 1, 3, 4, 6, 7, 9, 10]  # fmt: skip
+    assert package_branch(4, UNetConfig(layers_per_block=(1, 2, 2, 2))) == 5
+    plan = Plan(("full", "shallow"), branch=2)
+    assert "cache_branch_id=3)" in plan.export("deepcache", UNetConfig(layers_per_block=1))
+    with pytest.raises(PlanError, match="branch 3 is layer 3 of its block.*layers 0 to 2"):
+        Plan(("full", "shallow"), branch=3).export("deepcache", UNetConfig(layers_per_block=3))
+
+
+@pytest.mark.parametrize(
+    ("config", "why"),
+    [
+        (DiTConfig(), "follows plans in a UNet; this model is a transformer"),
+        (UNetConfig(mid_block_type=None), "needs a UNet with a middle block; this model has none"),
+        (UNetConfig(conv_experts=2), "no convolutions that mix 2 kernels"),
+        (UNetConfig(layers_per_block=1), "Branch 9 is none of this model's, 0 to 7"),
+    ],
+    ids=["transformer", "no middle", "experts", "branch"],
+)
+def test_a_model_that_torch_programs_are_not_made_for_is_refused(config, why):
+    plan = Plan(("full", "shallow"), branch=9)
+    for form in ("diffusers", "deepcache"):
+        with pytest.raises(PlanError, match=why):
+            plan.export(form, config)
+    assert Plan.of_json(plan.export("json", config)) == plan
+    assert "follow(pipe)" in plan.export("diffusers", UNetConfig())
+
+
 def test_no_branch_gives_the_papers_mean():
     """Table 3 prints 130.45 G at interval 5 beside 338.83 G a full pass: 78.4 G a partial step."""
     partial = (50 * 130.45 - 10 * 338.83) / 40
@@ -100,6 +166,10 @@ def test_the_snippet_holds_the_plan_and_needs_nothing_of_ours():
     exec(compile(text, "exported.py", "exec"), names)
     assert Plan.of_record(names["PLAN"]) == plan and names["STEPS"] == 20
     assert "workbench" not in text
+    pipe = type("Pipe", (), {"scheduler": type("PNDMScheduler", (), {})()})
+    assert names["inference_steps"](pipe) == 19
+    pipe.scheduler = None
+    assert names["inference_steps"](pipe) == 20
     imports = [line for line in text.splitlines() if line.startswith(("import", "from"))]
     assert imports == ["import json", "import re"]
 

@@ -18,6 +18,7 @@ from workbench.labs import diffusion
 from workbench.labs.diffusion.own_plan import ACTIONS, OwnPlan, expanded, pattern_of, settings_of
 from workbench.labs.diffusion.plan_cells import column, row_names
 from workbench.labs.diffusion.plan_editor_view import GROUP, PlanEditorView
+from workbench.labs.diffusion.plan_files import config_of, where_it_runs
 from workbench.labs.diffusion.plan_grid import FILLS
 from workbench.labs.diffusion.recorded import recorded
 from workbench.panels.painting import Stroke
@@ -124,6 +125,21 @@ def test_a_transformer_has_its_own_rows_and_no_shallow_brush():
     grid = view.hints(values).grids["paint"]
     assert [brush.id for brush in grid.brushes] == ["full", "decode", "inherit"]
     assert grid.heights[0] == 1.0 > grid.heights[1]
+
+
+def test_where_a_plan_can_go_depends_on_the_model():
+    plan = Plan(("full", "shallow"), branch=2)
+
+    def told(pipeline):
+        rows = where_it_runs(plan, config_of(pipeline)).rows
+        return [(row[1].text, row[2]) for row in rows]
+
+    json, torch, package = told(None)
+    assert json[0] == torch[0] == package[0] == "yes"
+    assert package[1].endswith("Branch 2 here is cache_branch_id 3 there.")
+    json, torch, package = told(tiny.dit_pipeline())
+    assert json[0] == "yes" and torch[0] == package[0] == "no"
+    assert torch[1] == "The file for diffusers follows plans in a UNet; this model is a transformer"
 
 
 def test_what_inherits_is_kept_with_all_that_only_it_reads(view):

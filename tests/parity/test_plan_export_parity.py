@@ -73,6 +73,39 @@ def peer(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
     return made, root / "model"
 
 
+SAMPLERS = {
+    "PNDM": (diffusers.PNDMScheduler, {"skip_prk_steps": True, "steps_offset": 1}),
+    "Euler": (diffusers.EulerDiscreteScheduler, {"timestep_spacing": "trailing"}),
+    "DPM++ 2M": (diffusers.DPMSolverMultistepScheduler, {}),
+}
+
+
+@pytest.fixture(scope="module")
+def others(peer: tuple[Any, Path], tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The same with another sampler, or Stable Diffusion XL's form; made once each."""
+    made: dict[str, tuple[Any, Any]] = {}
+
+    def one(name: str) -> tuple[Any, Any]:
+        if name not in made:
+            root = tmp_path_factory.mktemp("other")
+            if name == "XL":
+                found = small_pipelines.pipeline("XL", root / "tokens")
+            else:
+                kind, more = SAMPLERS[name]
+                parts = {
+                    **peer[0].components,
+                    "scheduler": kind(**small_pipelines.NOISE, **more),
+                }
+                found = diffusers.StableDiffusionPipeline(**parts, requires_safety_checker=False)
+            found.set_progress_bar_config(disable=True)
+            found.save_pretrained(root / "model")
+            read = load_pipeline(root / "model").with_sampling(steps=STEPS, guidance=3.0)
+            made[name] = found, read
+        return made[name]
+
+    return one
+
+
 @pytest.fixture(scope="module")
 def ours(peer: tuple[Any, Path]) -> Any:
     return load_pipeline(peer[1]).with_sampling(steps=STEPS, guidance=3.0)
@@ -124,6 +157,23 @@ def test_the_snippet_gives_the_plans_latents(peer: Any, ours: Any, name: str) ->
     assert np.array_equal(theirs(peer[0], noise), full)
 
 
+@pytest.mark.parametrize("name", [*SAMPLERS, "XL"])
+def test_other_samplers_and_forms_follow_alike(others: Any, name: str) -> None:
+    """The file asks for the number of steps itself: PNDM's is one less than the plan's."""
+    pipe, here = others(name)
+    found, noise = latents_here(here, PLANS["all kinds"])
+    exported = snippet(PLANS["all kinds"])
+    asked = exported.inference_steps(pipe)
+    assert asked == (STEPS - 1 if name == "PNDM" else STEPS)
+    full = theirs(pipe, noise, asked)
+    stop = exported.follow(pipe)
+    try:
+        wanted = theirs(pipe, noise, asked)
+    finally:
+        stop()
+    assert error(found, wanted) <= 1e-4 < error(full, wanted)
+
+
 def test_reused_layers_do_not_run(peer: Any, ours: Any) -> None:
     calls: list[str] = []
     handle = (
@@ -151,9 +201,33 @@ def test_another_number_of_steps_is_refused(peer: Any) -> None:
 def test_the_deepcache_package_counts_branches_alike(peer: Any, ours: Any, branch: int) -> None:
     planned = plan("fssfssfs", branch=branch)
     found, noise = latents_here(ours, planned)
-    call = planned.export("deepcache").replace(
-        f"images = pipe(prompt, num_inference_steps={STEPS}).images", "images = run()"
-    )
-    names: dict[str, Any] = {"pipe": peer[0], "run": lambda: theirs(peer[0], noise)}
+    assert error(found, by_the_package(peer[0], ours, planned, noise)) <= 1e-4
+
+
+def by_the_package(pipe: Any, ours: Any, planned: Plan, noise: np.ndarray) -> np.ndarray:
+    """Latents of the exported call of the DeepCache package."""
+    asked = "pipe(prompt, num_inference_steps="
+    call = planned.export("deepcache", ours.config)
+    assert asked in call
+    call = call.replace(asked, "run(").replace(").images", ")")
+    names: dict[str, Any] = {"pipe": pipe, "run": lambda steps: theirs(pipe, noise, steps)}
     exec(call, names)
-    assert error(found, names["images"]) <= 1e-4
+    return names["images"]
+
+
+@pytest.mark.parametrize("branch", range(4))
+def test_the_package_is_given_its_own_number_of_a_branch(others: Any, branch: int) -> None:
+    """Up blocks of two layers: the package counts three all the same."""
+    pipe, here = others("XL")
+    planned = plan("fssfssfs", branch=branch)
+    found, noise = latents_here(here, planned)
+    assert error(found, by_the_package(pipe, here, planned, noise)) <= 1e-4
+
+
+def test_the_package_on_pndm(others: Any) -> None:
+    pipe, here = others("PNDM")
+    planned = plan("fssfssfs", branch=2)
+    found, noise = latents_here(here, planned)
+    assert error(found, by_the_package(pipe, here, planned, noise)) <= 1e-4
+    with pytest.raises(ValueError, match="skips step 2"):
+        by_the_package(pipe, here, plan("fsfsfsfs"), noise)

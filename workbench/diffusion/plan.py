@@ -13,7 +13,10 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+if TYPE_CHECKING:
+    from workbench.diffusion.costs import Config
 
 Action = Literal["full", "decode", "shallow", "inherit"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
@@ -165,7 +168,7 @@ class Plan:
         actions, names = tuple(given["actions"]), tuple(given["inherited"])
         return cls(**{**given, "actions": actions, "inherited": names})
 
-    def export(self, form: str = "json") -> str:
+    def export(self, form: str = "json", config: Config | None = None) -> str:
         """The plan as text to take elsewhere.
 
         * ``json``: what `Plan.of_json` reads.
@@ -173,12 +176,20 @@ class Plan:
           ``UNet2DConditionModel`` follow the plan; needs torch and diffusers alone.
         * ``deepcache``: a call of the DeepCache package, where it can express the plan.
 
+        Both programs ask the pipeline for one step less where its scheduler is PNDM.
+
+        Args:
+            config: of the model that the plan runs on (``pipeline.config``), so that one which the
+                program is not made for is refused, and branches are numbered as it numbers them;
+                None for any UNet in Stable Diffusion's form.
+
         Raises:
-            PlanError: a form there is not, or a plan that the form cannot express, saying why.
+            PlanError: a form there is not, or a plan or a model that the form cannot express,
+                saying why.
         """
         from workbench.diffusion.plan_export import written
 
-        return written(self, form)
+        return written(self, form, config)
 
     @classmethod
     def of_json(cls, text: str) -> Plan:

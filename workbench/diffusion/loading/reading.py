@@ -42,7 +42,8 @@ def load_pipeline(
             none, the scheduler itself.
         tokenizer: folder or hub name of the vocabulary, for a single file, which holds none;
             without, the one beside the file, else CLIP's own from the hub cache or the hub.
-        steps: of the sampler; without, 50, or 4 for distilled models.
+        steps: of the sampler; without, 50, or 4 for distilled models. A step is one call of the
+            UNet: with PNDM, diffusers calls n of them n - 1.
         guidance: scale of classifier-free guidance; without, 7.5, 5 for XL, 1 (none) for distilled
             models. 0 leaves the prompt out: where a model's card says 0 for none, give 1.
 

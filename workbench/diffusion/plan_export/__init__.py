@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from workbench.diffusion.plan import Plan, PlanError
+from workbench.diffusion.plan_export.deepcache import call
+from workbench.diffusion.unet.config import UNetConfig
 
+if TYPE_CHECKING:
+    from workbench.diffusion.costs import Config
+
+FORMS = ("json", "diffusers", "deepcache")
 FOLLOW = Path(__file__).with_name("follow_in_diffusers.py")
 EMPTY = 'PLAN = json.loads("{}")'
 
 
-def written(plan: Plan, form: str) -> str:
+def written(plan: Plan, form: str, config: Config | None = None) -> str:
     """The plan in one of `FORMS`.
 
+    Args:
+        config: of the model that the plan runs on; None for any UNet in Stable Diffusion's form.
+
     Raises:
-        PlanError: a form there is not, or a plan that the form cannot express.
+        PlanError: a form there is not, a plan that the form cannot express, or a model that the
+            program is not made for.
     """
     if form not in FORMS:
         raise PlanError(f"A plan is exported as {', '.join(FORMS)}. You gave {form!r}")
-    return FORMS[form](plan)
-
-
-def _json(plan: Plan) -> str:
-    return json.dumps(plan.record(), indent=1) + "\n"
+    if form == "json":
+        return json.dumps(plan.record(), indent=1) + "\n"
+    unet = None if config is None else _unet(plan, form, config)
+    return _diffusers(plan) if form == "diffusers" else call(plan, unet)
 
 
 def _diffusers(plan: Plan) -> str:
@@ -37,45 +46,23 @@ def _diffusers(plan: Plan) -> str:
     return text.replace(EMPTY, f"PLAN = json.loads(\n    {literal}  # noqa: E501\n)")
 
 
-def _deepcache(plan: Plan) -> str:
-    """A call of the package, whose `cache_branch_id` counts branches as this plan does.
+def _unet(plan: Plan, form: str, config: Config) -> UNetConfig:
+    """The configuration, where programs on torch have such a model and can follow plans in it.
 
-    Branch b keeps b + 1 layers of each side live, counted from the outermost, as in the package's
-    helper (block b // 3, layer b % 3, where up blocks have three layers). The package's older
-    pipelines of its own run one layer more for the same two numbers. The paper's count is neither:
-    its table 3 prints a mean of 130.45 G for interval 5, which is 78.4 G for a partial step beside
-    338.83 G for a full one; Stable Diffusion 1.5 has 20.7, 57.3, 98.0 and 132.6 G at branches 0 to
-    3, counted as the paper counts (without attention products), so no branch gives the printed
-    mean: 1 gives 113.5 and 2 gives 146.1 G.
+    Raises:
+        PlanError: what of the model they lack.
     """
-    reuses = set(plan.actions) - {"full"}
-    full = plan.full_steps
-    interval = full[1] - full[0] if len(full) > 1 else plan.steps
-    problem = ""
-    if reuses - {"shallow"}:
-        problem = (
-            f"it has {', '.join(sorted(reuses - {'shallow'}))} steps, the package shallow only"
+    program = "The file for diffusers" if form == "diffusers" else "The DeepCache package"
+    if not isinstance(config, UNetConfig):
+        raise PlanError(f"{program} follows plans in a UNet; this model is a transformer")
+    if config.mid_block_type is None:
+        raise PlanError(f"{program} needs a UNet with a middle block; this model has none")
+    if config.conv_experts > 1:
+        raise PlanError(
+            f"{program} cannot run this model: diffusers has no convolutions that mix "
+            f"{config.conv_experts} kernels"
         )
-    elif full != tuple(range(0, plan.steps, interval)):
-        problem = f"its full steps {full} are not evenly spaced"
-    elif plan.injection:
-        problem = "it adds noise on the way"
-    if problem:
-        raise PlanError(f"The DeepCache package cannot express this plan: {problem}")
-    return f"""\
-# pip install DeepCache
-from DeepCache import DeepCacheSDHelper
-
-helper = DeepCacheSDHelper(pipe=pipe)  # your diffusers pipeline
-helper.set_params(cache_interval={interval}, cache_branch_id={plan.branch})
-helper.enable()
-images = pipe(prompt, num_inference_steps={plan.steps}).images
-helper.disable()
-"""
-
-
-FORMS: dict[str, Callable[[Plan], str]] = {
-    "json": _json,
-    "diffusers": _diffusers,
-    "deepcache": _deepcache,
-}
+    branches = sum(layers + 1 for layers in config.layers)
+    if "shallow" in plan.actions and plan.branch >= branches:
+        raise PlanError(f"Branch {plan.branch} is none of this model's, 0 to {branches - 1}")
+    return config

@@ -25,7 +25,8 @@ class PNDM(Scheduler):
     """Pseudo linear multistep: the noise is extrapolated from the last four outputs.
 
     A step is a model evaluation, as for every sampler here. The timestep after the first is
-    evaluated twice, so n steps go over n - 1 timesteps; diffusers calls that n - 1 steps.
+    evaluated twice, so n steps go over n - 1 timesteps; diffusers calls that n - 1 steps: its usual
+    50 are 51 here.
     """
 
     prediction_type: Literal["epsilon", "v_prediction"] = "epsilon"

@@ -20,8 +20,8 @@ from workbench.labs.diffusion.automatic_judged import (
 from workbench.labs.diffusion.export import model_code
 from workbench.labs.diffusion.facts import ModelFacts
 from workbench.labs.diffusion.foresight import device_label
-from workbench.labs.diffusion.methods import OWN_SAMPLER_NAMES, OwnSampler, group_id
-from workbench.labs.diffusion.plan_files import PLAN_MENU, plan_file
+from workbench.labs.diffusion.methods import OWN_SAMPLER_NAMES, REPEATS, OwnSampler, group_id
+from workbench.labs.diffusion.plan_files import PLAN_MENU, config_of, plan_file
 from workbench.labs.diffusion.presets import study_line
 from workbench.labs.diffusion.recorded import recorded
 from workbench.panels.panel import Panel
@@ -42,7 +42,9 @@ class SamplingKnobs(Knobs):
     """The run that is to be made shorter."""
 
     sampler: OwnSampler = knob(
-        "own", help="How predictions become the next sample.", choices=OWN_SAMPLER_NAMES
+        "own",
+        help=f"How predictions become the next sample. {REPEATS}",
+        choices=OWN_SAMPLER_NAMES,
     )
     steps: int = knob(50, ge=2, le=200, unit="steps", help="Steps of the full run.")
     guidance: float | None = knob(
@@ -311,4 +313,4 @@ class AutomaticView(View):
         plan = look.plan if look else None if judged is None else self._plan_of(judged)
         if plan is None:
             raise ValueError("No plan was chosen yet, or none is worth it")
-        return plan_file(kind, plan)
+        return plan_file(kind, plan, config_of(self.given))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from workbench.diffusion.encoder_propagation import EncoderPropagation
 from workbench.diffusion.feature_inheritance import FeatureInheritance
 from workbench.diffusion.planned import PlannedSampling
-from workbench.labs.diffusion.methods import OWN_SAMPLER_NAMES, OwnSampler
+from workbench.labs.diffusion.methods import OWN_SAMPLER_NAMES, REPEATS, OwnSampler
 from workbench.labs.diffusion.own_plan import OwnPlan
 from workbench.panels.view import KnobGroup, Preset, Values
 from workbench.study.knobs import Knobs, knob
@@ -64,7 +64,7 @@ class DrawingKnobs(Knobs):
 
     sampler: OwnSampler = knob(
         "own",
-        help="How predictions become the next sample. “Its own” is the checkpoint’s.",
+        help=f"How predictions become the next sample. “Its own” is the checkpoint’s. {REPEATS}",
         choices=OWN_SAMPLER_NAMES,
     )
     steps: int | None = knob(None, ge=1, unit="steps", help=f"Sampling steps. {OWN}")

@@ -38,6 +38,7 @@ SAMPLER_NAMES = {
     "euler-ancestral": "Euler ancestral",
     "lcm": "LCM",
 }
+REPEATS = "A step is one call of the model: 50 steps of PNDM in diffusers are 51 here."
 OwnSampler = Literal["own", Sampler]
 """Or the checkpoint's."""
 OWN_SAMPLER_NAMES = {"own": "Its own", **SAMPLER_NAMES}
@@ -48,7 +49,7 @@ class Sampling(Knobs):
 
     sampler: Sampler = knob(
         "ddim",
-        help="How predictions become the next sample; the same for every method.",
+        help=f"How predictions become the next sample; the same for every method. {REPEATS}",
         choices=SAMPLER_NAMES,
         source="DDIM: arXiv 2010.02502; DPM-Solver++: arXiv 2211.01095; DDPM: arXiv 2006.11239",
     )

@@ -21,7 +21,7 @@ from workbench.labs.diffusion.own_plan import OwnPlan, listed, settings_of
 from workbench.labs.diffusion.pictures import grid, split
 from workbench.labs.diffusion.plan_cells import unknown_name
 from workbench.labs.diffusion.plan_figures import plan_figures
-from workbench.labs.diffusion.plan_files import PLAN_MENU, plan_file, where_it_runs
+from workbench.labs.diffusion.plan_files import PLAN_MENU, config_of, plan_file, where_it_runs
 from workbench.labs.diffusion.plan_grid import own_plan, painted, plan_grid
 from workbench.labs.diffusion.presets import own_sampling, setting_line
 from workbench.labs.diffusion.scene import Scene
@@ -222,7 +222,7 @@ class PlanEditorView(DiffusionView):
             ),
             "error": ChartContent.of(error_by_step(scene, known)),
             "verdicts": worth(scene, known),
-            "away": where_it_runs(whole),
+            "away": where_it_runs(whole, config_of(self.pipeline)),
         }
         for name, content in (("grid", grid(scene)), ("split", split(scene))):
             if content is not None:
@@ -261,7 +261,8 @@ class PlanEditorView(DiffusionView):
     def export(self, kind: str, values: Values, picture: Picture) -> tuple[str, bytes]:
         """The plan for elsewhere, or a file of the figure menu."""
         if kind in [entry.kind for entry in PLAN_MENU]:
-            return plan_file(kind, OwnPlan(values[GROUP]).plan(sampling(values).steps))
+            plan = OwnPlan(values[GROUP]).plan(sampling(values).steps)
+            return plan_file(kind, plan, config_of(self.pipeline))
         return super().export(kind, values, picture)
 
 
