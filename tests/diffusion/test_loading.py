@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -320,6 +320,51 @@ def test_int8_runs_beside_float32(one: tuple[Pipeline, Path]) -> None:
     assert 0 < error < 0.1
 
 
+@pytest.fixture
+def quickly_compiled() -> Iterator[None]:
+    """What the programs compute does not depend on this."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("quickly_compiled")
+def test_kernels_kept_transformed_draw_the_same(
+    one: tuple[Pipeline, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from kernels_pallas.conv2d import choice
+    from workbench.diffusion.driver import sample
+
+    asked: list[int] = []
+
+    def pays(x_shape: Any, kernel_shape: Any, window: Any) -> bool:
+        asked.append(x_shape[0])
+        return bool(kernel_shape[2:] == (8, 16))
+
+    monkeypatch.setattr(choice, "transformed_pays", pays)
+    plain = load_pipeline(one[1], steps=1, guidance=1.0)
+    kept = load_pipeline(one[1], steps=1, guidance=1.0, kept_transforms=True)
+    assert set(asked) == {1}, "without guidance a picture is one pass"
+    shapes = [(a.shape, b.shape) for a, b in zip(kept.weights, plain.weights, strict=True)]
+    assert {pair for pair in shapes if pair[0] != pair[1]} == {((16, 8, 16), (3, 3, 8, 16))}
+    assert kept.fingerprint != plain.fingerprint
+    inputs = plain.inputs((0,), prompts="a cat")
+    mine, theirs = (sample(p, inputs)["latents"] for p in (kept, plain))
+    np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-5)
+    assert not np.array_equal(mine, theirs), "nothing else was computed"
+    with pytest.raises(CheckpointError, match="kept transformed for speed and cannot be written"):
+        save_pipeline(kept, tmp_path / "kept")
+    with pytest.raises(ValueError, match="LoRA cannot be merged into kernels.*kept_transforms"):
+        kept.with_lora(tmp_path / "any.safetensors")
+
+
+@pytest.mark.parametrize("dtype", ["int8", "bfloat16"])
+def test_kernels_of_other_precisions_are_not_kept_transformed(dtype: str) -> None:
+    with pytest.raises(CheckpointError, match=f"needs dtype='float32': kernels in {dtype} are"):
+        load_pipeline("nowhere", dtype=dtype, kept_transforms=True)
+
+
 def test_a_folder_of_class_tokens(tiny: Pipeline, tmp_path: Path) -> None:
     found = load_pipeline(save_pipeline(tiny, tmp_path), steps=3, dtype="bfloat16")
     assert (found.steps, found.guidance, found.precision.name) == (3, 1.5, "bfloat16")
@@ -328,3 +373,5 @@ def test_a_folder_of_class_tokens(tiny: Pipeline, tmp_path: Path) -> None:
     assert load_pipeline(tmp_path, dtype="bfloat16").weights_hash == found.weights_hash
     with pytest.raises(CheckpointError, match="variant='fp16' is for text models"):
         load_pipeline(tmp_path, variant="fp16")
+    with pytest.raises(CheckpointError, match="kept_transforms='True' is for text models"):
+        load_pipeline(tmp_path, kept_transforms=True)

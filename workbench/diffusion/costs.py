@@ -19,6 +19,7 @@ from workbench.diffusion.unet.added import AddedConditions
 from workbench.diffusion.unet.config import SIZES, UNetConfig
 from workbench.diffusion.unet.model import UNet2DCondition
 from workbench.diffusion.unet.program import OUTPUT
+from workbench.diffusion.unet.winograd import transform_kernels
 from workbench.measure.cost import Cost
 from workbench.measure.macs import MacCount, count
 from workbench.model_files.precision import FLOAT32, Precision
@@ -67,6 +68,8 @@ def abstract_unet(config: Config, precision: Precision = FLOAT32) -> UNet2DCondi
     """The UNet or transformer of a configuration with shapes in place of weights."""
     part = DIT if isinstance(config, DiTConfig) else UNET
     model: UNet2DCondition | DiT = part.abstract(config, dtype=precision)
+    if precision.transformed is not None and isinstance(model, UNet2DCondition):
+        transform_kernels(model, *precision.transformed)
     return model
 
 

@@ -221,6 +221,8 @@ class Pipeline:
         # Each only where it is used: a model without keeps the name it had before.
         if self.precision != FLOAT32:
             settings["precision"] = [self.precision.name, str(self.precision.compute)]
+        if self.precision.transformed is not None:
+            settings["transformed"] = self.precision.transformed
         if self.size is not None:
             settings["size"] = self.size
         if isinstance(self.conditioning, TextConditioning):

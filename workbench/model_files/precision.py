@@ -33,10 +33,13 @@ class Precision:
     Args:
         name: "float32", "bfloat16" or "int8".
         compute: what products and convolutions run in.
+        transformed: height, width and batch of the input for which a UNet's kernels are kept
+            transformed for minimal filtering where that pays; None keeps all as they are.
     """
 
     name: str
     compute: np.dtype
+    transformed: tuple[int, int, int] | None = None
 
     @property
     def sentence(self) -> str:

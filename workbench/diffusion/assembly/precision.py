@@ -44,6 +44,9 @@ class Precision(NetworkTransform):
 
     def check(self, subject: Pipeline) -> list[Problem]:
         now = subject.precision.name
+        if subject.precision.transformed is not None and now != self.knobs.stored:
+            text = f"The kernels of {subject.name} are kept transformed; load without"
+            return [Problem("error", "stored", f"{text} kept_transforms")]
         if now not in ("float32", self.knobs.stored):
             text = f"The weights of {subject.name} are in {now} already"
             return [Problem("error", "stored", text)]

@@ -45,6 +45,9 @@ class NetworkTransform(Method):
         if subject.precision.name != "float32":
             text = f"The weights of {subject.name} are in {subject.precision.name}; precision "
             return [Problem("error", "", f"{text}comes after {self.name.lower()}")]
+        if subject.precision.transformed is not None:
+            text = f"The kernels of {subject.name} are kept transformed; load without"
+            return [Problem("error", "", f"{text} kept_transforms")]
         return []
 
 

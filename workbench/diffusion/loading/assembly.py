@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,9 @@ from workbench.diffusion.pipeline import Pipeline, flat_weights
 from workbench.diffusion.plan import Plan
 from workbench.diffusion.prompts import TextConditioning
 from workbench.diffusion.schedulers import Scheduler
-from workbench.model_files.precision import precision
+from workbench.diffusion.unet import UNet2DCondition
+from workbench.diffusion.unet.winograd import transform_kernels
+from workbench.model_files.precision import Precision, precision
 
 STEPS, FEW_STEPS = 50, 4
 GUIDANCE, GUIDANCE_XL, NO_GUIDANCE = 7.5, 5.0, 1.0
@@ -25,11 +27,13 @@ class Settings:
         dtype: of the UNet and the text encoders, as `precision` names it.
         steps: of the sampler.
         guidance: scale of classifier-free guidance.
+        kept_transforms: whether a UNet's kernels are kept transformed where that pays.
     """
 
     dtype: Any = "float32"
     steps: int | None = None
     guidance: float | None = None
+    kept_transforms: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,10 @@ def assembled(
         )
     steps, guidance = usual(scheduler, text)
     steps = settings.steps or steps
+    guidance = guidance if settings.guidance is None else settings.guidance
+    held = precision(settings.dtype)
+    if settings.kept_transforms:
+        held = _transformed(models.unet, held, 1 if guidance == 1 else 2)
     return Pipeline(
         name=place.stem if place.is_file() else place.name,
         config=config,
@@ -77,12 +85,21 @@ def assembled(
         scheduler=scheduler,
         weights_hash=weights_hash,
         steps=steps,
-        guidance=guidance if settings.guidance is None else settings.guidance,
+        guidance=guidance,
         plan=Plan.full(steps),
         folder=str(place),
         vae=models.vae,
-        precision=precision(settings.dtype),
+        precision=held,
     )
+
+
+def _transformed(unet: UNet2DCondition, held: Precision, passes: int) -> Precision:
+    """Kernels kept transformed in place, so that no kernel is there twice; and what says so."""
+    size = unet.config.sample_size
+    height, width = size if isinstance(size, tuple) else (size or 0, size or 0)
+    found = replace(held, transformed=(height, width, passes))
+    transform_kernels(unet, height, width, passes)
+    return found
 
 
 def usual(scheduler: Scheduler, text: TextConditioning) -> tuple[int, float]:

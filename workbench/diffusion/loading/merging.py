@@ -41,13 +41,19 @@ def merged(pipeline: Pipeline, file: str | Path, scale: float = 1.0) -> Pipeline
 
     Raises:
         CheckpointError: a broken file, or a key that fits no module; named.
-        ValueError: weights in int8, which no small change fits into, or a model without text.
+        ValueError: weights in int8, which no small change fits into, kernels that are kept
+            transformed, or a model without text.
     """
     file = Path(file)
     if pipeline.precision.name == "int8":
         raise ValueError(
             f"{pipeline.name}: LoRA cannot be merged into int8 weights; load with dtype='bfloat16' "
             "or 'float32'"
+        )
+    if pipeline.precision.transformed is not None:
+        raise ValueError(
+            f"{pipeline.name}: LoRA cannot be merged into kernels that are kept transformed; load "
+            "without kept_transforms"
         )
     text = pipeline.conditioning
     if not isinstance(text, TextConditioning) or not isinstance(pipeline.config, UNetConfig):

@@ -14,6 +14,7 @@ from workbench.diffusion.loading.single_files import load_file
 from workbench.diffusion.loading.source import find
 from workbench.diffusion.pipeline import Pipeline
 from workbench.diffusion.schedulers import Scheduler
+from workbench.model_files.precision import precision
 
 
 def load_pipeline(
@@ -26,6 +27,7 @@ def load_pipeline(
     tokenizer: str | Path | None = None,
     steps: int | None = None,
     guidance: float | None = None,
+    kept_transforms: bool = False,
 ) -> Pipeline:
     """Read a pipeline: a folder of diffusers, a hub name, or one file of the original layout.
 
@@ -46,6 +48,12 @@ def load_pipeline(
             UNet: with PNDM, diffusers calls n of them n - 1.
         guidance: scale of classifier-free guidance; without, 7.5, 5 for XL, 1 (none) for distilled
             models. 0 leaves the prompt out: where a model's card says 0 for none, give 1.
+        kept_transforms: keep a float32 UNet's kernels transformed for minimal filtering where the
+            transformed ones were measured to pay on this processor, for pictures of its own size,
+            instead of transforming them before each use. The pictures are the same up to rounding.
+            Of Stable Diffusion 1.5 it takes 0.6 GB more, and about 2 GB more while loading, and
+            hardly wins time: `benchmarks/stable_diffusion_unet.py`. Such a pipeline takes no LoRA
+            and is not saved.
 
     Raises:
         CheckpointError: what is missing, broken, of another class, or does not fit; one line that
@@ -54,8 +62,13 @@ def load_pipeline(
     Cost: memory of the weights and one tensor.
     """
     home.keep_compiled()
+    if kept_transforms and (name := precision(dtype).name) != "float32":
+        raise CheckpointError(
+            f"{source}: kept_transforms=True needs dtype='float32': kernels in {name} are turned "
+            "into floats at every use"
+        )
     place = find(source, variant)
-    settings = Settings(dtype, steps, guidance)
+    settings = Settings(dtype, steps, guidance, kept_transforms)
     if place.is_file():
         refuse_pickle(place)
         if isinstance(scheduler, str):
@@ -70,7 +83,8 @@ def load_pipeline(
         )
     _only_for("a single file", place, tokenizer=tokenizer)
     if (place / "class_tokens").is_dir():
-        _only_for("text models", place, kind=kind, variant=variant, scheduler=scheduler)
+        more = {"scheduler": scheduler, "kept_transforms": kept_transforms or None}
+        _only_for("text models", place, kind=kind, variant=variant, **more)
         given: dict[str, Any] = {"steps": steps, "guidance": guidance, "dtype": dtype}
         return Pipeline.load(place, **{k: v for k, v in given.items() if v is not None})
     return load_folder(

@@ -36,6 +36,8 @@ def load_transformer(
     Raises:
         CheckpointError: a part that is missing or broken, or parts that do not fit.
     """
+    if settings.kept_transforms:
+        raise CheckpointError(f"{folder}: kept_transforms=True is for UNets; leave it out here")
     dit, vae = read("transformer", load_dit, settings.dtype), read("vae", load_vae, "float32")
     if dit.config.in_channels != vae.config.latent_channels:
         raise CheckpointError(

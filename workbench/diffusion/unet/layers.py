@@ -19,9 +19,11 @@ class WinogradKernel(nnx.Module):
         "they are"
     )
 
-    def __init__(self, kernel: Float[Array, "3 3 C D"]):
+    def __init__(self, kernel: Float[Array, "3 3 C D"] | jax.ShapeDtypeStruct):
         # One program: alone, each of its many steps would leave a kernel's size in memory.
-        self.values = nnx.Param(jax.jit(lambda kernel: winograd_weights(kernel).values)(kernel))
+        run = jax.jit(lambda kernel: winograd_weights(kernel).values)
+        outline = isinstance(kernel, jax.ShapeDtypeStruct)
+        self.values = nnx.Param(jax.eval_shape(run, kernel) if outline else run(kernel))
 
     @property
     def weights(self) -> WinogradWeights:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 
 from kernels_pallas.conv2d import choice
@@ -22,7 +23,7 @@ def transform_kernels(unet: UNet2DCondition, height: int, width: int, batch: int
     and is fastest at this one; it can be neither saved nor trained.
 
     Args:
-        unet: changed in place.
+        unet: changed in place; also one of shapes alone.
         height, width: of the input, in pixels of the latent.
         batch: samples at once, guidance's second half included.
 
@@ -33,20 +34,23 @@ def transform_kernels(unet: UNet2DCondition, height: int, width: int, batch: int
         it may be little.
 
     Raises:
-        TypeError: int8 kernels, which are turned into floats at every call.
+        TypeError: kernels in int8 or bfloat16, which are turned into floats at every call.
     """
     changed = 0
     for conv, level in _convolutions(unet):
         kernel = conv.kernel
         if isinstance(kernel, WinogradKernel) or isinstance(conv, ConditionalConv):
             continue
-        if not isinstance(kernel, nnx.Param):
-            raise TypeError("kernels of a UNet in int8 cannot be kept transformed; load float32")
+        if not isinstance(kernel, nnx.Param) or kernel.dtype != jnp.float32:
+            held = kernel.dtype.name if isinstance(kernel, nnx.Param) else "int8"
+            raise TypeError(f"kernels of a UNet in {held} cannot be kept transformed; load float32")
         inputs, outputs = kernel.shape[2:]
         shape = (batch, height >> level, width >> level, inputs)
         if min(shape) > 0 and choice.transformed_pays(shape, (3, 3, inputs, outputs), AROUND):
-            conv.kernel = WinogradKernel(kernel[...])
-            jax.block_until_ready(conv.kernel.values[...])  # before the next: the old one is free
+            conv.kernel = WinogradKernel(kernel.get_value())
+            jax.block_until_ready(
+                conv.kernel.values.get_value()
+            )  # before the next: the old one is free
             changed += 1
     return changed
 

@@ -39,6 +39,7 @@ def pipeline(
     prompts: Sequence[str] = (),
     negative: str = "",
     size: tuple[int, int] | None = None,
+    kept_transforms: bool = False,
 ) -> Pipeline:
     """The shipped model, or one from a folder.
 
@@ -47,18 +48,19 @@ def pipeline(
         dtype: what the weights are held in.
         prompts, negative: texts that studies draw by seed, for a model that reads them.
         size: height and width of the pictures in pixels, where not the model's own.
+        kept_transforms: see `workbench.diffusion.load_pipeline`.
 
     Raises:
         CheckpointError: for a missing, truncated or mislabelled part.
     """
     place = Path(folder or shipped.path(MODEL))
     of_classes = (place / "class_tokens").is_dir() or not (place / INDEX).exists()
-    if of_classes and dtype == "float32":
+    if of_classes and dtype == "float32" and not kept_transforms:
         found = _loaded(str(place))
     else:  # not kept: a checkpoint of one's own may fill the memory
         from workbench.diffusion import load_pipeline
 
-        found = load_pipeline(place, dtype=dtype)
+        found = load_pipeline(place, dtype=dtype, kept_transforms=kept_transforms)
     found = found.with_prompts(prompts, negative) if prompts else found
     return found.with_size(*size) if size else found
 
@@ -68,6 +70,8 @@ def beside_folder(subject: Pipeline) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if subject.precision.name != "float32":
         given["dtype"] = subject.precision.name
+    if subject.precision.transformed is not None:
+        given["kept_transforms"] = True
     if subject.prompts:
         given |= {"prompts": list(subject.prompts), "negative": subject.negative}
     if subject.size is not None:
