@@ -7,6 +7,7 @@ import torch
 from diffusers import (
     AutoencoderKL,
     DDIMScheduler,
+    EulerAncestralDiscreteScheduler,
     EulerDiscreteScheduler,
     StableDiffusionPipeline,
     StableDiffusionXLPipeline,
@@ -88,13 +89,18 @@ def text_encoder(width: int, act: str, projected: bool) -> Any:
 
 
 def pipeline(form: str, folder: Path) -> Any:
-    """A pipeline of Stable Diffusion "1", "2", "XL", or "turbo" (2 with Euler, trailing)."""
+    """A pipeline of Stable Diffusion "1", "2", "XL", "turbo" (2 with Euler, trailing), or of
+    "XL turbo" (with Euler ancestral, trailing)."""
     torch.manual_seed(0)
-    family = "2" if form == "turbo" else form
+    family = {"turbo": "2", "XL turbo": "XL"}.get(form, form)
     open_clip = family != "1"
-    if form in ("turbo", "XL"):
+    if form == "XL turbo":
+        sampler: Any = EulerAncestralDiscreteScheduler(
+            **NOISE, timestep_spacing="trailing", steps_offset=1
+        )
+    elif form in ("turbo", "XL"):
         spacing = "trailing" if form == "turbo" else "leading"
-        sampler: Any = EulerDiscreteScheduler(**NOISE, timestep_spacing=spacing, steps_offset=1)
+        sampler = EulerDiscreteScheduler(**NOISE, timestep_spacing=spacing, steps_offset=1)
     else:
         sampler = DDIMScheduler(
             **NOISE,
@@ -106,7 +112,7 @@ def pipeline(form: str, folder: Path) -> Any:
     plain = CLIPTokenizer.from_pretrained(write_tokenizer(folder / "plain"))
     padded = CLIPTokenizer.from_pretrained(write_tokenizer(folder / "padded", pad="!"))
     shared = {"unet": unet(family), "vae": vae(family), "scheduler": sampler}
-    if form == "XL":
+    if family == "XL":
         return StableDiffusionXLPipeline(
             text_encoder=text_encoder(WIDTH, "quick_gelu", False),
             text_encoder_2=text_encoder(WIDTH_2, "gelu", True),

@@ -14,6 +14,7 @@ diffusers = peer("diffusers")
 
 from tests.parity import small_pipelines  # noqa: E402
 from workbench.diffusion import load_pipeline, sample, save_pipeline  # noqa: E402
+from workbench.diffusion.steps import drawn_noise, run_rows  # noqa: E402
 
 pytestmark = [
     pytest.mark.parity,
@@ -22,7 +23,7 @@ pytestmark = [
 
 PROMPTS = ["a red CAT sings!", "the dog, 42 times"]
 NEGATIVE = "and the cat"
-FORMS = ("1", "2", "turbo", "XL")
+FORMS = ("1", "2", "turbo", "XL", "XL turbo")
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,9 @@ def peers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, Path
     return found
 
 
-def _theirs(peer: Any, noise: np.ndarray, negative: str | None) -> Any:
+def _theirs(
+    peer: Any, noise: np.ndarray, negative: str | None, steps: int = 4, guidance: float = 3.0
+) -> Any:
     latents = torch.from_numpy(np.ascontiguousarray(noise.transpose(0, 3, 1, 2)))
     away = None if negative is None else [negative] * len(PROMPTS)
     seen = []
@@ -51,8 +54,8 @@ def _theirs(peer: Any, noise: np.ndarray, negative: str | None) -> Any:
             PROMPTS,
             latents=latents,
             output_type="np",
-            num_inference_steps=4,
-            guidance_scale=3.0,
+            num_inference_steps=steps,
+            guidance_scale=guidance,
             negative_prompt=away,
             callback_on_step_end=keep,
         ).images
@@ -66,7 +69,8 @@ def _error(ours: Any, theirs: Any) -> float:
 def _same_pictures(ours: Any, peer: Any, negative: str = NEGATIVE) -> None:
     inputs = ours.inputs((3, 5), prompts=PROMPTS, negative=negative)
     found = sample(ours, inputs)
-    latents, image = _theirs(peer, np.asarray(inputs.noise), negative or None)
+    away = negative or None
+    latents, image = _theirs(peer, np.asarray(inputs.noise), away, ours.steps, ours.guidance)
     assert _error(found["latents"][:, -1], latents) <= 1e-4
     assert _error(found["image"], image) <= 1e-4
 
@@ -88,7 +92,35 @@ def test_the_same_tokens(peers: dict[str, tuple[Any, Path]], form: str) -> None:
 @pytest.mark.parametrize("form", FORMS)
 def test_the_same_latents_and_picture(peers: dict[str, tuple[Any, Path]], form: str) -> None:
     peer, folder = peers[form]
-    _same_pictures(load_pipeline(folder, steps=4, guidance=3.0), peer)
+    if form == "XL turbo":  # distilled: one step without guidance, the last of which draws no noise
+        _same_pictures(load_pipeline(folder, steps=1), peer)
+    else:
+        _same_pictures(load_pipeline(folder, steps=4, guidance=3.0), peer)
+
+
+def test_noise_on_the_way_of_xl_turbo(
+    peers: dict[str, tuple[Any, Path]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four steps, in which both take the noise that is drawn here."""
+    peer, folder = peers["XL turbo"]
+    ours = load_pipeline(folder)
+    assert (ours.steps, ours.guidance) == (4, 1.0)
+    inputs = ours.inputs((3, 5), prompts=PROMPTS, negative=NEGATIVE)
+    draws = run_rows(ours, ours.scheduler.plan(4)).draw
+    noises = iter(
+        [
+            np.array(drawn_noise(inputs.keys, jnp.int32(draw), inputs.noise), np.float32)
+            for draw in draws
+        ]
+    )
+
+    def fixed(*_: Any, **__: Any) -> Any:
+        return torch.from_numpy(next(noises).transpose(0, 3, 1, 2).copy())
+
+    place = "diffusers.schedulers.scheduling_euler_ancestral_discrete.randn_tensor"
+    monkeypatch.setattr(place, fixed)
+    _same_pictures(ours, peer)
+    assert next(noises, None) is None, "one draw a step"
 
 
 def test_an_empty_negative_prompt_is_zeros_in_xl(peers: dict[str, tuple[Any, Path]]) -> None:
