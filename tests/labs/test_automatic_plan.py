@@ -18,6 +18,7 @@ from workbench.labs.diffusion.automatic_judged import (
     HAND_MADE,
     Contender,
     Judged,
+    fronts,
     read,
     rivals,
     verdict,
@@ -99,6 +100,23 @@ def test_the_verdict_is_paired_and_may_be_none():
     assert verdict([own, same]).startswith("No difference is shown")
     assert verdict([own, slower]) == "No rival that was judged takes as little time."
     assert verdict([worse]) == ""
+
+
+def test_fronts_are_compared_by_area_with_a_paired_interval():
+    ours = [contender(AUTOMATIC, "a", 0.5, 0.97), contender(AUTOMATIC, "b", 0.3, 0.95)]
+    lists = [contender(HAND_MADE, "every 2", 0.5, 0.9), contender(HAND_MADE, "every 5", 0.2, 0.5)]
+    said = fronts([*ours, *lists, contender(FEWER, "25 steps", 0.5, 1.0)], well_timed=False)
+    ((name, sentence),) = said.items()
+    assert name == "hand-made, operations saved"
+    # 0.5 x 0.971 + 0.2 x 0.951 against 0.5 x 0.901 + 0.3 x 0.501, by hand.
+    level = 0.001 * sum(seed % 3 for seed in range(32)) / 32
+    mine = 0.5 * (0.97 + level) + 0.2 * (0.95 + level)
+    theirs = 0.5 * (0.9 + level) + 0.3 * (0.5 + level)
+    assert f"hypervolume {mine:.4f} against {theirs:.4f}, {mine - theirs:+.4f} (" in sentence
+    assert "32 seeds" in sentence and sentence.endswith("2 automatic plans against 2 lists.")
+    assert set(fronts([*ours, *lists], well_timed=True)) == {name, "hand-made, seconds saved"}
+    untimed = [replace(one, seconds=None) for one in lists]
+    assert set(fronts([*ours, *untimed], well_timed=True)) == {name}
 
 
 def test_what_was_recorded_reads_back(tmp_path):

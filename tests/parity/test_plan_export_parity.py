@@ -74,7 +74,7 @@ def peer(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
 
 
 SAMPLERS = {
-    "PNDM": (diffusers.PNDMScheduler, {"skip_prk_steps": True, "steps_offset": 1}),
+    "PNDM": (diffusers.PNDMScheduler, {"skip_prk_steps": True}),
     "Euler": (diffusers.EulerDiscreteScheduler, {"timestep_spacing": "trailing"}),
     "DPM++ 2M": (diffusers.DPMSolverMultistepScheduler, {}),
 }
@@ -94,7 +94,7 @@ def others(peer: tuple[Any, Path], tmp_path_factory: pytest.TempPathFactory) -> 
                 kind, more = SAMPLERS[name]
                 parts = {
                     **peer[0].components,
-                    "scheduler": kind(**small_pipelines.NOISE, **more),
+                    "scheduler": kind(**small_pipelines.NOISE, steps_offset=1, **more),
                 }
                 found = diffusers.StableDiffusionPipeline(**parts, requires_safety_checker=False)
             found.set_progress_bar_config(disable=True)

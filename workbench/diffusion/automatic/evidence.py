@@ -10,9 +10,21 @@ from typing import Any
 
 from workbench import home, shipped
 from workbench.atomic import replace_file
+from workbench.diffusion.automatic.survey import Survey
+from workbench.measure.device import Device
 from workbench.study.method import digest
 
 SHIPPED = "data/automatic-plan/evidence.json"
+
+
+def timed_by(device: Device) -> str:
+    """The processor whose clock times: its model, and of a CPU the class of vectors it is used
+    with, which decides what runs (`kernels_pallas.conv2d.choice`)."""
+    if device.kind != "CPU":
+        return device.name
+    from kernels_pallas.conv2d.choice import processor
+
+    return f"{device.name}, {processor()}"
 
 
 @dataclass
@@ -60,10 +72,22 @@ class Evidence:
         wanted = {"fingerprint", "seeds", "survey", "errors", "choices"}
         return found if isinstance(found, dict) and wanted <= found.keys() else None
 
-    def keep_times_of(self, device: str) -> None:
-        """Forget what the clock of another device said, and what was chosen by it."""
-        if self.survey is not None and self.survey["device"] != device:
+    def keep_times_of(self, device: str, processor: str) -> None:
+        """Forget what the clock of another machine said, and what was chosen by it.
+
+        Of what shipped, what was chosen by a disturbed clock too.
+
+        Args:
+            device: `Device.label` of this machine, which tells cores and versions.
+            processor: what `timed_by` says of it.
+        """
+        if self.survey is None:
+            return
+        found = Survey.of_record(self.survey)
+        elsewhere = (found.device, found.processor) != (device, processor)
+        if elsewhere:
             self.survey = None
+        if elsewhere or not (found.well_timed or self.file.exists()):
             self.choices = {k: v for k, v in self.choices.items() if "cost=seconds" not in k}
 
     def save(self) -> None:

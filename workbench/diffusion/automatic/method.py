@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from workbench.diffusion.automatic.evidence import Evidence
+from workbench.diffusion.automatic.evidence import Evidence, timed_by
 from workbench.diffusion.plan import Plan
 from workbench.measure.cost import Cost
 from workbench.progress import Report, silent
@@ -123,7 +123,8 @@ class AutomaticPlan(Method):
 
         evidence = self.evidence(subject)
         if self.knobs.cost == "seconds":
-            evidence.keep_times_of(device.label())
+            here = device.describe()
+            evidence.keep_times_of(here.label(), timed_by(here))
         if self.key not in evidence.choices:
             evidence.choices[self.key] = choose(subject, self.knobs, evidence, report)
             evidence.save()

@@ -1,10 +1,12 @@
-"""Search and judge automatic plans on the shipped model; what comes of it is shipped.
+"""Search and judge automatic plans on the shipped model, or on one of your own.
 
     python -m workbench.diffusion.automatic.record --out data/automatic-plan
+    python -m workbench.diffusion.automatic.record --model DIR --prompt "a red house" --out mine
 
 The search measures on 8 seeds of its own. The judging samples every automatic plan, every
 hand-made list and shorter full runs on 32 other seeds, and compares fronts of operations saved and
-of step time saved against SSIM to the full run. A broken run goes on where it was.
+of step time saved against SSIM to the full run. A broken run goes on where it was. What comes of
+the shipped model ships, for the panel of the automatic plan.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,19 +25,31 @@ from workbench import shipped
 from workbench.atomic import replace_file
 from workbench.diffusion.automatic.choosing import DISTURBED
 from workbench.diffusion.automatic.evidence import Evidence
-from workbench.diffusion.automatic.judging import Front, difference, hand_made, sentence, share
+from workbench.diffusion.automatic.judging import (
+    Front,
+    difference,
+    fewer_steps,
+    hand_made,
+    sentence,
+    share,
+)
 from workbench.diffusion.automatic.method import AutomaticPlan
+from workbench.diffusion.automatic.room import at_once
 from workbench.diffusion.automatic.survey import Survey
+from workbench.diffusion.costs import unit_costs
 from workbench.diffusion.driver import sample
 from workbench.diffusion.fidelity import ssim
+from workbench.diffusion.loading.reading import load_pipeline
 from workbench.diffusion.pipeline import Pipeline
 from workbench.diffusion.plan import Plan
 from workbench.measure import device
 from workbench.progress import Report, part, silent
 
-MODEL = "data/digits-unet"
+MODEL, SHIPPED = "data/digits-unet", "data/automatic-plan"
 BUDGETS = (0.22, 0.25, 0.3, 0.4, 0.55, 0.75)
+FULL_STEPS = 50
 FEWER = (5, 8, 12, 20, 30, 40)
+"""Of so many full ones; shorter and longer runs take the same shares."""
 JUDGES = tuple(range(32))
 BATCH = 8
 TRIES = 4
@@ -68,7 +83,14 @@ def contenders(pipeline: Pipeline, evidence: Evidence) -> list[tuple[str, str, P
         if "nearest" in evidence.choices[method.key]
     ]
     found += [(HAND_MADE, name, plan) for name, plan in hand_made(pipeline.steps).items()]
-    return found + [(FEWER_STEPS, f"{n} steps", Plan.full(n)) for n in FEWER]
+    return found + [(FEWER_STEPS, f"{n} steps", Plan.full(n)) for n in fewer(pipeline)]
+
+
+def fewer(pipeline: Pipeline) -> list[int]:
+    """Steps of shorter full runs that the model's sampler can make."""
+    shares = (n / FULL_STEPS for n in FEWER)
+    found = {fewer_steps(pipeline.scheduler, pipeline.steps, share) for share in shares}
+    return sorted(found)
 
 
 def quality(pipeline: Pipeline, plan: Plan, reference: np.ndarray) -> list[float]:
@@ -78,8 +100,10 @@ def quality(pipeline: Pipeline, plan: Plan, reference: np.ndarray) -> list[float
 
 
 def pictures(pipeline: Pipeline) -> np.ndarray:
-    """Pictures of the judging seeds."""
-    batches = [JUDGES[at : at + BATCH] for at in range(0, len(JUDGES), BATCH)]
+    """Pictures of the judging seeds, as many together as there is room for."""
+    each = unit_costs(pipeline.shape).group_bytes(pipeline.plan.longest, pipeline.passes, 1)
+    together = at_once(BATCH, each)
+    batches = [JUDGES[at : at + together] for at in range(0, len(JUDGES), together)]
     return np.concatenate([sample(pipeline, pipeline.inputs(b))["image"] for b in batches])
 
 
@@ -146,7 +170,7 @@ def _called(origin: str) -> str:
 def card(about: dict[str, Any]) -> str:
     """What a person reads beside the files."""
     lines = [
-        "# Automatic plans on the shipped digits model",
+        f"# Automatic plans on {about['model']}",
         "",
         f"- Command: `{about['command']}`",
         f"- {about['device']}, {about['date']}; model weights {about['weights']}",
@@ -175,10 +199,44 @@ def _said(choice: dict[str, Any]) -> str:
     return str(choice["reason"])
 
 
+def _subject(parser: argparse.ArgumentParser, options: argparse.Namespace) -> Pipeline:
+    """The model, with what the search needs of it; what does not fit is one line."""
+    try:
+        found = load_pipeline(options.model or shipped.path(MODEL))
+        if options.prompt:
+            found = found.with_prompts(options.prompt)
+        if options.steps is not None:
+            found = found.with_sampling(steps=options.steps)
+        if found.reads_text and not found.prompts:
+            raise ValueError(f"{found.name} reads prompts: give --prompt TEXT")
+        AutomaticPlan().require(found)
+    except ValueError as error:
+        parser.error(str(error))
+    return found
+
+
+def _command(options: argparse.Namespace) -> str:
+    """The line that does it again."""
+    parts = ["python", "-m", "workbench.diffusion.automatic.record"]
+    parts += ["--model", str(options.model)] if options.model else []
+    parts += [word for prompt in options.prompt for word in ("--prompt", prompt)]
+    parts += ["--steps", str(options.steps)] if options.steps else []
+    return shlex.join([*parts, "--out", str(options.out)])
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("data/automatic-plan"))
+    parser.add_argument("--out", type=Path, help=f"folder to write; {SHIPPED} without --model")
+    parser.add_argument("--model", type=Path, help="folder of diffusers; the shipped model without")
+    parser.add_argument(
+        "--prompt", action="append", default=[], help="for a model of texts; again for more"
+    )
+    parser.add_argument("--steps", type=int, help="of the full run; the model's own without")
     options = parser.parse_args(arguments)
+    if options.model is not None and options.out is None:
+        parser.error("--model needs --out: the folder to write")
+    options.out = options.out or Path(SHIPPED)
+    pipeline = _subject(parser, options)
     options.out.mkdir(parents=True, exist_ok=True)
     from tqdm.auto import tqdm
 
@@ -188,19 +246,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
             bar.set_description(note[:60])
             bar.update(int(100 * done / total) - bar.n)
 
-        pipeline = Pipeline.load(shipped.path(MODEL))
         evidence = search(pipeline, options.out, report)
-        kept = options.out / "judging.part"
+        kept = options.out / f"judging-{pipeline.fingerprint}.part"
         rows = judge(pipeline, evidence, kept, report)
     short = pipeline.with_sampling(steps=SHORT)
     AutomaticPlan().prepare(short)
     well_timed = Survey.of_record(evidence.survey or {}).well_timed
     about = {
-        "command": "python -m workbench.diffusion.automatic.record --out data/automatic-plan",
+        "command": _command(options),
+        "model": "the shipped digits model" if options.model is None else pipeline.name,
         "device": device.label(),
         "date": datetime.date.today().isoformat(),
         "weights": pipeline.weights_hash,
-        "setting": f"DDIM, {pipeline.steps} steps, guidance {pipeline.guidance:g}",
+        "setting": f"{type(pipeline.scheduler).__name__}, {pipeline.steps} steps, guidance "
+        f"{pipeline.guidance:g}",
         "search_seeds": len(evidence.seeds),
         "well_timed": well_timed,
         "verdicts": verdicts(rows, well_timed),

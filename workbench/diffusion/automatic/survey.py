@@ -28,6 +28,8 @@ class Survey:
         moved: mean relative change of each layer's value from one step to the next.
         drift: relative change of each block at each step.
         seeds: pictures it was measured on.
+        device: label of the machine that was timed.
+        processor: of that machine, see `evidence.timed_by`; empty where it was not noted.
     """
 
     steps: int
@@ -42,6 +44,7 @@ class Survey:
     seeds: tuple[int, ...]
     device: str
     date: str
+    processor: str = ""
 
     @property
     def well_timed(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections import deque
+from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from workbench.diffusion.arithmetic import UnitCosts
+from workbench.diffusion.automatic.evidence import timed_by
 from workbench.diffusion.automatic.reuse import LARGEST_GROUP, Reuse, candidates
 from workbench.diffusion.automatic.room import groups
 from workbench.diffusion.automatic.survey import Survey
@@ -50,8 +52,7 @@ def survey(pipeline: Pipeline, seeds: tuple[int, ...], report: Report = silent) 
         Cancelled: from `report`, between steps.
     """
     costs = unit_costs(pipeline.shape)
-    together = groups(seeds, _kept_bytes(costs) * pipeline.passes)
-    each = [pipeline.inputs(group) for group in together]
+    each = [pipeline.inputs(group) for group in _together(pipeline, seeds)]
     layers = tuple(node.name for node in costs.nodes if node.units)
     blocks = abstract_unet(pipeline.config).block_names()
     names = (*blocks, *layers)
@@ -78,9 +79,30 @@ def survey(pipeline: Pipeline, seeds: tuple[int, ...], report: Report = silent) 
         moved=moved,
         drift={b: [_known(v) for v in relative[b]] for b in blocks},
         seeds=seeds,
-        device=device.label(),
-        date=datetime.date.today().isoformat(),
+        **_clock(),
     )
+
+
+def timed_again(pipeline: Pipeline, found: Survey, report: Report = silent) -> Survey:
+    """The same survey with the seconds of now.
+
+    Raises:
+        Cancelled: from `report`.
+    """
+    inputs = pipeline.inputs(_together(pipeline, found.seeds)[0])
+    return replace(found, seconds=seconds(pipeline, inputs, found.reuses, report), **_clock())
+
+
+def _clock() -> dict[str, str]:
+    """Where and when seconds are measured."""
+    here = device.describe()
+    today = datetime.date.today().isoformat()
+    return {"device": here.label(), "processor": timed_by(here), "date": today}
+
+
+def _together(pipeline: Pipeline, seeds: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Seeds in groups that there is room for at once."""
+    return groups(seeds, _kept_bytes(unit_costs(pipeline.shape)) * pipeline.passes)
 
 
 def _kept_bytes(costs: UnitCosts) -> int:

@@ -17,6 +17,7 @@ from workbench.measure.intervals import Interval, mean
 from workbench.progress import Report
 
 if TYPE_CHECKING:
+    from workbench.diffusion.automatic.judging import Front
     from workbench.diffusion.automatic.survey import Survey
     from workbench.diffusion.pipeline import Pipeline
     from workbench.diffusion.schedulers import Scheduler
@@ -125,18 +126,25 @@ def rivals(
     """Origin, name and plan of what a plan is held against: the hand-made lists nearest in cost,
     no dearer ones before cheaper ones, and the full run that takes as long.
     """
-    from workbench.diffusion.automatic.judging import fewer_steps, hand_made, share
+    from workbench.diffusion.automatic.judging import fewer_steps, share
 
     own = share(plan, survey, survey.seconds) or 1.0
-    priced = [
-        (share(other, survey, survey.seconds), name, other)
-        for name, other in hand_made(plan.steps).items()
-    ]
-    known = [(cost, name, other) for cost, name, other in priced if cost is not None and cost < 1]
-    nearest = sorted(known, key=lambda one: abs(one[0] - own))[:count]
+    nearest = sorted(priced(plan.steps, survey), key=lambda one: abs(one[0] - own))[:count]
     fewer = fewer_steps(scheduler, plan.steps, own)
     found = [(HAND_MADE, name, other) for _, name, other in sorted(nearest, key=lambda o: o[0])]
     return [*found, (FEWER, f"{fewer} steps", Plan.full(fewer))]
+
+
+def priced(steps: int, survey: Survey) -> list[tuple[float, str, Plan]]:
+    """Share of the time, name and plan of every hand-made list that saves any."""
+    from workbench.diffusion.automatic.judging import hand_made, share
+
+    found = []
+    for name, plan in hand_made(steps).items():
+        cost = share(plan, survey, survey.seconds)
+        if cost is not None and cost < 1:
+            found.append((cost, name, plan))
+    return found
 
 
 def judge(
@@ -218,3 +226,41 @@ def verdict(found: Sequence[Contender]) -> str:
     if gap.below(0):
         return f"The rival is nearer to the full run. {against}."
     return f"No difference is shown: the interval covers zero. {against}."
+
+
+def fronts(found: Sequence[Contender], well_timed: bool) -> dict[str, str]:
+    """A sentence for each cost: the area that all automatic plans dominate against the hand-made
+    lists', their paired difference with its 95 % interval.
+
+    Args:
+        found: every automatic plan that was searched and every hand-made list.
+        well_timed: whether the clock was to trust; else operations alone are compared.
+    """
+    from workbench.diffusion.automatic.judging import difference, sentence
+
+    said = {}
+    for by in ("operations", "seconds") if well_timed else ("operations",):
+        ours, theirs = (_front(found, origin, by) for origin in (AUTOMATIC, HAND_MADE))
+        if ours is None or theirs is None:
+            continue
+        plans = "1 automatic plan" if len(ours.names) == 1 else f"{len(ours.names)} automatic plans"
+        said[f"{HAND_MADE}, {by} saved"] = (
+            f"{sentence(difference(ours, theirs), ours, theirs)} {plans} against "
+            f"{len(theirs.names)} lists."
+        )
+    return said
+
+
+def _front(found: Sequence[Contender], origin: str, by: str) -> Front | None:
+    """The plans of one origin whose cost is known; None where there are none."""
+    from workbench.diffusion.automatic.judging import Front
+
+    own = [(one, getattr(one, by)) for one in found if one.origin == origin]
+    known = [(one, cost) for one, cost in own if cost is not None]
+    if not known:
+        return None
+    return Front(
+        tuple(one.name for one, _ in known),
+        np.array([1 - cost for _, cost in known]),
+        np.array([one.ssim for one, _ in known]),
+    )

@@ -12,7 +12,9 @@ from workbench.labs.diffusion.automatic_judged import (
     AUTOMATIC,
     Contender,
     Judged,
+    fronts,
     judge,
+    priced,
     rivals,
     shipped_judging,
     verdict,
@@ -74,7 +76,8 @@ class JudgingKnobs(Knobs):
         ge=0,
         le=60,
         label="Hand-made lists",
-        help="How many are judged beside it here: those nearest to it in time.",
+        help="How many are judged beside it here: those nearest to it in time. Where that is all "
+        "of them, every plan searched so far is judged too, and the fronts are compared.",
     )
     look: str = knob("", help="The plan looked at.", visible_when=NEVER)
 
@@ -215,10 +218,15 @@ class AutomaticView(View):
             return
         plan, survey = Plan.of_record(record), Survey.of_record(evidence.survey)
         others = rivals(plan, survey, judging.lists, pipeline.scheduler)
-        plans = [(AUTOMATIC, method.key, plan), *others]
+        every = judging.lists >= len(priced(plan.steps, survey))
+        searched = _searched(evidence.choices) if every else {}
+        plans = [
+            (AUTOMATIC, key, one) for key, one in ({method.key: plan} | searched).items()
+        ] + others
         seeds = tuple(range(judging.seeds))
         contenders = judge(pipeline, plans, survey, seeds, self.likeness, judged_here)
-        found = self._judged(tuple(contenders), choice, surveyed, pipeline)
+        said = fronts(contenders, survey.well_timed) if every else {}
+        found = self._judged(tuple(contenders), choice, surveyed, pipeline, said)
         self.judged[self._key(values)] = found
         yield self._picture(found, values, "measured")
 
@@ -228,6 +236,7 @@ class AutomaticView(View):
         choice: Mapping[str, Any],
         surveyed: Mapping[str, Any],
         pipeline: Pipeline,
+        compared: Mapping[str, str] | None = None,
     ) -> Judged:
         """What is shown; times are the survey's, which may have shipped from another machine."""
         import datetime
@@ -236,7 +245,7 @@ class AutomaticView(View):
         name = type(pipeline.scheduler).__name__
         return Judged(
             contenders=contenders,
-            verdicts={"rivals, judged here": said} if said else {},
+            verdicts=({"rivals, judged here": said} if said else {}) | dict(compared or {}),
             choice=choice,
             short=None,
             drift=surveyed.get("drift", {}),
@@ -314,3 +323,12 @@ class AutomaticView(View):
         if plan is None:
             raise ValueError("No plan was chosen yet, or none is worth it")
         return plan_file(kind, plan, config_of(self.given))
+
+
+def _searched(choices: Mapping[str, Mapping[str, Any]]) -> dict[str, Plan]:
+    """Plans of earlier searches of this model on the same seeds, by their settings."""
+    return {
+        key: Plan.of_record(choice["nearest"])
+        for key, choice in choices.items()
+        if "nearest" in choice
+    }
