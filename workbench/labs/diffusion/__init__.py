@@ -18,6 +18,7 @@ from typing import Any
 
 _HOMES = {
     "DEFAULT": "workbench.labs.diffusion.methods",
+    "TRANSFORMER": "workbench.labs.diffusion.methods",
     "OwnNetworks": "workbench.labs.diffusion.own_networks",
     "OwnPlan": "workbench.labs.diffusion.own_plan",
     "blind": "workbench.labs.diffusion.blind_pairs",
@@ -38,6 +39,7 @@ _HOMES = {
 
 __all__ = [
     "DEFAULT",
+    "TRANSFORMER",
     "OwnNetworks",
     "OwnPlan",
     "assembly",

@@ -15,10 +15,10 @@ from workbench.labs.diffusion import export
 from workbench.labs.diffusion.foresight import device_label
 from workbench.labs.diffusion.methods import (
     BASELINE,
-    DEFAULT,
     SAMPLING,
     MethodClass,
     chosen,
+    methods_for,
     sampling,
 )
 from workbench.labs.diffusion.pictures import png
@@ -49,7 +49,7 @@ class Rivals(Knobs):
 def blind(
     panel: Panel | None = None,
     *,
-    methods: Sequence[MethodClass] = DEFAULT,
+    methods: Sequence[MethodClass] | None = None,
     pipeline: Pipeline | None = None,
     settings: Mapping[str, Mapping[str, Any]] | str | None = None,
 ) -> Panel:
@@ -60,7 +60,7 @@ def blind(
         methods, pipeline, settings: as for `open`, where there is no panel.
     """
     if panel is None:
-        lab = DiffusionView(methods, pipeline)
+        lab = DiffusionView(methods_for(pipeline) if methods is None else methods, pipeline)
         return Panel(BlindView(lab, accepted(lab, start(lab, settings))))
     if not isinstance(panel.view, DiffusionView):
         raise TypeError(f"blind takes a panel of the diffusion lab, not {panel.view.title!r}")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import create_model
 
+from workbench.diffusion.dit.first_block_cache import FirstBlockCache
+from workbench.diffusion.dit.taylorseer import TaylorSeer
 from workbench.diffusion.encoder_propagation import EncoderPropagation
 from workbench.diffusion.feature_inheritance import FeatureInheritance
 from workbench.diffusion.full_sampling import FewerSteps, FullSampling
@@ -14,9 +16,19 @@ from workbench.panels.view import KnobGroup, Values
 from workbench.study.knobs import Knobs, knob
 from workbench.study.method import Method
 
+if TYPE_CHECKING:
+    from workbench.diffusion.pipeline import Pipeline
+
 MethodClass = type[Method]
 
 DEFAULT: tuple[MethodClass, ...] = (EncoderPropagation, FeatureInheritance, FewerSteps)
+TRANSFORMER: tuple[MethodClass, ...] = (
+    EncoderPropagation,
+    TaylorSeer,
+    FirstBlockCache,
+    FewerSteps,
+)
+"""For a diffusion transformer, which has no skip branches, but caches of its own."""
 BASELINE = FullSampling
 
 SAMPLING = "sampling"
@@ -84,6 +96,15 @@ class Sampling(Knobs):
         help="Measures peak memory too, each method in a process of its own: some seconds each.",
     )
     look: str = ""
+
+
+def methods_for(pipeline: Pipeline | None) -> tuple[MethodClass, ...]:
+    """The methods a model is compared under where none are given."""
+    if pipeline is None:
+        return DEFAULT
+    from workbench.diffusion.unet.config import UNetConfig
+
+    return DEFAULT if isinstance(pipeline.config, UNetConfig) else TRANSFORMER
 
 
 def group_id(method: MethodClass) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from workbench.diffusion.dit.taylorseer import TaylorSeer
 from workbench.diffusion.encoder_propagation import THE_PAPERS
 from workbench.labs.diffusion.facts import ModelFacts
 from workbench.labs.diffusion.methods import (
@@ -54,7 +55,7 @@ def presets(methods: Sequence[MethodClass]) -> tuple[Preset, Preset, Preset]:
     def look(name: str) -> dict[str, Any]:
         return {"look": name if name in names else names[0]}
 
-    propagation, inheritance = group_id(DEFAULT[0]), group_id(DEFAULT[1])
+    propagation = group_id(DEFAULT[0])
     present = {group_id(method) for method in methods}
     wanted = (
         ("The paper’s nine key steps", DEFAULT[0].name, {propagation: THE_PAPERS}),
@@ -63,10 +64,22 @@ def presets(methods: Sequence[MethodClass]) -> tuple[Preset, Preset, Preset]:
             DEFAULT[0].name,
             {propagation: {"key_steps": "uniform", "interval": 2}},
         ),
-        ("Every fifth step in full", DEFAULT[1].name, {inheritance: {"interval": 5}}),
+        _third(names),
     )
     one, two, three = (
         Preset(label, {**{g: v for g, v in knobs.items() if g in present}, SAMPLING: look(name)})
         for label, name, knobs in wanted
     )
     return one, two, three
+
+
+def _third(names: Sequence[str]) -> tuple[str, str, dict[str, Any]]:
+    """Label, method and its knobs: a list that the methods at hand can run."""
+    if DEFAULT[1].name not in names and TaylorSeer.name in names:
+        advice = {"interval": 4, "order": 4}
+        return (
+            "Every fourth step in full, the rest forecast",
+            TaylorSeer.name,
+            {group_id(TaylorSeer): advice},
+        )
+    return "Every fifth step in full", DEFAULT[1].name, {group_id(DEFAULT[1]): {"interval": 5}}

@@ -29,6 +29,7 @@ from workbench.labs.diffusion.methods import (
     chosen,
     group_id,
     groups,
+    methods_for,
     sampling,
 )
 from workbench.labs.diffusion.pictures import grid, split
@@ -65,7 +66,7 @@ if TYPE_CHECKING:
 
 
 def open(
-    methods: Sequence[MethodClass] = DEFAULT,
+    methods: Sequence[MethodClass] | None = None,
     *,
     pipeline: Pipeline | None = None,
     settings: Mapping[str, Mapping[str, Any]] | str | None = None,
@@ -75,7 +76,8 @@ def open(
     """The live panel of the lab.
 
     Args:
-        methods: method classes beside full sampling, `[*DEFAULT, Mine]` to add one's own.
+        methods: method classes beside full sampling, `[*DEFAULT, Mine]` to add one's own; without,
+            `DEFAULT`, or `TRANSFORMER` where the model is one.
         pipeline: another model than the shipped one.
         settings: what "Copy settings" gave; without, a given model's own sampling.
         peaks: peak rates of the device, see `workbench.compare`.
@@ -83,7 +85,8 @@ def open(
     """
     if pipeline is not None and settings is None:
         settings = {SAMPLING: own_sampling(pipeline)}
-    return Panel(DiffusionView(methods, pipeline, peaks, networks), settings=settings)
+    given = methods_for(pipeline) if methods is None else methods
+    return Panel(DiffusionView(given, pipeline, peaks, networks), settings=settings)
 
 
 class DiffusionView(View):
