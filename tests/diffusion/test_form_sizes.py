@@ -1,7 +1,9 @@
 """Parameters and multiply-accumulates of published forms, counted without making one.
 
 Oracles: the counts of diffusers' and transformers' own models, and table 1 of "On the Scalability
-of Diffusion-based Text-to-Image Generation" (Li et al. 2024).
+of Diffusion-based Text-to-Image Generation" (Li et al. 2024). Two rows of that table, IF-XL C512
+(2.04 B, 194 GMACs) and C704 (3.83 B, 364 GMACs), have no form here: DeepFloyd IF's UNet scales and
+shifts by time, resamples inside its ResNets, and attends to pixels and text in one softmax.
 """
 
 import functools
@@ -147,16 +149,13 @@ STUDY = {
     "TD2": (_sdxl_form(320, 2, 2), 0.85, 98, 99),
     "TD4": (_sdxl_form(320, 2, 4), 1.24, 123, 125),
     "TD4_4": (_sdxl_form(320, 4, 4), 1.32, 143, 146),
+    "TD12": (_sdxl_form(320, 2, 12), 2.78, 223, None),
+    "TD14": (_sdxl_form(320, 2, 14), 3.16, 248, 251),
+    "TD4_8": (_sdxl_form(320, 4, 8), 2.09, 193, 196),
+    "TD4_12": (_sdxl_form(320, 4, 12), 2.86, 243, 247),
     "C384-TD4_12": (_sdxl_form(384, 4, 12), 4.07, 346, None),
     "SD2": (STABLE_21, 0.87, 86, None),
     "SD2-C512": (STABLE_2_WIDE, 2.19, 219, None),
-}
-# The rest of its table: (depth at half, at a quarter of the size).
-DEEPER = {
-    "TD12": ((2, 12), 2.78, 223, None),
-    "TD14": ((2, 14), 3.16, 248, 251),
-    "TD4_8": ((4, 8), 2.09, 193, 196),
-    "TD4_12": ((4, 12), 2.86, 243, 247),
 }
 
 
@@ -183,18 +182,6 @@ def _sizes(name: str) -> np.ndarray:
     """Parameters and both counts of a form that was counted."""
     parameters, macs = _unet(STUDY[name][0], 32)
     return np.asarray([parameters, macs.total, macs.no_bmm])
-
-
-@SLOW
-def test_deeper_forms_of_the_study() -> None:
-    """Each transformer block of a level adds the same: the deepest forms follow from others."""
-    start = _sizes("TD2")
-    quarter = (_sizes("TD4") - start) // 2
-    half = (_sizes("TD4_4") - _sizes("TD4")) // 2
-    np.testing.assert_array_equal(_sizes("SDXL"), start + 8 * quarter)
-    for (at_half, at_quarter), *printed in DEEPER.values():
-        found = start + (at_half - 2) * half + (at_quarter - 2) * quarter
-        _agrees(*found, tuple(printed))
 
 
 @SLOW
