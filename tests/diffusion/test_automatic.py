@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kernels_pallas.processor import instructions
 from workbench.diffusion.automatic import (
     AutomaticPlan,
     choosing,
@@ -18,7 +19,7 @@ from workbench.diffusion.automatic import (
     surveying,
     trials,
 )
-from workbench.diffusion.automatic.evidence import Evidence
+from workbench.diffusion.automatic.evidence import Evidence, timed_by
 from workbench.diffusion.automatic.judging import (
     Front,
     difference,
@@ -34,6 +35,7 @@ from workbench.diffusion.costs import unit_costs
 from workbench.diffusion.loading.writing import save_pipeline
 from workbench.diffusion.plan import Plan
 from workbench.diffusion.schedulers import DDIM, PNDM
+from workbench.measure import device
 from workbench.measure.intervals import bootstrap
 from workbench.study import Cancelled, MethodError
 
@@ -272,6 +274,13 @@ def test_times_count_on_the_machine_they_were_measured_on(tmp_path):
     assert found.survey is disturbed and list(found.choices) == list(choices)[1:]
     (tmp_path / "e.json").write_text("{}")  # measured here: it is told beside the choice
     assert kept(same, survey=disturbed).choices == choices
+
+
+def test_a_processor_is_named_with_its_instructions():
+    here = device.describe()
+    assert here.kind == "CPU"
+    assert timed_by(here).startswith(here.name) and timed_by(here).endswith(instructions())
+    assert timed_by(replace(here, kind="GPU", name="NVIDIA H100")) == "NVIDIA H100"
 
 
 @pytest.mark.parametrize("settled", [True, False])

@@ -18,13 +18,13 @@ SHIPPED = "data/automatic-plan/evidence.json"
 
 
 def timed_by(device: Device) -> str:
-    """The processor whose clock times: its model, and of a CPU the class of vectors it is used
-    with, which decides what runs (`kernels_pallas.conv2d.choice`)."""
+    """The processor whose clock times: its name, and of a CPU its model and instructions, by which
+    kernels are chosen (`kernels_pallas.tuning`)."""
     if device.kind != "CPU":
         return device.name
-    from kernels_pallas.conv2d.choice import processor
+    from kernels_pallas.processor import instructions, model
 
-    return f"{device.name}, {processor()}"
+    return ", ".join(filter(None, (device.name, model(), instructions())))
 
 
 @dataclass
