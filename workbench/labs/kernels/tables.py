@@ -107,6 +107,6 @@ def _most(kernels: Sequence[Mapping[str, Any]], field: str, join: Any) -> str:
 def _memory(kernels: Sequence[Mapping[str, Any]]) -> str:
     known = [k for k in kernels if k["memory"]]  # 0 is a count of nothing
     if not known:
-        return "–"
+        return "not known"
     most = max(known, key=lambda kernel: kernel["memory"] / kernel["limit"])
     return f"{numbers.memory(most['memory'])} of {numbers.memory(most['limit'])}"
