@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 NO_GPU = "jax finds no NVIDIA GPU here: nothing is measured"
 NAMES = ("attention", "gated_linear_attention", "gated_recurrence", "ternary")
+QUARTILES = (0.25, 0.5, 0.75)
 LARGEST_ERROR = 3e-2
 """Between forms, relative to the largest value, in bfloat16."""
 
@@ -151,10 +152,10 @@ def measure(bench: Benchmark, task: Task, peaks: Peaks, repeats: int) -> None:
     }  # fmt: skip
     bench.raw[task.name] = about
     thunks = {name: chained(form, sets, rounds) for name, form in task.forms.items()}
-    peers = peers_here(task)
-    thunks |= {name: queued(peer, sets, rounds) for name, peer in peers.items()}
-    about["peers absent"] = absent = sorted(set(task.peers) - set(peers))
-    for peer in absent:
+    here = task.peers if find_spec("torch") and find_spec("fla") else {}
+    thunks |= {name: queued(peer, sets, rounds) for name, peer in here.items()}
+    about["peers absent"] = sorted(set(task.peers) - set(here))
+    for peer in about["peers absent"]:
         print(f"{task.name}: peer absent: {peer}, for torch or fla is not here")
     result = on_host(thunks["ours"]())
     for name, thunk in thunks.items():
@@ -164,29 +165,20 @@ def measure(bench: Benchmark, task: Task, peaks: Peaks, repeats: int) -> None:
     calls = len(sets) * rounds
     each = {name: np.asarray(timing.samples) / calls for name, timing in timed.items()}
     about["seconds of one call"] = {name: float(np.median(all_)) for name, all_ in each.items()}
-    quartiles = (0.25, 0.5, 0.75)
-    low, middle, high = (1e6 * float(q) for q in np.quantile(each["ours"], quartiles))
+    low, middle, high = (1e6 * float(q) for q in np.quantile(each["ours"], QUARTILES))
     bench.add(Figure(task.words, middle, "µs", low, high))
     share = bound.seconds / (1e-6 * middle)
     bench.add(Figure(f"{task.words}: share of the roofline", share, "", at_least=task.share))
     for name in thunks:
         if name == "ours":
             continue
-        ratios = np.quantile(each["ours"] / each[name], quartiles)
-        low, middle, high = (float(q) for q in ratios)
+        low, middle, high = map(float, np.quantile(each["ours"] / each[name], QUARTILES))
         title = f"{task.words}: time over {name}'s"
         bench.add(Figure(title, middle, "×", low, high, at_most=task.at_most.get(name)))
         error = about["errors"][name]
         if not error < LARGEST_ERROR:
             title = f"{task.words}: largest difference from {name}'s"
             bench.add(Figure(title, error, "", at_most=LARGEST_ERROR))
-
-
-def peers_here(task: Task) -> dict[str, Callable[..., Any]]:
-    """The peers of a task that can be imported."""
-    if find_spec("torch") is None or find_spec("fla") is None:
-        return {}
-    return task.peers
 
 
 def normal(seed: int, *shapes: Sequence[int]) -> list[Any]:

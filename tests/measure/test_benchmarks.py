@@ -229,6 +229,35 @@ def test_shapes_left_out_keep_what_the_same_processor_measured(record, tmp_path,
     assert "other" in json.loads(file.read_text(encoding="utf-8"))
 
 
+def test_a_gpu_task_that_fails_fails_the_run_and_leaves_the_others(record, tmp_path, monkeypatch):
+    from types import SimpleNamespace
+
+    import jax
+
+    gpu = load("kernels_gpu", monkeypatch)
+    tried = []
+
+    def measure(bench, task, peaks, repeats):
+        tried.append(task.name)
+        if task.name == "one":
+            raise RuntimeError("no such kernel")
+
+    tasks = [SimpleNamespace(name=name) for name in ("one", "two")]
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(
+        gpu, "measured_peaks", lambda tiny: SimpleNamespace(flops_per_s={}, bytes_per_s=1.0)
+    )
+    monkeypatch.setattr(gpu, "TASKS", {"ternary": lambda tiny: tasks})
+    monkeypatch.setattr(gpu, "measure", measure)
+    command = ["kernels_gpu.py", "--only", "ternary", "--out", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", command)
+    assert gpu.main() == 1 and tried == ["one", "two"]
+    found = json.loads((tmp_path / "kernels_gpu.json").read_text(encoding="utf-8"))
+    assert found["raw"]["one"] == {"failed": "RuntimeError: no such kernel"}
+    tasks.pop(0)
+    assert gpu.main() == 0
+
+
 def test_there_are_benchmarks():
     assert {"import_time", "unet_macs"} <= set(SCRIPTS)
 
