@@ -12,7 +12,7 @@ from kernels_pallas.convfirst_block.block import BlockWeights, in_form, known
 
 __all__ = ["OP", "BlockWeights", "convfirst_block"]
 
-OP = dispatch.Op("convfirst_block", pallas=("mosaic_tpu",))
+OP = dispatch.Op("convfirst_block", pallas=("mosaic_tpu", "mosaic_gpu"), wgmma=True)
 
 
 def convfirst_block(
@@ -31,9 +31,9 @@ def convfirst_block(
 
     The residual block of Lavin 2024 (arXiv 2404.03617): a grouped convolution, which has no
     activation, before the pointwise layers. In one kernel neither the convolution's result nor the
-    hidden channels pass through memory; "xla" is the layers one after the other. The kernel for TPU
-    has not been timed, and runs where it is asked for. Gradients are those of the layers, with all
-    between them computed again.
+    hidden channels pass through memory; "xla" is the layers one after the other. The kernels, for
+    TPU and for Hopper, have not been timed, and run where they are asked for. Gradients are those
+    of the layers, with all between them computed again.
 
     Args:
         x: pictures [B, H, W, C].
@@ -42,7 +42,7 @@ def convfirst_block(
         activation: "silu", "relu", "relu6" or "hard_swish".
         strides, padding: of the convolution, as in `grouped_conv2d`.
         residual: whether x is added; where the shapes agree if None.
-        implementation: "auto"; "reference"; "xla"; "pallas"; or "mosaic_tpu".
+        implementation: "auto"; "reference"; "xla"; "pallas"; "mosaic_tpu"; or "mosaic_gpu".
         interpret: whether the Pallas form runs in the interpreter.
 
     Returns:

@@ -9,11 +9,17 @@ import jax
 import jax.numpy as jnp
 
 from kernels_pallas.convfirst_block import BlockWeights, convfirst_block
+from kernels_pallas.convfirst_block.mosaic_gpu_tiles import CHANNELS
 from kernels_pallas.report.case import Case
 
 BATCH, EXPANSION, WIDTH = 8, 4, 8
 STAGES = {"stage 1": (56, 64), "stage 2": (28, 128), "stage 3": (14, 256), "stage 4": (7, 512)}
 """Pixels a side and channels."""
+FORMS = (
+    ("mosaic_tpu", jnp.bfloat16),
+    ("mosaic_tpu", jnp.float32),
+    ("mosaic_gpu", jnp.bfloat16),
+)
 
 
 def weights_of(
@@ -32,15 +38,22 @@ def weights_of(
 
 
 def cases() -> Iterator[Case]:
-    """Every stage in bfloat16, and the first in float32; forward: backward is the layers'."""
+    """Forward, for backward is the layers': every stage in bfloat16, the first in float32 on TPU.
+
+    On Hopper the last stage has more channels than the kernel takes.
+    """
     for stage, (pixels, channels) in STAGES.items():
-        run = partial(_run, channels // WIDTH)
-        for dtype in (jnp.bfloat16, *((jnp.float32,) if stage == "stage 1" else ())):
+        for form, dtype in FORMS:
+            if form == "mosaic_gpu" and channels > CHANNELS:
+                continue
+            if dtype == jnp.float32 and stage != "stage 1":
+                continue
             x = jax.ShapeDtypeStruct((BATCH, pixels, pixels, channels), dtype)
             arrays = [x, *weights_of(channels, EXPANSION * channels, channels, dtype)]
             where = f"{stage} {jnp.dtype(dtype).name}"
-            yield Case("convfirst_block", "forward", where, "mosaic_tpu", run, arrays)
+            run = partial(_run, form, channels // WIDTH)
+            yield Case("convfirst_block", "forward", where, form, run, arrays)
 
 
-def _run(groups: int, x: jax.Array, *weights: jax.Array) -> jax.Array:
-    return convfirst_block(x, BlockWeights(*weights), groups=groups, implementation="mosaic_tpu")
+def _run(form: str, groups: int, x: jax.Array, *weights: jax.Array) -> jax.Array:
+    return convfirst_block(x, BlockWeights(*weights), groups=groups, implementation=form)

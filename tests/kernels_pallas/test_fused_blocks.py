@@ -194,7 +194,7 @@ def test_costs_of_an_inverted_residual():
         ({"activation": "gelu"}, "activation='gelu'; choose one of"),
         ({"strides": 2, "residual": True}, "residual=True, but the result is not of the shape"),
         ({"implementation": "pallas"}, "implementation='pallas' cannot run on cpu"),
-        ({"implementation": "mosaic_gpu"}, "implementation='mosaic_gpu' does not exist"),
+        ({"implementation": "triton"}, "implementation='triton' does not exist"),
     ],
 )
 def test_what_does_not_fit_is_named(op, options, message):

@@ -101,7 +101,9 @@ def test_gradients_and_their_distance(device_time) -> None:
     assert np.isnan(device_time.apart([np.array([1.0])], [np.array([np.nan])]))
 
 
-@pytest.mark.parametrize("name", ["gla_gpu", "kernels_gpu", "stable_diffusion_gpu"])
+@pytest.mark.parametrize(
+    "name", ["fused_block_gpu", "gla_gpu", "kernels_gpu", "stable_diffusion_gpu"]
+)
 def test_without_a_gpu_nothing_is_written(name, monkeypatch, tmp_path, capsys) -> None:
     monkeypatch.syspath_prepend(str(FOLDER))
     script = importlib.import_module(name)
