@@ -82,8 +82,12 @@ class Program(NamedTuple):
     shared: Shared
     barriers: Barriers
 
-    def each_turn(self, do: Callable[[jax.Array, jax.Array], None]) -> None:
-        """Calls `do` with the number of each turn of this program, and its first tile."""
+    def each_turn(self, do: Callable[[jax.Array, jax.Array], None]) -> jax.Array:
+        """Calls `do` with the number of each turn of this program, and its first tile.
+
+        Returns:
+            how many turns there are, one at least.
+        """
         place, programs = lax.axis_index("program"), lax.axis_size("program")
         turns = lax.div(self.tiles.turns - place + (programs - 1), programs)
 
@@ -91,9 +95,10 @@ class Program(NamedTuple):
             do(turn, (turn * programs + place) * (WARPGROUPS * self.tiles.each))
 
         lax.fori_loop(0, turns, one, None)
+        return turns
 
     def fetch(self) -> None:
-        """What the warpgroup does that fetches."""
+        """What the warpgroup does that fetches, until the last buffer is empty again."""
         plgpu.set_max_registers(FETCHES, action="decrease")
         for name in ("bias", "expand_bias", "project_bias"):
             source, target = getattr(self.given, name), getattr(self.shared, name)
@@ -104,7 +109,15 @@ class Program(NamedTuple):
             lax.fori_loop(0, self.tiles.blocks, pixels, None)
             lax.fori_loop(0, self.tiles.slices, partial(self._fetch_slice, turn), None)
 
-        self.each_turn(whole)
+        turns = self.each_turn(whole)
+        for column in range(self.tiles.taps[1]):
+            plgpu.barrier_wait(self.barriers.pixels.empty.at[column])
+        for slot in range(STAGES):
+            pl.when(turns * self.tiles.slices > slot)(partial(self._emptied_slices, slot))
+
+    def _emptied_slices(self, slot: int) -> None:
+        plgpu.barrier_wait(self.barriers.expand.empty.at[slot])
+        plgpu.barrier_wait(self.barriers.project.empty.at[slot])
 
     def compute(self, warpgroup: jax.Array) -> None:
         """What a warpgroup does that computes."""

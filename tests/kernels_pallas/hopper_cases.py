@@ -41,7 +41,7 @@ CASES = {
     "low": Case((2, 30), {"width": 4}, "relu"),
     # Three blocks of channels in and two out, three slices; no tap above or on the left.
     "blocks": Case((4, 6), {"channels": 96, "outputs": 64}, padding=((0, 2), (0, 2))),
-    "odd padding": Case((5, 5), padding=((-1, 3), (2, 0))),
+    "odd padding": Case((5, 5), padding=((0, 2), (2, 0))),
     "no residual": Case((4, 4), residual=False),
     "five taps": Case((6, 4), {"taps": 5}, padding=((2, 2), (2, 2))),
     # Twelve tiles for two programs: three turns, of which one program has two.
