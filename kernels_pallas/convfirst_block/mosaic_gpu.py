@@ -4,12 +4,14 @@ Two warpgroups compute and a third fetches for both, over as many turns as it ta
 has one or two tiles of 64 pixels. It convolves them 32 channels at a time, each tap a product with
 a matrix that is zero between groups; then it walks over the hidden channels, a slice at a time,
 whose sums never leave its registers: they are the first factor of the second product. The input
-is read once more in the end, where it is added.
+is read once more where it is added, while the last slice is computed.
 
 Pictures are read where they lie: around them the copies fill in zeros, and write nothing. Each
-pixel comes in about four times, once per column of taps and again in a neighbouring tile, from the
-second-level cache all but once. The taps and both matrices come in once a turn, for 128 or 256
-pixels. With 64 channels a program holds 142 KiB, with 128 channels 211 KiB.
+pixel comes in about five times, once for each column of taps, again in neighbouring tiles and in
+the end, all but once from the second-level cache. The taps and both matrices come in once a turn,
+for 256 pixels up to 128 channels, else for 128. A program has a multiprocessor to itself: 145 KiB
+with 64 channels, 222 KiB with 128, 182 KiB with 256, and 240 registers for each thread that
+computes, the result's sums among them from the first slice to the last.
 
 The sigmoid of "silu" is the GPU's own hyperbolic tangent, good to 2^-11.
 """

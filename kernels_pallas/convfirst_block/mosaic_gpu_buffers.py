@@ -84,7 +84,10 @@ def shared(tiles: Tiles, interpret: bool) -> Shared:
     work = (WARPGROUPS, max(tiles.blocks, tiles.out_blocks))
 
     def views(rows: tuple[int, ...], lying: tuple[int, ...]) -> Any:
-        """A tile of 8 rows of the layout is 8 pixels side by side: both have one byte order."""
+        """A tile of 8 rows of the layout is 8 pixels side by side: both have one byte order.
+
+        A copy from any column on cannot be told of the layout's tiles, only of its swizzle.
+        """
         matrices = plgpu.SMEM((*rows, WIDE), LOW, transforms=TILED)
         pictures = plgpu.SMEM((*lying, WIDE), LOW, transforms=(SWIZZLE,))
         return matrices if interpret else plgpu.RefUnion(matrices, pictures)

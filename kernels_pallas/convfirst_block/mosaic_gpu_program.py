@@ -240,14 +240,14 @@ class Program(NamedTuple):
             own = partial(self._fetch_own, warpgroup, first)
             pl.when(index == tiles.slices - 1)(own)
         plgpu.barrier_wait(projects.full.at[slot])
-        for first in range(0, tiles.slice, WIDE):  # a part's product goes on beside the next sums
-            part = lax.slice(hidden, (0, first), (tiles.pixels, first + WIDE))
-            part = part + self._row(shared.expand_bias[index * parts + first // WIDE], size)
+        for start in range(0, tiles.slice, WIDE):  # a part's product goes on beside the next sums
+            part = lax.slice(hidden, (0, start), (tiles.pixels, start + WIDE))
+            part = part + self._row(shared.expand_bias[index * parts + start // WIDE], size)
             factor: Any = ACTIVATIONS[self.how.activation](part).astype(LOW)
             if self.interpret:
                 shared.hidden[warpgroup] = factor
                 factor = shared.hidden.at[warpgroup]
-            plgpu.wgmma(sums, factor, shared.project.at[slot, pl.ds(first, WIDE)])
+            plgpu.wgmma(sums, factor, shared.project.at[slot, pl.ds(start, WIDE)])
         plgpu.wgmma_wait(0)
         plgpu.barrier_arrive(projects.empty.at[slot])
 

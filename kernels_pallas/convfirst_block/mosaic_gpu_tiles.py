@@ -57,7 +57,7 @@ class Tiles(NamedTuple):
 
     @classmethod
     def fitting(
-        cls, x_shape: Sequence[int], kernel_shape: Sequence[int], matrix: tuple[int, int],
+        cls, x_shape: Sequence[int], kernel_shape: Sequence[int], matrix: Sequence[int],
         window: Window,
     ) -> Tiles | None:  # fmt: skip
         """As many tiles and hidden channels at once as there is room for; None where none fits.
@@ -71,9 +71,9 @@ class Tiles(NamedTuple):
         taps = (kernel_shape[0], kernel_shape[1])
         batch, *pixels, channels = x_shape
         size = window.outputs(pixels, taps)
-        cuts = [
-            cls(taps, batch, size, channels, *matrix, *shape, 1, WIDE) for shape in SHAPES
-        ]  # fewest pixels beyond the edges first, then fewest read twice
+        whole = cls(taps, batch, size, channels, matrix[0], matrix[1], *SHAPES[0], 1, WIDE)
+        cuts = [whole._replace(rows=rows, columns=columns) for rows, columns in SHAPES]
+        # Fewest pixels beyond the edges first, then fewest read twice.
         best = min(cuts, key=lambda cut: (cut.across * cut.down, cut.read * cut.columns))
         for each, at_once in ((2, 64), (2, 32), (1, 64), (1, 32)):
             found = best._replace(each=each, slice=at_once)
@@ -98,14 +98,14 @@ class Tiles(NamedTuple):
         return -(-self.size[1] // self.columns)
 
     @property
-    def count(self) -> int:
+    def total(self) -> int:
         """Tiles of all pictures."""
         return self.batch * self.down * self.across
 
     @property
     def turns(self) -> int:
         """Times that warpgroups take tiles, all programs together."""
-        return -(-self.count // (WARPGROUPS * self.each))
+        return -(-self.total // (WARPGROUPS * self.each))
 
     @property
     def pixels(self) -> int:
@@ -140,7 +140,7 @@ class Tiles(NamedTuple):
 
     def place(self, number: Any) -> tuple[Any, Any, Any]:
         """Picture, first row and first column of a tile; beyond the last tile, the last again."""
-        number = lax.min(number, self.count - 1)
+        number = lax.min(number, self.total - 1)
         inside = lax.rem(number, self.down * self.across)
         row, column = lax.div(inside, self.across), lax.rem(inside, self.across)
         picture = lax.div(number, self.down * self.across)
