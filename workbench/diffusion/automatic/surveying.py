@@ -93,7 +93,7 @@ def timed_again(pipeline: Pipeline, found: Survey, report: Report = silent) -> S
     return replace(found, seconds=seconds(pipeline, inputs, found.reuses, report), **_clock())
 
 
-def _clock() -> dict[str, str]:
+def _clock() -> dict[str, Any]:
     """Where and when seconds are measured."""
     here = device.describe()
     today = datetime.date.today().isoformat()

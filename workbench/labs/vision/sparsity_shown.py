@@ -66,7 +66,7 @@ def modelled(
         SINGLE: lambda: places.of_single_weights(stay, layer.outputs),
     }[kind]()
     dense = Cost(macs=rows * weights, bytes_moved=moved, basis="modelled")
-    sparse = places.cost_of(dense, weights, stay, held)
+    sparse = places.cost_of(rows * weights, moved, weights, stay, held)
     return roofline(dense, peaks).seconds / roofline(sparse, peaks).seconds
 
 

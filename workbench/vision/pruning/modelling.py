@@ -125,7 +125,7 @@ def modelled(
         mask = kept[layer.name]
         stay = int(jnp.sum(mask))
         held = _held(structure, stay, mask.shape[-1])
-        sparse = places.cost_of(dense, mask.size, stay, held, itemsize)
+        sparse = places.cost_of(layer.macs, layer.bytes_moved, mask.size, stay, held, itemsize)
         layers.append(ModelledLayer(layer.name, dense, sparse, seconds(dense), seconds(sparse)))
     zeros = _zeros(costs, kept)
     return ModelledSpeed(tuple(layers), others, zeros, peaks.label(dtype))

@@ -9,17 +9,19 @@ from workbench.measure.cost import Cost
 INT32 = 4
 
 
-def cost_of(dense: Cost, weights: int, stay: int, held: int, itemsize: int = 4) -> Cost:
+def cost_of(
+    macs: int, bytes_moved: int, weights: int, stay: int, held: int, itemsize: int = 4
+) -> Cost:
     """A layer that computes with the weights that stay and reads nothing of the others: modelled.
 
     Args:
-        dense: of the whole layer.
+        macs, bytes_moved: of the whole layer.
         weights, stay: how many it has, and how many are not zero.
         held: bytes that say where those are.
         itemsize: bytes of a weight.
     """
-    moved = dense.bytes_moved - (weights - stay) * itemsize + held
-    return Cost(macs=dense.macs * stay // weights, bytes_moved=moved, basis="modelled")
+    moved = bytes_moved - (weights - stay) * itemsize + held
+    return Cost(macs=macs * stay // weights, bytes_moved=moved, basis="modelled")
 
 
 def of_n_of_m(stay: int, m: int) -> int:

@@ -67,7 +67,8 @@ def time_densities(
     grid = -(-inputs // block), -(-outputs // block)
     total = math.prod(grid)
     found = []
-    for number, asked in enumerate([*densities, *n_of_m]):
+    cases: list[float | NOfM] = [*densities, *n_of_m]
+    for number, asked in enumerate(cases):
         if isinstance(asked, NOfM):
             structure, words = N_OF_M, f"{asked.n} of {asked.m}"
             blocks, pattern = pack_blocks(jnp.where(asked.mask(w), w, 0), block)
@@ -75,7 +76,7 @@ def time_densities(
             structure, words = BLOCKS, f"{100 * asked:.0f} % of the blocks"
             keep = rng.permutation(total).reshape(grid) < max(1, round(asked * total))
             blocks, pattern = pack_blocks(w, block, keep=keep)
-        report(number, len(densities) + len(n_of_m), words)
+        report(number, len(cases), words)
         whole = unpack_blocks(blocks, pattern)
         op = jax.jit(functools.partial(block_sparse_matmul, pattern=pattern, implementation="xla"))
         calls = {
