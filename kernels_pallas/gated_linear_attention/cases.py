@@ -30,7 +30,7 @@ def cases() -> Iterator[Case]:
         for direction, arrays in (("forward", given), ("backward", given + gradients)):
             function = functools.partial(_call, form, direction, kind)
             name = f"{model}{said}"
-            yield Case(OP.name, direction, name, form, function, arrays, OP.wgmma)
+            yield Case(OP.name, direction, name, form, function, arrays)
 
 
 def _call(form: str, direction: str, kind: str, *arrays: jax.Array) -> Any:

@@ -18,7 +18,6 @@ class Case(NamedTuple):
         form: "mosaic_tpu" or "mosaic_gpu"; it is compiled for that form's devices.
         function: of arrays, with the form fixed inside.
         arrays: shapes and dtypes of its arguments.
-        wgmma: whether it is Hopper's alone, as its op says (`dispatch.Op`).
     """
 
     op: str
@@ -27,7 +26,6 @@ class Case(NamedTuple):
     form: str
     function: Callable[..., Any]
     arrays: Sequence[jax.ShapeDtypeStruct]
-    wgmma: bool = False
 
     @property
     def name(self) -> str:

@@ -11,6 +11,7 @@ import jax
 from jax.experimental import topologies
 
 from kernels_pallas import dispatch
+from kernels_pallas.report import finding
 from kernels_pallas.report.case import Case
 
 MIB = 1 << 20
@@ -49,7 +50,8 @@ class Device:
     def runs(self, case: Case) -> bool:
         """Whether the op of a case takes the case's form on this device."""
         target = dispatch.target_named(self.platform, self.kind)
-        return target.pallas(case.wgmma) == case.form
+        op = finding.ops().get(case.op)
+        return target.pallas(op is not None and op.wgmma) == case.form
 
     @property
     def abstract(self) -> jax.sharding.AbstractDevice:

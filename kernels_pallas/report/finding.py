@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import pkgutil
 from typing import NamedTuple
 
 import kernels_pallas
+from kernels_pallas.dispatch import Op
 from kernels_pallas.report.case import Case
 
 
@@ -31,6 +33,14 @@ def modules(op: str = "") -> list[str]:
         if entry.ispkg and entry.name != "report" and op in ("", entry.name)
     ]
     return [module for module in found if importlib.util.find_spec(module)]
+
+
+@functools.cache
+def ops() -> dict[str, Op]:
+    """Every op of the library by its name, as it chooses its forms."""
+    folders = {module.removesuffix(".cases") for module in modules()}
+    held = [vars(importlib.import_module(folder)).values() for folder in folders]
+    return {one.name: one for values in held for one in values if isinstance(one, Op)}
 
 
 def cases(op: str = "") -> list[tuple[Place, Case]]:

@@ -45,7 +45,7 @@ def _model(form: str, model: str, width: int, inner: int) -> Iterator[Case]:
                 _of(_packed(form, k, n), jnp.uint8),
             ]
             where, product = f"{model} {rows}×{k}×{n}", partial(_product, form, k, n)
-            yield Case(OP.name, direction, where, form, product, arrays, OP.wgmma)
+            yield Case(OP.name, direction, where, form, product, arrays)
     layer = partial(bit_linear, implementation=form)
     arrays = [
         _of((1, PROMPT, width), jnp.bfloat16),
