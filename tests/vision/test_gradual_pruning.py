@@ -78,6 +78,20 @@ def test_dropped_weights_are_zero_after_every_update_and_others_move_as_ever():
     np.testing.assert_array_equal(final, pruned[5][1].kept[name])
 
 
+def test_gradients_of_dropped_weights_take_no_share_of_the_clipped_norm():
+    params = nnx.State({"layer": {"kernel": nnx.Param(jnp.asarray([[1.0], [2.0], [3.0], [4.0]]))}})
+    schedule = CubicSchedule(start=0, length=1, every=1, final=QUARTER.sparsity)
+    clipped = optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(1.0))
+    sparse = pruning.pruning_optimizer(clipped, GradualPruning(QUARTER, schedule), {"layer"})
+    state = sparse.init(params)
+    for _ in range(2):
+        gradients = jax.tree.map(lambda _: jnp.asarray([[1e6], [1e6], [1e6], [0.5]]), params)
+        changes, state = sparse.update(gradients, state, params)
+        params = optax.apply_updates(params, changes)
+    (kernel,) = jax.tree.leaves(params)
+    np.testing.assert_allclose(kernel[:, 0], [0.0, 0.0, 0.0, 3.5], atol=1e-5)
+
+
 @pytest.mark.parametrize("steps", [3, 10, 150, 1000])
 def test_masks_stay_in_the_last_third(steps):
     schedule = cubic(QUARTER, steps)

@@ -66,8 +66,9 @@ def pruning_optimizer(
 ) -> optax.GradientTransformation:
     """An optimizer after each of whose updates the dropped weights are zero.
 
-    A dropped weight still has a gradient, that of the loss at zero; its update is undone, so it
-    stays zero until masks are made anew, when it is among the smallest.
+    A dropped weight has no gradient: behind a batch norm that sees nothing but zeros it would be
+    huge, and clipping by the global norm would leave the others none. It stays zero until masks are
+    made anew, when it is among the smallest.
 
     Args:
         inner: moves the weights.
@@ -80,14 +81,16 @@ def pruning_optimizer(
         return Masked(inner.init(params), jnp.zeros((), jnp.int32), masks)
 
     def update(gradients: Any, state: Masked, params: Any = None) -> tuple[Any, Masked]:
-        updates, moved = inner.update(gradients, state.inner, params)
         kept = pruning.refreshed(state.step, _kernels(params, layers), state.kept)
 
-        def dropped(path: Any, change: Array, weight: Array) -> Array:
+        def where_kept(path: Any, value: Array, dropped: Array) -> Array:
             name = _layer(path)
-            return change if name not in kept else jnp.where(kept[name], change, -weight)
+            return value if name not in kept else jnp.where(kept[name], value, dropped)
 
-        updates = jax.tree_util.tree_map_with_path(dropped, updates, params)
+        nothing, gone = (jax.tree.map(way, params) for way in (jnp.zeros_like, jnp.negative))
+        gradients = jax.tree_util.tree_map_with_path(where_kept, gradients, nothing)
+        updates, moved = inner.update(gradients, state.inner, params)
+        updates = jax.tree_util.tree_map_with_path(where_kept, updates, gone)
         return updates, Masked(moved, state.step + 1, kept)
 
     return optax.GradientTransformation(init, update)
