@@ -1,13 +1,15 @@
 """Grouped convolutions of vision models on this CPU in every form, beside XLA's own and torch's.
 
 The peers, in the same run and by turns: `lax.conv_general_dilated` as it is, which is the form
-"xla", and torch's `conv2d` with its pictures channels first or last, the faster of both. Times are
-of the processor: on one thread, those of a clock on a quiet machine.
+"xla", and torch's `conv2d` with its pictures channels first or last, the faster of both. On one
+thread times are of the processor, which are those of a clock on a quiet machine; on all of them, of
+the clock. Which shapes there are is in `grouped_shapes`.
 
 python benchmarks/grouped_conv2d.py [--tiny] [--repeats N] [--threads one] [--tune] [--only WORD]
 
-`--tune` writes the measured times to `kernels_pallas/grouped_conv2d/tuned.json` under this
-processor's class; the op chooses its form from them. It goes with `--threads one`.
+`--tune` times every form, not the chosen one alone, and writes what it measured to
+`kernels_pallas/grouped_conv2d/tuned.json` under this processor's class; the op chooses its forms
+from them, and so do this run's figures. It goes with `--threads one`.
 
 Needs torch beside jax: `make test-parity` makes `.venv-parity`, which runs this where this Python
 has no torch.
@@ -16,13 +18,16 @@ has no torch.
 from __future__ import annotations
 
 import functools
+import statistics
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.util import find_spec
-from typing import Any, NamedTuple
+from typing import Any
 
-from rates import Watch
-from record import ROOT, THREADS, Benchmark, elsewhere, ratio
+from grouped_shapes import BATCHES, GRADIENTS, KERNELS, TINY, Case, of_all_networks
+from rates import VALID, Watch
+from record import ROOT, THREADS, Benchmark, Figure, elsewhere, ratio
 from tuned import write
 
 NO_TORCH = "skipped: torch's side, for torch is not here (make test-parity)"
@@ -32,98 +37,18 @@ PEERS = ("torch, channels first", "torch, channels last")
 MOST_TERMS = 128
 """Taps times channels of a group up to which the form "taps" is tried: more take long to compile
 and are slow."""
-TIMES_FASTER = 10
-"""At least, than XLA's own, for depthwise 3 x 3 at stride 1; elsewhere at least as fast."""
 
+WIDEST = 16
+"""Channels of a group up to which pixels are taken together: wider ones fill a vector unit."""
 
-class Case(NamedTuple):
-    """A square grouped convolution that keeps the number of channels."""
+NARROW = 128
+"""Channels up to which all groups are tried as one dense kernel."""
 
-    model: str
-    batch: int
-    pixels: int
-    channels: int
-    width: int = 1
-    taps: int = 3
-    stride: int = 1
+WATCHED = 20
+"""Cases between which the machine's rate is looked at."""
 
-    @property
-    def words(self) -> str:
-        """The case in a line."""
-        kind = "depthwise" if self.width == 1 else f"groups of {self.width},"
-        taps = f"{self.taps} × {self.taps}"
-        stride = f", stride {self.stride}" if self.stride != 1 else ""
-        where = f"{self.batch} × {self.pixels} × {self.pixels} × {self.channels}"
-        return f"{self.model}: {kind} {taps}{stride}, {where}"
-
-    @property
-    def bound(self) -> float:
-        """How many times XLA's own it must be."""
-        depthwise = self.width == 1 and self.taps == 3 and self.stride == 1
-        return TIMES_FASTER if depthwise else 1
-
-
-V1, V2, V3, B0 = "MobileNet V1", "MobileNet V2", "MobileNet V3-L", "EfficientNet-B0"
-NEXT, RESNEXT, WIDE = "ConvNeXt-T", "ResNeXt-50", "MobileNet V1 in groups"
-CASES = (
-    Case(V1, 1, 112, 32),
-    Case(V1, 1, 112, 64, stride=2),
-    Case(V1, 8, 56, 128),
-    Case(V1, 8, 56, 128, stride=2),
-    Case(V1, 1, 28, 256),
-    Case(V1, 1, 14, 512),
-    Case(V1, 1, 14, 512, stride=2),
-    Case(V1, 1, 7, 1024),
-    Case(V2, 8, 112, 32),
-    Case(V2, 8, 56, 144),
-    Case(V2, 8, 56, 144, stride=2),
-    Case(V2, 8, 28, 192),
-    Case(V2, 8, 28, 192, stride=2),
-    Case(V2, 8, 14, 576),
-    Case(V2, 8, 7, 960),
-    Case(V3, 8, 56, 72, taps=5, stride=2),
-    Case(V3, 8, 28, 120, taps=5),
-    Case(V3, 1, 14, 672, taps=5, stride=2),
-    Case(V3, 8, 7, 960, taps=5),
-    Case(B0, 8, 28, 240, taps=5),
-    Case(B0, 1, 14, 480, taps=5),
-    Case(B0, 1, 7, 1152, taps=5),
-    Case(NEXT, 8, 56, 96, taps=7),
-    Case(NEXT, 1, 28, 192, taps=7),
-    Case(NEXT, 8, 14, 384, taps=7),
-    Case(NEXT, 1, 7, 768, taps=7),
-    Case(RESNEXT, 8, 56, 128, width=4),
-    Case(RESNEXT, 1, 56, 128, width=4),
-    Case(RESNEXT, 8, 56, 256, width=8, stride=2),
-    Case(RESNEXT, 8, 28, 256, width=8),
-    Case(RESNEXT, 8, 14, 512, width=16),
-    Case(RESNEXT, 1, 14, 512, width=16),
-    Case(RESNEXT, 8, 14, 1024, width=32, stride=2),
-    Case(RESNEXT, 8, 7, 1024, width=32),
-    Case(WIDE, 8, 28, 64, width=2),
-    Case(WIDE, 8, 56, 64, width=8),
-    Case(WIDE, 8, 14, 256, width=8),
-    Case(WIDE, 1, 14, 256, width=8),
-    Case(WIDE, 1, 7, 1024, width=8),
-    Case(WIDE, 8, 28, 256, width=16),
-    Case(WIDE, 8, 14, 512, width=16, stride=2),
-    Case(WIDE, 8, 28, 256, width=32),
-    Case(WIDE, 1, 14, 512, width=32),
-)
-GRADIENTS = (
-    Case(V2, 2, 56, 144),
-    Case(V2, 2, 56, 144, stride=2),
-    Case(V2, 2, 14, 576),
-    Case(B0, 2, 28, 240, taps=5),
-    Case(NEXT, 2, 14, 384, taps=7),
-    Case(RESNEXT, 2, 28, 128, width=4),
-    Case(WIDE, 2, 14, 256, width=8),
-    Case(RESNEXT, 2, 14, 512, width=16),
-    Case(RESNEXT, 2, 7, 1024, width=32),
-)
-"""Whose gradients are timed: smaller batches, since XLA's own take seconds."""
-
-TINY = (Case(V2, 1, 8, 8), Case(WIDE, 1, 8, 16, width=8, stride=2))
+SAMPLE = 0.003
+"""Seconds that a sample lasts at least."""
 
 
 def main() -> int:
@@ -136,56 +61,96 @@ def main() -> int:
         ("--tune", {"action": "store_true", "help": "write tuned.json"}),
         ("--only", {"default": "", "help": "cases with this word in their line"}),
     ]
-    bench, options = Benchmark.from_command(
-        __file__, "Grouped convolutions on a CPU, times of the processor", more=more
-    )
+    bench, options = Benchmark.from_command(__file__, "Grouped convolutions on a CPU", more=more)
     peer = find_spec("torch") is not None
     if not peer:
         print(NO_TORCH)
     repeats = 2 if bench.tiny else options.repeats
-    points, watch = [], Watch(bench)
-    for case in TINY if bench.tiny else CASES:
-        if options.only in case.words:
+    cases = TINY if bench.tiny else (*of_all_networks(), *BATCHES)
+    kept = [case for case in cases if options.only in case.words]
+    watch = Watch(bench)
+    timed = {}
+    for number, case in enumerate(kept):
+        if number % WATCHED == 0:
             watch()
-            points.append(point(case, forward(bench, case, repeats, peer)))
+        timed[case] = forward(bench, case, repeats, peer, options.tune)
+    if options.tune and not bench.tiny:
+        slopes = [case for case in KERNELS if options.only in case.words]
+        found = {case: of_kernel(bench, case, repeats) for case in slopes}
+        if watch.share is None or watch.share >= VALID:
+            tune(timed, found)
+    add_figures(bench, timed, peer)
     for case in TINY if bench.tiny else GRADIENTS:
         if options.only in case.words:
             watch()
             backward(bench, case, max(2, repeats - 2), peer)
-    invalid = watch.finish()
-    if options.tune and not (bench.tiny or invalid):
-        write(TUNED, __file__, points)
-    return invalid
+    return watch.finish()
 
 
-def forward(bench: Benchmark, case: Case, repeats: int, peer: bool) -> dict[str, float]:
-    """Seconds of processor time in each form, the least of the repeats; figures of the chosen."""
+def forward(bench: Benchmark, case: Case, repeats: int, peer: bool, every: bool) -> dict[str, Any]:
+    """XLA's own, the chosen form or every one, and torch's, by turns."""
     import jax
     import numpy as np
 
-    from workbench.measure.timing import interleaved
-
     x, kernel = arrays(case)
-    calls = {name: jax.jit(op(case, name)) for name in forms(case)}
+    names = forms(case) if every else list(dict.fromkeys(["xla", chosen(case)]))
+    calls = {name: jax.jit(op(case, name)) for name in names}
     thunks = {name: functools.partial(finished, call, x, kernel) for name, call in calls.items()}
     expected = np.asarray(thunks["xla"]())
     for name, thunk in thunks.items():
         error = float(np.abs(np.asarray(thunk()) - expected).max())
         if not error < LARGEST_ERROR:
             raise AssertionError(f"{case.words}: {name} is {error} away from XLA's convolution")
-    timed = interleaved({**thunks, **(theirs(case, x, kernel) if peer else {})}, repeats=repeats)
+    timed = by_turns(bench, {**thunks, **(theirs(case, x, kernel) if peer else {})}, repeats)
     bench.add_timings({f"{case.words}: {name}": timing for name, timing in timed.items()})
-    seconds = {name: min(timing.cpu_samples) for name, timing in timed.items()}
-    print(case.words, *(f"{name} {1e3 * value:.2f}" for name, value in seconds.items()), sep="; ")
-    add_figures(bench, case, case.words, timed, peer, case.bound)
-    return {name: seconds[name] for name in thunks}
+    shown = (f"{name} {1e3 * min(each(bench, one)):.3g}" for name, one in timed.items())
+    print(case.words, *shown, sep="; ", flush=True)
+    return timed
+
+
+def of_kernel(bench: Benchmark, case: Case, repeats: int) -> dict[str, float]:
+    """Seconds of the gradient to the kernel alone, in each form that has one."""
+    import jax
+
+    from kernels_pallas.conv2d.window import window
+    from kernels_pallas.grouped_conv2d.gradient import KERNELS
+
+    x, kernel = arrays(case)
+    place = window(x.shape[1:3], kernel.shape[:2], case.stride, case.taps // 2)
+    groups = case.channels // case.width
+    slopes = jax.block_until_ready(jax.jit(op(case, "xla"))(x, kernel))
+
+    def form(name: str) -> Callable[[], Any]:
+        found = functools.partial(KERNELS[name], groups=groups, window=place)
+        return functools.partial(finished, jax.jit(found), x, slopes, kernel)
+
+    names = [name for name in KERNELS if fits(case, name)]
+    timed = by_turns(bench, {name: form(name) for name in names}, repeats)
+    title = f"{case.words}, gradient of the kernel"
+    bench.add_timings({f"{title}: {name}": timing for name, timing in timed.items()})
+    seconds = {name: min(each(bench, timing)) for name, timing in timed.items()}
+    print(title, *(f"{name} {1e3 * one:.3g}" for name, one in seconds.items()), sep="; ")
+    return seconds
+
+
+def tune(timed: dict[Case, dict[str, Any]], slopes: dict[Case, dict[str, float]]) -> None:
+    """Writes `tuned.json`, and has this process choose by it."""
+    from kernels_pallas import tuning
+
+    points: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for case, timings in timed.items():
+        seconds = {name: min(one.cpu_samples) for name, one in timings.items() if name not in PEERS}
+        add_point(points, case, "seconds", seconds)
+    for case, seconds in slopes.items():
+        add_point(points, case, "kernel_gradient", seconds)
+    write(TUNED, __file__, list(points.values()))
+    tuning.table.cache_clear()
+    tuning.fastest.cache_clear()
 
 
 def backward(bench: Benchmark, case: Case, repeats: int, peer: bool) -> None:
-    """Both gradients beside those that jax derives from XLA's own form, and torch's."""
+    """The op and both gradients beside those that jax derives from XLA's own form, and torch's."""
     import jax
-
-    from workbench.measure.timing import interleaved
 
     x, kernel = arrays(case)
 
@@ -196,13 +161,29 @@ def backward(bench: Benchmark, case: Case, repeats: int, peer: bool) -> None:
 
         return jax.jit(both)
 
-    names = dict.fromkeys(["xla", chosen(case)])
-    thunks = {name: functools.partial(finished, gradients(name), x, kernel) for name in names}
+    sides = {"xla": "xla", "ours": "auto"}
+    thunks = {
+        name: functools.partial(finished, gradients(form), x, kernel)
+        for name, form in sides.items()
+    }
     more = theirs(case, x, kernel, gradients=True) if peer else {}
-    timed = interleaved({**thunks, **more}, repeats=repeats)
+    timed = by_turns(bench, {**thunks, **more}, repeats)
     title = f"{case.words}, with gradients"
     bench.add_timings({f"{title}: {name}": timing for name, timing in timed.items()})
-    add_figures(bench, case, title, timed, peer, case.bound)
+    bound = {} if bench.tiny else {"at_least": case.bound}
+    bench.add(*beside(bench, title, timed, "ours", peer, **bound))
+
+
+def by_turns(bench: Benchmark, thunks: dict[str, Callable[[], Any]], repeats: int) -> Any:
+    """Timings of them all."""
+    from workbench.measure.timing import interleaved
+
+    return interleaved(thunks, repeats=repeats, min_time=0.0 if bench.tiny else SAMPLE)
+
+
+def each(bench: Benchmark, timing: Any) -> Any:
+    """Its samples: of the processor on one thread, of the clock on all."""
+    return timing.cpu_samples if bench.threads == "one" else timing.samples
 
 
 def finished(call: Callable[..., Any], *arrays: Any) -> Any:
@@ -212,14 +193,19 @@ def finished(call: Callable[..., Any], *arrays: Any) -> Any:
     return jax.block_until_ready(call(*arrays))
 
 
+def shapes(case: Case) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Of the picture and of the kernel."""
+    picture = (case.batch, case.pixels, case.pixels, case.channels)
+    return picture, (case.taps, case.taps, case.width, case.channels)
+
+
 def arrays(case: Case) -> Any:
     """A picture and a kernel, random."""
     import jax.numpy as jnp
     import numpy as np
 
     rng = np.random.default_rng(0)
-    shape = (case.batch, case.pixels, case.pixels, case.channels)
-    taps = (case.taps, case.taps, case.width, case.channels)
+    shape, taps = shapes(case)
     scale = np.float32((case.taps**2 * case.width) ** 0.5)
     x = rng.standard_normal(shape, dtype=np.float32)
     return jnp.asarray(x), jnp.asarray(rng.standard_normal(taps, dtype=np.float32) / scale)
@@ -227,12 +213,28 @@ def arrays(case: Case) -> Any:
 
 def forms(case: Case) -> list[str]:
     """Those worth a trial."""
-    terms = case.taps**2 * case.width
-    return [
-        "xla",
-        *(["taps"] if terms <= MOST_TERMS else []),
-        *(["per_group"] if case.width > 1 else []),
-    ]
+    from kernels_pallas.grouped_conv2d import OP
+
+    return ["xla", *(name for name in OP.cpu if fits(case, name))]
+
+
+def fits(case: Case, form: str) -> bool:
+    """Whether a form is another one than those before it, and not hopeless."""
+    if form == "taps":
+        return case.taps**2 * case.width <= MOST_TERMS
+    if form == "taps_blocks":
+        return case.width == 1 and case.taps > 3
+    if form == "sums":
+        return case.width == 1
+    if form.startswith(("merged", "products")):
+        width = int(form.rpartition("_")[2])
+        alone = case.width == width and form.startswith("products")
+        return (1 < case.width < width or alone) and width // 2 < case.channels
+    if form == "dense":
+        return case.width > 1 and case.channels <= NARROW
+    if form.startswith("beside"):
+        return 1 < case.width <= WIDEST
+    return case.width > 1
 
 
 def op(case: Case, form: str) -> Callable[..., Any]:
@@ -251,11 +253,12 @@ def op(case: Case, form: str) -> Callable[..., Any]:
 def chosen(case: Case) -> str:
     """The form that the op takes by itself on a CPU."""
     import jax
+    import jax.numpy as jnp
 
     from kernels_pallas import chosen as asked
 
-    arrays_of = [jax.ShapeDtypeStruct(one.shape, one.dtype) for one in arrays(case)]
-    (found,) = asked(op(case, "auto"), *arrays_of, device="cpu")
+    given = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes(case)]
+    (found,) = asked(op(case, "auto"), *given, device="cpu")
     return found.form
 
 
@@ -294,38 +297,60 @@ def theirs(case: Case, x: Any, kernel: Any, gradients: bool = False) -> dict[str
     return {name: form(kind) for name, kind in zip(PEERS, kinds, strict=True)}
 
 
-def add_figures(
-    bench: Benchmark, case: Case, title: str, timed: dict[str, Any], peer: bool, bound: float
-) -> None:
-    """How many times XLA's own speed the chosen form has, and its time over torch's."""
-    form = chosen(case)
-    bound = 0.0 if bench.tiny else bound
-    bench.add(
-        ratio(
-            f"{title}: XLA's own over {form}",
-            timed["xla"].cpu_samples,
-            timed[form].cpu_samples,
-            at_least=bound,
-        )
-    )
-    if peer:
-        best = min(PEERS, key=lambda name: timed[name].cpu_median)
+def add_figures(bench: Benchmark, timed: dict[Case, dict[str, Any]], peer: bool) -> None:
+    """Every shape beside XLA's own and torch's; the least of each family has the target.
+
+    So have the batches of eight. Where the op leaves a shape to XLA's own there is nothing to
+    compare.
+    """
+    least: dict[str, list[tuple[Case, Figure]]] = {}
+    for case, timings in timed.items():
+        form = chosen(case)
+        if form == "xla" and not bench.tiny:
+            continue
+        bound = {"at_least": case.bound} if case.batch > 1 and not bench.tiny else {}
+        found = beside(bench, case.words, timings, form, peer, **bound)
+        bench.add(*found)
+        if case.batch == 1:
+            least.setdefault(case.summary, []).append((case, found[0]))
+    for summary, found in least.items():
+        case, figure = min(found, key=lambda pair: pair[1].value)
+        name = f"{summary}, the least of {len(found)} shapes ({case.kind}, {case.where})"
         bench.add(
-            ratio(f"{title}: {form} over {best}", timed[form].cpu_samples, timed[best].cpu_samples)
+            replace(
+                figure,
+                name=f"{name}: XLA's own over ours",
+                at_least=None if bench.tiny else case.bound,
+            )
         )
 
 
-def point(case: Case, seconds: dict[str, float]) -> dict[str, Any]:
+def beside(
+    bench: Benchmark, title: str, timed: dict[str, Any], ours: str, peer: bool, **target: float
+) -> list[Figure]:
+    """How many times XLA's own speed the chosen form has, and its time over torch's."""
+    mine = each(bench, timed[ours])
+    found = [ratio(f"{title}: XLA's own over {ours}", each(bench, timed["xla"]), mine, **target)]
+    if peer:
+        best = min(PEERS, key=lambda name: statistics.median(each(bench, timed[name])))
+        found.append(ratio(f"{title}: {ours} over {best}", mine, each(bench, timed[best])))
+    return found
+
+
+def add_point(
+    points: dict[tuple[Any, ...], dict[str, Any]], case: Case, of: str, seconds: dict[str, float]
+) -> None:
     """A shape with what was measured, as `tuned.json` holds it."""
-    return {
+    shape = {
         "taps": case.taps**2,
         "stride": case.stride,
         "inputs": case.width,
         "outputs": case.width,
         "groups": case.channels // case.width,
         "rows": case.batch * (-(-case.pixels // case.stride)) ** 2,
-        "seconds": {name: float(f"{value:.3g}") for name, value in seconds.items()},
     }
+    one = points.setdefault(tuple(shape.values()), shape)
+    one[of] = {name: float(f"{value:.3g}") for name, value in seconds.items()}
 
 
 if __name__ == "__main__":

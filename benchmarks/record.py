@@ -34,6 +34,7 @@ NOT_BENCHMARKS = (
     "tuned.py",
     "rates.py",
     "sources.py",
+    "grouped_shapes.py",
 )
 
 for folder in (FOLDER, ROOT):

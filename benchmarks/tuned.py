@@ -8,6 +8,9 @@ from typing import Any
 
 from record import command, machine
 
+FIGURES = ("seconds", "transformed", "kernel_gradient")
+"""What of a point is measured; the rest is its shape."""
+
 
 def write(file: Path, script: str, points: list[dict[str, Any]]) -> None:
     """Puts measurements under this processor's class, in place of those at the same shapes.
@@ -17,7 +20,7 @@ def write(file: Path, script: str, points: list[dict[str, Any]]) -> None:
     Args:
         file: an op's `tuned.json`.
         script: what measured.
-        points: shapes with their `seconds`, and what else follows from measuring (`transformed`).
+        points: shapes with their `seconds`, and what else was measured (`FIGURES`).
     """
     from kernels_pallas.processor import processor
 
@@ -38,4 +41,4 @@ def write(file: Path, script: str, points: list[dict[str, Any]]) -> None:
 
 
 def _shape(one: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in one.items() if name not in ("seconds", "transformed")}
+    return {name: value for name, value in one.items() if name not in FIGURES}

@@ -46,7 +46,13 @@ def blocks(op: str, form: str, kind: str = "") -> dict[str, int]:
 
 
 @functools.cache
-def fastest(op: str, processor: str, weights: tuple[tuple[str, float], ...], *sizes: float) -> str:
+def fastest(
+    op: str,
+    processor: str,
+    weights: tuple[tuple[str, float], ...],
+    *sizes: float,
+    of: str = "seconds",
+) -> str:
     """The form that was fastest at the measured shape most like this one.
 
     Args:
@@ -54,8 +60,9 @@ def fastest(op: str, processor: str, weights: tuple[tuple[str, float], ...], *si
         processor: class of it; see `deciding`.
         weights: axes of a shape, and what each counts in the squared distance of logarithms.
         sizes: of this shape along these axes, above 0.
+        of: what was measured.
     """
-    points = measured(op, processor)
+    points = measured(op, processor, of)
 
     def distance(one: dict[str, Any]) -> float:
         return sum(
@@ -63,7 +70,7 @@ def fastest(op: str, processor: str, weights: tuple[tuple[str, float], ...], *si
             for (axis, weight), size in zip(weights, sizes, strict=True)
         )
 
-    seconds: dict[str, float] = min(points, key=distance)["seconds"]
+    seconds: dict[str, float] = min(points, key=distance)[of]
     return min(seconds, key=lambda form: seconds[form])
 
 
@@ -73,10 +80,18 @@ def deciding(op: str, processor: str) -> str:
     return next((name for name in (processor, COMMON) if name in known), next(iter(known)))
 
 
-def measured(op: str, processor: str) -> list[dict[str, Any]]:
-    """Shapes with the seconds of each form, of the class that decides for a processor."""
-    points: list[dict[str, Any]] = table(op)[deciding(op, processor)]["measured"]
-    return points
+def measured(op: str, processor: str, of: str = "seconds") -> list[dict[str, Any]]:
+    """Shapes with the seconds of each form, of the class that decides for a processor.
+
+    Args:
+        op: folder of the op.
+        processor: class of it.
+        of: name of the seconds; where that class has none of them, those of another decide.
+    """
+    known = table(op)
+    names = dict.fromkeys([deciding(op, processor), *known])
+    points = ([one for one in known[name]["measured"] if of in one] for name in names)
+    return next(filter(None, points), [])
 
 
 def basis(op: str, processor: str = "") -> str:

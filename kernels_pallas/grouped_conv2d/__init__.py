@@ -15,7 +15,11 @@ from kernels_pallas.grouped_conv2d import choice, gradient, reference, xla
 
 __all__ = ["OP", "grouped_conv2d"]
 
-OP = dispatch.Op("grouped_conv2d", pallas=("mosaic_tpu",), cpu=("taps", "per_group"))
+OP = dispatch.Op(
+    "grouped_conv2d",
+    pallas=("mosaic_tpu",),
+    cpu=tuple(form for form in gradient.FORMS if form != "xla"),
+)
 
 
 def grouped_conv2d(
@@ -32,10 +36,15 @@ def grouped_conv2d(
 
     The convolution of `kernels_pallas.conv2d` in which an output channel sees its group's G
     inputs alone: depthwise where G is 1. On a CPU the form follows the shape, by measurements kept
-    as data: one multiply-add a tap and input channel, fused into one loop ("taps"); a convolution
-    for each group ("per_group"); or XLA's own. Gradients are of the same speed. XLA's grouped
-    convolution and above all its gradients are many times slower there. On accelerators it is
-    XLA's; there is a kernel for TPU, which has not been timed and runs where it is asked for.
+    as data: one multiply-add a tap and input channel in one loop ("taps"), of a block of channels
+    after the other where kernels are large ("taps_blocks"); a convolution for each group
+    ("per_group"), for some pixels of a row at once ("beside_2", ...) or for neighbouring groups as
+    one ("merged_16", ...); or XLA's own. Gradients take forms of their own, chosen alike: that to x
+    is such a convolution again, that to the kernel is sums or products of pixels and slopes. XLA's
+    grouped convolution is slower there at all layers of the networks here, and its gradients by
+    far. On GPUs the op is XLA's convolution: there is no kernel of ours. For TPU there is one, for
+    strides of 1 and groups of 1, 2, 4, ... 128 channels to as many; it has not been timed, so that
+    it runs where it is asked for, and "auto" is XLA's.
 
     Args:
         x: pictures [B, H, W, C].
@@ -45,7 +54,7 @@ def grouped_conv2d(
         padding: "SAME" for ceil(size / stride) outputs, with the odd pixel below and on the right;
             "VALID" for none; pixels on every side; or ((above, below), (left, right)).
         implementation: "auto"; "reference"; "xla"; "pallas"; or a form by its name: those of a CPU
-            on any device.
+            on any device, and then gradients to x take it too.
         interpret: whether the Pallas form runs in the interpreter.
 
     Returns:
@@ -70,7 +79,7 @@ def grouped_conv2d(
         "xla": functools.partial(xla.grouped_conv2d, groups=groups, window=place),
         **{
             name: functools.partial(
-                gradient.grouped_conv2d, gradient.How(name, groups, place, interpret)
+                gradient.grouped_conv2d, gradient.How(name, groups, place, interpret, free)
             )
             for name in (*OP.pallas, *OP.cpu)
         },

@@ -114,15 +114,19 @@ def test_weights_too_large_for_memory_are_named(op, monkeypatch):
         OPS[op](x, weights, groups=groups, **KERNEL)
 
 
-def test_rows_are_cut_alike_into_as_few_programs_as_fit():
+@pytest.mark.parametrize(("memory", "programs"), [(4 << 20, 2), (2 << 20, 3)])
+def test_rows_are_cut_alike_into_as_few_programs_as_fit(memory, programs):
     place = window((56, 56), (3, 3), 1, 1)
     sizes = {"held": 0, "read": 1024, "written": 512, "chunk": 0}
-    tiles = Tiles.fitting((1, 56, 56, 64), (3, 3, 8, 64), place, memory=4 << 20, **sizes)
-    pixels = tiles.rows.pitch
-    assert pixels == 64 and tiles.rows.block * tiles.rows.blocks >= 56
-    assert tiles.rows.block == -(-56 // tiles.rows.blocks)
-    used = pixels * ((tiles.rows.block + 3) * 1024 + tiles.rows.block * 512)
-    assert used <= 4 << 20 < pixels * ((56 + 3) * 1024 + 56 * 512) + (1 << 22)
+    rows = Tiles.fitting((1, 56, 56, 64), (3, 3, 8, 64), place, memory=memory, **sizes).rows
+    assert rows.pitch == 64 and rows.blocks == programs
+    assert rows.block == -(-56 // programs)
+
+    def used(programs):
+        block = -(-56 // programs)
+        return rows.pitch * ((block + 3) * 1024 + block * 512)
+
+    assert used(programs) <= memory < used(programs - 1)
 
 
 def test_the_traffic_told_to_xla_is_that_of_the_grid():

@@ -141,11 +141,25 @@ def test_switch_counts_its_dearest_branch():
     assert macs.count(net, shaped(dtype=jnp.int32), shaped(4, 4)).total == 2 * 4**3
 
 
-def test_choice_by_platform_counts_the_dearest_form():
-    def net(x):
-        return lax.platform_dependent(x, cpu=lambda a: a @ a, default=lambda a: a @ a @ a)
+def test_choice_by_platform_counts_the_form_of_all_others():
+    def once(a):
+        return a @ a
 
-    assert macs.count(net, shaped(4, 4)).total == 2 * 4**3
+    def twice(a):
+        return a @ a @ a
+
+    def net(x, here, others):
+        return lax.platform_dependent(x, cpu=here, default=others)
+
+    for here, others, products in ((once, twice, 2), (twice, once, 1)):
+        op = functools.partial(net, here=here, others=others)
+        assert macs.count(op, shaped(4, 4)).total == products * 4**3
+        assert macs.count(jax.jit(op), shaped(4, 4)).total == products * 4**3
+
+    def named(x):
+        return lax.platform_dependent(x, cpu=once, tpu=twice)
+
+    assert macs.count(named, shaped(4, 4)).total == 2 * 4**3, "the dearest where all are named"
 
 
 def test_while_needs_its_trip_count():

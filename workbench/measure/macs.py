@@ -5,8 +5,9 @@ full-size Stable Diffusion UNet is counted on a laptop in seconds.
 
 What is counted: ``dot_general``, ``ragged_dot``, ``conv_general_dilated`` (groups, dilation,
 transposed) and Pallas kernels (their declared ``cost_estimate``, flops / 2). ``scan`` counts its
-body times its length; ``cond`` and ``switch`` count their most expensive branch; a ``while`` needs
-its trip count told. Elementwise arithmetic is not a multiply-accumulate and is left out.
+body times its length; ``cond`` and ``switch`` count their most expensive branch, or, where the
+platform decides, that of all others, which is what an op is by definition; a ``while`` needs its
+trip count told. Elementwise arithmetic is not a multiply-accumulate and is left out.
 
 Two conventions exist in papers, and differ by 16 % on Stable Diffusion 1.5: ``total`` counts all;
 ``no_bmm`` leaves out products of two activations (attention scores and values), see :func:`count`.
@@ -278,9 +279,13 @@ class _Counter:
 
     def _cond(self, eqn: Any, data: Flow, scope: Scope) -> tuple[_Tally, Flow]:
         counted = [self.jaxpr(_open(b), data[1:], scope) for b in eqn.params["branches"]]
-        largest = max((tally for tally, _ in counted), key=lambda tally: tally.total)
         flows = zip(*(outputs for _, outputs in counted), strict=True)
-        return largest, [data[0] or any(flow) for flow in flows]
+        platforms = eqn.params.get("branches_platforms") or ()
+        if None in platforms:  # the definition; a device's own form may multiply with zeros
+            found = counted[platforms.index(None)][0]
+        else:
+            found = max((tally for tally, _ in counted), key=lambda tally: tally.total)
+        return found, [data[0] or any(flow) for flow in flows]
 
     def _shard_map(self, eqn: Any, data: Flow, scope: Scope) -> tuple[_Tally, Flow]:
         # The body has the shapes of one shard; every device of the manual axes runs it.

@@ -1,19 +1,23 @@
 """Convnets in training: the loss, what batch norms take, what is moved, and that it learns."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
 
+from kernels_pallas import dispatch, grouped_conv2d
+from kernels_pallas.grouped_conv2d import choice
 from tests.vision.answers import CONV_FIRST, CONVNEXT, MOBILE
 from workbench import vision
 from workbench.datasets import Dataset, DatasetError, Images, digits
 from workbench.training import Recipe, train
+from workbench.vision import convolution
 from workbench.vision.norms import BatchNorm
 from workbench.vision.training import Augmentation, ClassificationTask, judged, table_for
 from workbench.vision.training.augmentation import NOTHING
-from workbench.vision.training.dense_groups import on_diagonal, with_dense_groups
 from workbench.vision.training.judging import logits_of
 from workbench.vision.training.pictures import normalised
 from workbench.vision.training.population import BATCH, with_population_statistics
@@ -123,27 +127,29 @@ def test_averaged_weights_have_statistics_of_their_own(data):
 
 
 @pytest.mark.slow
-def test_groups_written_densely_are_the_same_network_and_gradient(data):
+def test_the_forms_of_a_cpu_train_the_network_of_the_definition(data, monkeypatch):
+    """Loss and gradients of a step, every grouped convolution in the forms that pictures get."""
+    monkeypatch.setattr(choice, "LEAST_MACS", 0)
     graph, weights, rest = nnx.split(vision.new(table_for(CONV_FIRST, data)), nnx.Param, ...)
     x = normalised(data.test.images[:4], table_for(CONV_FIRST, data))
 
-    def loss(weights, change):
-        model = change(nnx.merge(graph, weights, rest, copy=True))
-        return jnp.mean(model(x, nnx.Rngs(0)) ** 2)
+    def step(weights):
+        def loss(weights):
+            model = nnx.merge(graph, weights, rest, copy=True)
+            return jnp.mean(model(x, nnx.Rngs(0)) ** 2)
 
-    step = jax.jit(jax.value_and_grad(loss), static_argnums=1)
-    ours, theirs = (step(weights, change) for change in (with_dense_groups, lambda same: same))
-    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        return jax.jit(jax.value_and_grad(loss))(weights)
+
+    with dispatch.choices() as made:
+        ours = step(weights)
+    grouped = {one.form for one in made if one.op == "grouped_conv2d"}
+    assert grouped and "xla" not in grouped
+    defined = functools.partial(grouped_conv2d, implementation="reference")
+    monkeypatch.setattr(
+        convolution, "grouped_conv2d", lambda *a, implementation, **k: defined(*a, **k)
+    )
+    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(step(weights)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6)
-
-
-def test_a_kernel_of_groups_is_blocks_on_a_diagonal():
-    kernel = jnp.arange(2 * 6.0).reshape(1, 1, 2, 6)
-    dense = np.asarray(on_diagonal(kernel, 3))[0, 0]
-    for group in range(3):
-        inputs, outputs = slice(2 * group, 2 * group + 2), slice(2 * group, 2 * group + 2)
-        np.testing.assert_array_equal(dense[inputs, outputs], kernel[0, 0, :, outputs])
-    assert np.count_nonzero(dense) == np.count_nonzero(np.asarray(kernel))
 
 
 def test_moved_pictures_are_windows_of_the_padded_one():

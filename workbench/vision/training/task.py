@@ -25,7 +25,6 @@ from workbench.vision.networks import ConvNet, NetworkConfig
 from workbench.vision.networks.convnet import check_pictures
 from workbench.vision.preprocessing import Preprocessing
 from workbench.vision.training.augmentation import Augmentation
-from workbench.vision.training.dense_groups import with_dense_groups
 from workbench.vision.training.judging import judged
 from workbench.vision.training.pictures import normalised
 from workbench.vision.training.population import with_population_statistics
@@ -117,7 +116,7 @@ class ClassificationTask:
     ) -> tuple[Float[Array, ""], dict[str, Array]]:
         """Mean smoothed cross-entropy, and the share of right answers."""
         # A copy: a step moves running statistics, and these belong to no step.
-        model = with_dense_groups(nnx.merge(self.graph, params, self.statistics, copy=True))
+        model = nnx.merge(self.graph, params, self.statistics, copy=True)
         logits = model(normalised(batch["images"], self.table), nnx.Rngs(key))
         loss = smoothed_cross_entropy(logits, batch["labels"], self.smoothing)
         right = jnp.argmax(logits, axis=-1) == batch["labels"]
