@@ -122,14 +122,14 @@ def test_bytes_of_an_autoencoder() -> None:
     assert millions["int8"] == pytest.approx(weights, rel=5e-3)
 
 
-def test_where_the_device_has_no_bfloat16_float32_computes(
+def test_where_bfloat16_gains_nothing_float32_computes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for has, compute, words in (
-        (False, jnp.float32, "computed in float32: this CPU has no bfloat16 arithmetic"),
+        (False, jnp.float32, "computed in float32: on a CPU bfloat16 is no faster"),
         (True, jnp.bfloat16, "computed in bfloat16"),
     ):
-        monkeypatch.setattr(precision, "has_bfloat16", lambda has=has: has)
+        monkeypatch.setattr(precision, "gains_by_bfloat16", lambda has=has: has)
         for name in ("bfloat16", "int8"):
             found = precision.precision(name)
             assert found.compute == compute

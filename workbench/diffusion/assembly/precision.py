@@ -21,8 +21,8 @@ NAMES: tuple[Name, ...] = ("float32", "bfloat16", "int8")
 class Precision(NetworkTransform):
     """Kernels stored in bfloat16, or in int8 with a scale per output channel.
 
-    What is computed in follows the device (`workbench.model_files.precision`): on a CPU without
-    bfloat16 arithmetic memory is saved, not time.
+    What is computed in follows the device (`workbench.model_files.precision`): on a CPU memory is
+    saved, not time.
     """
 
     name = "Precision"
