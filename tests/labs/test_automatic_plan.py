@@ -174,7 +174,7 @@ def test_a_search_chooses_then_judges(home):
     given = {
         "sampling": {"steps": 6},
         GROUP: {"budget": 0.7, "tolerance": 1.0, "tries": 0},
-        "judging": {"lists": 1},
+        "judging": {"lists": 60},
     }
     values = accepted(view, start(view, given))
     assert "Nothing searched" in view.predict(values).contents["front"].title
@@ -197,7 +197,12 @@ def test_a_search_chooses_then_judges(home):
     found = view.judged[view._key(values)]
     assert found.choice["reason"] and found.drift
     origins = [one.origin for one in found.contenders]
-    assert origins == [AUTOMATIC, HAND_MADE, FEWER]
+    lists = origins.count(HAND_MADE)
+    assert origins == [AUTOMATIC, *[HAND_MADE] * lists, FEWER] and lists > 3
+    # All lists were judged, so the fronts are compared.
+    assert found.verdicts["hand-made, operations saved"].endswith(
+        f"1 automatic plan against {lists} lists."
+    )
     assert all(len(one.ssim) == 32 for one in found.contenders)
     assert view.predict(values).basis == "measured"
     record = found.choice.get("plan") or found.choice["nearest"]
