@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from kernels_pallas import checks, dispatch
+from kernels_pallas import checks, dispatch, tuning
 from kernels_pallas.conv2d.window import Window, window
 from kernels_pallas.grouped_conv2d import choice, gradient, reference, xla
 
@@ -114,4 +114,4 @@ def _unfit(
     if not free:
         return ""
     fastest = choice.fastest(x.shape, kernel.shape, groups, place)
-    return "" if form == fastest else f"{fastest} is faster at this shape"
+    return "" if form == fastest else f"{fastest} is faster here, {tuning.basis(OP.name)}"

@@ -1,5 +1,6 @@
 """Which processor this is, and by whose measured times an op chooses on it."""
 
+import importlib
 import platform
 
 import jax
@@ -82,6 +83,15 @@ def test_a_choice_by_times_says_whose_they_are_on_any_processor(op):
     assert (here in tuning.table(op)) == (tuning.deciding(op, here) == here)
     assert made.why.endswith(tuning.basis(op))
     assert (here in tuning.table(op)) != made.why.endswith(f"for {here} has none")
+
+
+@pytest.mark.parametrize("op", CALLS)
+def test_times_that_speak_for_xla_are_named_too(op, monkeypatch):
+    choice = importlib.import_module(f"kernels_pallas.{op}.choice")
+    monkeypatch.setattr(choice, "fastest", lambda *given: "xla")
+    function, arrays = CALLS[op]()
+    (made,) = dispatch.chosen(function, *arrays, device="cpu")
+    assert made.form == "xla" and made.why.endswith(tuning.basis(op))
 
 
 def test_a_class_without_times_takes_the_common_ones_and_says_so(monkeypatch):
