@@ -100,7 +100,7 @@ def recorded(file: Path = FILE) -> float | None:
     """The rate that this processor has shown [flop/s], None where none is recorded."""
     if not file.exists():
         return None
-    rate: float | None = json.loads(file.read_text("utf-8")).get(key(), {}).get("flops_per_s")
+    rate: float | None = json.loads(file.read_text(encoding="utf-8")).get(key(), {}).get("flops_per_s")
     return rate
 
 
@@ -119,7 +119,7 @@ def measure(file: Path = FILE, edge: int = EDGE, repeats: int = REPEATS) -> floa
         "jaxlib": machine()["packages"]["jaxlib"],
         "command": command(__file__),
     }
-    known = json.loads(file.read_text("utf-8")) if file.exists() else {}
+    known = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     before = known.get(key(), {})
     alike = all(before.get(name) == found[name] for name in ("how", "jaxlib"))
     if not (alike and before["flops_per_s"] > found["flops_per_s"]):
