@@ -42,7 +42,8 @@ def grouped_conv2d(
     one ("merged_16", ...); or XLA's own. Gradients take forms of their own, chosen alike: that to x
     is such a convolution again, that to the kernel is sums or products of pixels and slopes. XLA's
     grouped convolution is slower there at all layers of the networks here, and its gradients by
-    far. On GPUs the op is XLA's convolution: there is no kernel of ours. For TPU there is one, for
+    far. Some forms multiply with zeros, and a pixel that is not a number then spoils those beside
+    it. On GPUs the op is XLA's convolution: there is no kernel of ours. For TPU there is one, for
     strides of 1 and groups of 1, 2, 4, ... 128 channels to as many; it has not been timed, so that
     it runs where it is asked for, and "auto" is XLA's.
 

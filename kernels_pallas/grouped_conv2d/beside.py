@@ -5,8 +5,8 @@
 Of every group that is one convolution with q M results, S + (q - 1) t taps a row and a stride of
 q t, where t is its own stride: the kernel holds q copies of the group's, each t taps further to the
 right. A pixel's surroundings are read once for q results, where a convolution of few channels reads
-them for each, and results fill a CPU's vector unit. Zeros times a pixel that is not a number are
-none either: it spoils the pixels that are taken together with its own.
+them for each, and results fill a CPU's vector unit. Zero times what is not a number is not a
+number either: such a pixel spoils results that are taken together with those it belongs to.
 """
 
 from __future__ import annotations

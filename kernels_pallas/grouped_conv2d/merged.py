@@ -3,9 +3,9 @@
     kernel[r, s, i G + c, (i, m)] of a merged group is that of its group i; where groups differ, 0
 
 A convolution of few channels leaves most of a CPU's vector unit idle. Of k groups merged it does k
-times the multiply-adds, of which all but one in k are with zeros, and is still the faster one where
-groups are narrow. Zeros times a pixel that is not a number are none either: it spoils the groups
-that are merged with its own.
+times the multiply-adds, of which all but one in k are with zeros, and is the faster one for narrow
+groups on small pictures. Zero times what is not a number is not a number
+either: such a pixel spoils the groups that are merged with its own.
 """
 
 from __future__ import annotations

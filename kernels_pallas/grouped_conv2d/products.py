@@ -46,7 +46,7 @@ def gradient_of_kernel(
         width: channels that are multiplied as one, at most.
     """
     together = merged.at_once(groups, kernel.shape[2], width)
-    taps = kernel.shape[:2]
+    taps = kernel.shape[0], kernel.shape[1]
     around = lax.optimization_barrier(window.padded(x))
     inside = Window(window.strides, ((0, 0), (0, 0)))
 
