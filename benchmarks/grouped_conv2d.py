@@ -20,7 +20,7 @@ from __future__ import annotations
 import functools
 import statistics
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
@@ -56,7 +56,7 @@ def main() -> int:
     if (status := elsewhere(__file__)) is not None:
         return status
     more = [
-        ("--repeats", {"type": int, "default": 5}),
+        ("--repeats", {"type": int, "default": 7}),
         THREADS,
         ("--tune", {"action": "store_true", "help": "write tuned.json"}),
         ("--only", {"default": "", "help": "cases with this word in their line"}),
@@ -66,7 +66,8 @@ def main() -> int:
     if not peer:
         print(NO_TORCH)
     repeats = 2 if bench.tiny else options.repeats
-    cases = TINY if bench.tiny else (*of_all_networks(), *BATCHES)
+    networks = TINY if bench.tiny else of_all_networks()
+    cases = dict.fromkeys((*networks, *(() if bench.tiny else BATCHES)))
     kept = [case for case in cases if options.only in case.words]
     watch = Watch(bench)
     timed = {}
@@ -79,7 +80,7 @@ def main() -> int:
         found = {case: of_kernel(bench, case, repeats) for case in slopes}
         if watch.share is None or watch.share >= VALID:
             tune(timed, found)
-    add_figures(bench, timed, peer)
+    add_figures(bench, timed, peer, networks)
     for case in TINY if bench.tiny else GRADIENTS:
         if options.only in case.words:
             watch()
@@ -297,21 +298,20 @@ def theirs(case: Case, x: Any, kernel: Any, gradients: bool = False) -> dict[str
     return {name: form(kind) for name, kind in zip(PEERS, kinds, strict=True)}
 
 
-def add_figures(bench: Benchmark, timed: dict[Case, dict[str, Any]], peer: bool) -> None:
-    """Every shape beside XLA's own and torch's; the least of each family has the target.
+def add_figures(
+    bench: Benchmark, timed: dict[Case, dict[str, Any]], peer: bool, networks: Sequence[Case]
+) -> None:
+    """Every shape beside XLA's own and torch's.
 
-    So have the batches of eight. Where the op leaves a shape to XLA's own there is nothing to
-    compare.
+    Of the networks the least of each family has the target; of the other batches, each.
     """
     least: dict[str, list[tuple[Case, Figure]]] = {}
     for case, timings in timed.items():
         form = chosen(case)
-        if form == "xla" and not bench.tiny:
-            continue
-        bound = {"at_least": case.bound} if case.batch > 1 and not bench.tiny else {}
+        bound = {"at_least": case.bound} if case in BATCHES else {}
         found = beside(bench, case.words, timings, form, peer, **bound)
         bench.add(*found)
-        if case.batch == 1:
+        if case in networks:
             least.setdefault(case.summary, []).append((case, found[0]))
     for summary, found in least.items():
         case, figure = min(found, key=lambda pair: pair[1].value)

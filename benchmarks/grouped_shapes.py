@@ -1,7 +1,7 @@
 """Grouped convolutions to be timed: all of the networks here, each shape once, and some by eights.
 
-Shapes are read off every table of `workbench.vision`, at 224 pixels or the network's own size where
-that is smaller.
+Shapes are read off every table of `workbench.vision`: of one picture of 224 pixels, or of as many
+as a step of training takes where the network is for smaller ones.
 """
 
 from __future__ import annotations
@@ -10,6 +10,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 PIXELS = 224
+TOGETHER = 64
+"""Small pictures at once."""
+
 TIMES_FASTER = 10
 """At least, than XLA's own, for depthwise 3 x 3 at stride 1; elsewhere at least as fast."""
 
@@ -69,7 +72,7 @@ class Case(NamedTuple):
 
 
 def of_all_networks() -> tuple[Case, ...]:
-    """Every shape of every table, one picture at a time."""
+    """Every shape of every table."""
     from workbench.vision.architectures import tables
 
     found: dict[tuple[int, ...], Case] = {}
@@ -77,12 +80,12 @@ def of_all_networks() -> tuple[Case, ...]:
         for name in tables():
             if name.removeprefix("tf_").startswith(prefix):
                 for shape in _shapes(name):
-                    found.setdefault(shape, Case(family, 1, *shape))
+                    found.setdefault(shape, Case(family, *shape))
     return tuple(found.values())
 
 
-def _shapes(name: str) -> Iterator[tuple[int, int, int, int, int]]:
-    """Pixels, channels, width, taps and stride of a table's grouped convolutions."""
+def _shapes(name: str) -> Iterator[tuple[int, ...]]:
+    """Batch, pixels, channels, width, taps and stride of a table's grouped convolutions."""
     from workbench.vision.architectures import published
     from workbench.vision.efficiency.counting import layers_of
 
@@ -92,7 +95,8 @@ def _shapes(name: str) -> Iterator[tuple[int, int, int, int, int]]:
         if layer.kind == "conv":
             channels = layer.inputs // (layer.height * layer.width)
             if layer.group_size < channels:
-                yield layer.height, channels, layer.group_size, layer.taps, layer.stride
+                batch = 1 if size == PIXELS else TOGETHER
+                yield batch, layer.height, channels, layer.group_size, layer.taps, layer.stride
 
 
 BY_EIGHTS = (

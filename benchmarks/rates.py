@@ -100,7 +100,9 @@ def recorded(file: Path = FILE) -> float | None:
     """The rate that this processor has shown [flop/s], None where none is recorded."""
     if not file.exists():
         return None
-    rate: float | None = json.loads(file.read_text(encoding="utf-8")).get(key(), {}).get("flops_per_s")
+    rate: float | None = (
+        json.loads(file.read_text(encoding="utf-8")).get(key(), {}).get("flops_per_s")
+    )
     return rate
 
 
