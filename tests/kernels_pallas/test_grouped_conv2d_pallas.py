@@ -14,7 +14,8 @@ from kernels_pallas.conv2d.window import window
 from kernels_pallas.grouped_conv2d import mosaic_tpu
 from kernels_pallas.grouped_conv2d.cases import cases
 from kernels_pallas.grouped_conv2d.cost import cost
-from tests.kernels_pallas.test_grouped_conv2d import arrays, by_hand, error, shapes
+from tests.kernels_pallas.test_grouped_conv2d import arrays, by_hand, error
+from tests.kernels_pallas.test_grouped_conv2d_choice import shapes
 
 KERNEL = {"implementation": "mosaic_tpu", "interpret": True}
 
