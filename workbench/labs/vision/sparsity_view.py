@@ -152,12 +152,12 @@ class SparsityView(VisionView):
 def _of_layer(
     timed: Sequence[DensityTimed], rows: int, inputs: int, outputs: int, block: int
 ) -> list[DensityTimed]:
-    """Rows of one layer, densest first; of two at one density the newer, which stands before."""
-    found: dict[float, DensityTimed] = {}
+    """Rows of one layer, blocks before rows, densest first; of two alike the newer one."""
+    found: dict[tuple[str, float], DensityTimed] = {}
     for one in timed:
         if (one.rows, one.inputs, one.outputs, one.block) == (rows, inputs, outputs, block):
-            found.setdefault(round(one.density, 3), one)
-    return sorted(found.values(), key=lambda one: -one.density)
+            found.setdefault((one.structure, round(one.density, 3)), one)
+    return sorted(found.values(), key=lambda one: (one.structure, -one.density))
 
 
 __all__ = ["SparsityView", "sparsity"]
