@@ -202,7 +202,7 @@ def table(
         ])  # fmt: skip
     heads = (
         Column("Kept"), Column("Measured", number=True), Column("Modelled", number=True),
-        Column("Verdict"), Column("Top-1", number=True, optional=True),
+        Column("Verdict", wrap=True), Column("Top-1", number=True, optional=True),
     )  # fmt: skip
     about = (
         "Measured: dense over sparse time by turns, median and quartiles. Modelled: arithmetic, or "
