@@ -31,7 +31,7 @@ from workbench.vision.pruning.density_timed import (
 SPEED = "From which density do fewer weights take less time?"
 ACCURACY = "What do the dropped weights cost?"
 VERDICT = "Is it worth it?"
-BLOCKS, N_OF_M, SINGLE = "Blocks", "N of 4", "Single weights"
+BLOCKS, N_OF_M, SINGLE = "Blocks", "N\u00a0of\u00a04", "Single weights"
 BLOCKS_MODELLED, N_MODELLED = "Blocks, modelled", "N of 4, modelled"
 SLOTS = {BLOCKS: 1, BLOCKS_MODELLED: 1, N_OF_M: 5, N_MODELLED: 5, SINGLE: 7}
 KINDS = {timed_of.BLOCKS: BLOCKS, timed_of.N_OF_M: N_OF_M, "single weights": SINGLE}
