@@ -291,7 +291,9 @@ def test_cases_trace():
     found = list(cases())
     assert {case.form for case in found} == {"mosaic_tpu", "mosaic_gpu"}
     assert {case.direction for case in found} == {"forward", "backward", "decode", "prefill"}
-    assert {case.model for case in found} == {"370M", "1.3B"}
+    assert {case.model.split()[0] for case in found} == {"370M", "1.3B"}
+    whole = [(case.form, case.name) for case in found]
+    assert len(set(whole)) == len(whole), "a row of the report is one case"
 
 
 def test_a_stack_of_matrices_is_not_one():
