@@ -7,6 +7,7 @@ import jax
 import pytest
 
 from tests.labs import tiny
+from tests.labs.vision_pages import quickly_compiled, rates  # noqa: F401  (asked for by name)
 from workbench.labs.diffusion import sampling_study
 from workbench.labs.diffusion.view import DiffusionView
 from workbench.panels.panel import Panel

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.panels.legibility import OVERFLOWING
 from tests.panels.panel_host import Host
 from workbench.labs import diffusion
 from workbench.panels.panel import Panel
@@ -14,15 +15,6 @@ pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(find_spec("playwright") is None, reason="playwright is not here"),
 ]
-
-OVERFLOWING = """() => {
-  const panel = document.querySelector('.wb-panel').getBoundingClientRect();
-  return [...document.querySelectorAll('.wb-panel *')].filter((e) => {
-    const box = e.getBoundingClientRect();
-    return box.width && !e.closest('.wb-spoken, .wb-chart-spoken, .wb-table-frame')
-      && (box.right > panel.right + 1 || box.left < panel.left - 1);
-  }).map((e) => e.outerHTML.slice(0, 100));
-}"""
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import sys
 import zipfile
 from io import BytesIO
 
-import jax
 import pytest
 
+from tests.labs.vision_pages import HERE, values
 from tests.vision.answers import CONVNEXT
 from workbench import vision as models
 from workbench.labs import vision
@@ -16,8 +16,6 @@ from workbench.labs.vision import claims, families, form, gap_points, machines, 
 from workbench.labs.vision.form import RATES, SHOWN
 from workbench.labs.vision.gap_view import GapView
 from workbench.labs.vision.waterline_view import WaterlineView
-from workbench.measure import roofline
-from workbench.measure.roofline import Peaks
 from workbench.panels.panel import Panel
 from workbench.panels.settings import accepted, start
 from workbench.progress import silent
@@ -26,25 +24,7 @@ from workbench.vision.efficiency import counted, published, recorded
 from workbench.vision.efficiency.recorded import Recorded
 from workbench.vision.efficiency.timed import GroupTimed, Timed
 
-HERE = Peaks("test", {"float32": 100e9}, 10e9, "measured 2026-01-02: made for a test")
-
-
-def values(view, **groups):
-    return accepted(view, start(view, groups))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quickly_compiled():
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
-@pytest.fixture(autouse=True)
-def rates(monkeypatch):
-    monkeypatch.setattr(roofline, "measured", lambda *given, **more: HERE)
-    monkeypatch.setattr(latency, "LEAST", 0.0)
-    monkeypatch.setattr(latency, "REPEATS", 2)
+pytestmark = pytest.mark.usefixtures("quickly_compiled", "rates")
 
 
 def test_nothing_loads_jax_before_it_measures():

@@ -2,9 +2,9 @@
 
 import time
 
-import jax
 import pytest
 
+from tests.labs.vision_pages import HERE, values
 from tests.panels.panel_bench import Bench
 from workbench import vision as models
 from workbench.labs import vision
@@ -12,32 +12,10 @@ from workbench.labs.vision import own_block_view
 from workbench.labs.vision.form import SHOWN
 from workbench.labs.vision.own_block_code import code_of
 from workbench.labs.vision.own_block_view import OwnBlockView
-from workbench.measure import roofline
-from workbench.measure.roofline import Peaks
-from workbench.panels.settings import accepted, start
 from workbench.progress import silent
-from workbench.vision import latency
 from workbench.vision.blocks.conv_first import ConvFirstRow
 
-HERE = Peaks("test", {"float32": 100e9}, 10e9, "measured 2026-01-02: made for a test")
-
-
-def values(view, **groups):
-    return accepted(view, start(view, groups))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quickly_compiled():
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
-@pytest.fixture(autouse=True)
-def rates(monkeypatch):
-    monkeypatch.setattr(roofline, "measured", lambda *given, **more: HERE)
-    monkeypatch.setattr(latency, "LEAST", 0.0)
-    monkeypatch.setattr(latency, "REPEATS", 2)
+pytestmark = pytest.mark.usefixtures("quickly_compiled", "rates")
 
 
 @models.block
