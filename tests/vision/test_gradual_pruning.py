@@ -8,6 +8,7 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
+from PIL import Image
 
 from tests.vision.answers import MOBILE
 from workbench import vision
@@ -157,6 +158,16 @@ def test_one_clear_line(words, message, capsys, tmp_path):
     told = capsys.readouterr().err
     assert message in told and len(told.strip().splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_a_small_picture_of_a_folder_is_one_line(tmp_path, capsys):
+    for name, side in (("cats", 40), ("cats", 41), ("dogs", 40), ("dogs", 8)):
+        (tmp_path / name).mkdir(exist_ok=True)
+        pixels = np.full((side, side, 3), side, np.uint8)
+        Image.fromarray(pixels).save(tmp_path / name / f"{side}.png")
+    assert main(["our_small_resnext", "--keep", "2:4", "--data", str(tmp_path)]) == 2
+    told = capsys.readouterr().err
+    assert "8×8" in told and "--enlarge" in told and len(told.strip().splitlines()) == 1
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.checkpoints import CheckpointError, replace_text
-from workbench.datasets import Dataset, DatasetError, Images
+from workbench.datasets import Dataset, DatasetError, Images, SmallPicture
 from workbench.home import keep_compiled
 from workbench.measure import device
 from workbench.progress import Bar, Cancelled, Deadline, Throttled
@@ -53,9 +53,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         height, width = model.config.preprocessing.input_size[1:]
         if height != width:
             raise ValueError(f"{given.network} reads {height}×{width} pixels; needed a square")
-        data = data_of(given.data, height, grey=model.config.in_chans == 1)
+        grey = model.config.in_chans == 1
+        data = data_of(given.data, height, grey=grey, colour=not grey, enlarge=given.enlarge)
         recipe = pruning_recipe(given.steps, given.seed)
-        moved = augmentation_of(given.data)
+        moved = augmentation_of(given.data, height)
         task = PruningTask(model, data, recipe, structure, augmentation=moved)
         result = train(task, recipe, store=Store(given.store), report=report)
         found = task.finished(result.weights)
@@ -72,6 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (Cancelled, KeyboardInterrupt) as reason:
         print(f"{reason or 'stopped'}; the same command goes on from here", file=sys.stderr)
         return 3
+    except SmallPicture as error:
+        print(f"{error.what}; --enlarge takes it, which adds no detail", file=sys.stderr)
+        return 2
     except (DatasetError, CheckpointError, NotANumber, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
@@ -146,6 +150,7 @@ def _parser() -> argparse.ArgumentParser:
     add("network", help="name of one that ships, or a folder in timm's layout")
     add("--keep", required=True, help=KEEP)
     add("--data", default=PATCHES, help='"patches", "digits", or a folder of classes')
+    add("--enlarge", action="store_true", help="take pictures smaller than the network reads too")
     add("--out", type=Path, default=Path("pruned"), help="folder that is written")
     add("--store", type=Path, default=None, help="store of the runs; yours where left out")
     add("--steps", type=int, default=STEPS, help="updates; masks stay after two thirds")
