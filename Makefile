@@ -14,7 +14,7 @@ CHECKS = ruff format types floors figures
 report = $(if $(REPORTS),--junitxml=$(REPORTS)/$(1).xml)
 
 .PHONY: help lab test test-slow test-full test-browser test-browser-panels test-browser-lab \
-  test-parity kernels-report bench bench-smoke lint $(CHECKS) clean-notebooks constraints
+  test-parity test-gpu kernels-report bench bench-smoke lint $(CHECKS) clean-notebooks constraints
 
 help:
 	@echo "make lab             JupyterLab on a copy of the notebooks"
@@ -23,6 +23,7 @@ help:
 	@echo "make test-full       both, and each benchmark in a tiny form"
 	@echo "make test-browser    drive JupyterLab with Chromium"
 	@echo "make test-parity     against torch and diffusers, in an environment of its own"
+	@echo "make test-gpu        the kernels on a Hopper GPU that is here, in this Python's jax"
 	@echo "make kernels-report  compile each kernel for TPU v5e, v6e, H200 and B200, without one"
 	@echo "make bench-smoke     each benchmark in a tiny form"
 	@echo "make bench           the benchmarks in full (hours)"
@@ -54,6 +55,10 @@ test-browser-lab:
 
 test-parity:
 	@$(IN) parity -m pytest -m parity $(PARALLEL) $(call report,parity) $(PYTEST_ARGS)
+
+# In the Python at hand, whose jax knows the GPU: .venv has the CPU's.
+test-gpu:
+	@JAX_PLATFORMS=cuda $(PYTHON) -m pytest tests/kernels_pallas/test_on_gpu.py $(PYTEST_ARGS)
 
 kernels-report:
 	@$(IN) kernels -m kernels_pallas.report --out data/kernels --page docs/kernels-report.md

@@ -23,9 +23,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.experimental.pallas import mosaic_gpu as plgpu
 
-from kernels_pallas import dispatch, interpreter, tuning
+from kernels_pallas import dispatch, hopper, interpreter, tuning
 from kernels_pallas.convfirst_block.block import BlockWeights, Known
 from kernels_pallas.convfirst_block.mosaic_gpu_buffers import Given
 from kernels_pallas.convfirst_block.mosaic_gpu_program import program
@@ -70,11 +69,9 @@ def convfirst_block(x: jax.Array, block: BlockWeights, how: Known, *, interpret:
     """
     tiles = Tiles.fitting(x.shape, block.kernel.shape, block.project.shape, how.window)
     assert tiles is not None
-    options: dict[str, Any] = {}
     size = tiles.size
     if interpret:
         interpreter.enough_threads("convfirst_block", WARPGROUPS + 1)
-        options["interpret"] = interpreter.mosaic_gpu() if interpret is True else interpret
         x, size = _reached(x, tiles, how), (tiles.down * tiles.rows, tiles.across * tiles.columns)
     most = tuning.blocks("convfirst_block", "mosaic_gpu", dispatch.current_target().kind)
     given = Given(
@@ -86,16 +83,16 @@ def convfirst_block(x: jax.Array, block: BlockWeights, how: Known, *, interpret:
         expand_bias=_rows(block.expand_bias, WIDE),
         project_bias=_rows(block.project_bias, WIDE),
     )
-    found = plgpu.kernel(
+    found = hopper.kernel(
         partial(program, tiles, how, bool(interpret)),
         out_type=jax.ShapeDtypeStruct((x.shape[0], *size, tiles.outputs), x.dtype),
         grid=(min(most["programs"], tiles.turns),),
         grid_names=("program",),
         num_threads=WARPGROUPS + 1,
         thread_name="warpgroup",
-        compiler_params=plgpu.CompilerParams(approx_math=True),
         kernel_name="convfirst_block",
-        **options,
+        approx_math=True,
+        interpret=interpret,
     )(*given)
     return found[:, : tiles.size[0], : tiles.size[1]]
 

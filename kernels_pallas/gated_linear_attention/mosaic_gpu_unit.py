@@ -18,7 +18,7 @@ from jax import lax
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import mosaic_gpu as plgpu
 
-from kernels_pallas import interpreter
+from kernels_pallas import hopper
 from kernels_pallas.gated_linear_attention.mosaic_gates import NEVER
 
 CHUNK = 64
@@ -171,22 +171,19 @@ def kernel(
     name: str,
     interpret: Any,
 ) -> Callable[..., Any]:
-    """`plgpu.kernel` over a grid of named axes, one warpgroup a program.
+    """A kernel over a grid of named axes, one warpgroup a program.
 
     Args:
         interpret: True for the interpreter, or its parameters.
     """
-    options: dict[str, Any] = {}
-    if interpret:
-        options["interpret"] = interpreter.mosaic_gpu() if interpret is True else interpret
-    return plgpu.kernel(
+    return hopper.kernel(
         body,
+        interpret=interpret,
+        approx_math=True,
         out_type=out,
         grid=tuple(grid.values()),
         grid_names=tuple(grid),
-        compiler_params=plgpu.CompilerParams(approx_math=True),
         kernel_name=name,
-        **options,
     )
 
 

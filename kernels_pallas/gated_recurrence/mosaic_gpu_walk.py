@@ -17,7 +17,7 @@ from jax import lax
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import mosaic_gpu as plgpu
 
-from kernels_pallas import dispatch, interpreter, tuning
+from kernels_pallas import dispatch, hopper, tuning
 from kernels_pallas.gated_recurrence.padding import Padded, padded, tile
 
 GROUP = 8
@@ -189,13 +189,12 @@ def run(
     """
     # Threads share no lane, so the barriers that would stand around each store guard nothing. What
     # guards the copies is the barrier of `commit_smem`; a kernel without it keeps all.
-    options: dict[str, Any] = {"interpret": interpreter.mosaic_gpu()} if interpret else {}
-    return plgpu.kernel(
+    return hopper.kernel(
         partial(kernel, walk=walk),
         out_type=list(outs),
         grid=(walk.slices, walk.pieces, walk.batch),
         grid_names=("slice", "piece", "batch"),
-        compiler_params=plgpu.CompilerParams(unsafe_no_auto_barriers=streams_out),
+        unsafe_no_auto_barriers=streams_out,
+        interpret=interpret,
         kernel_name=f"gated_recurrence{getattr(kernel, 'func', kernel).__name__}",
-        **options,
     )(*inputs)

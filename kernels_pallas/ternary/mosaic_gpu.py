@@ -22,7 +22,7 @@ from jax import lax
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import mosaic_gpu as plgpu
 
-from kernels_pallas import interpreter, tuning
+from kernels_pallas import hopper, tuning
 from kernels_pallas.ternary.packing import DEEP, TILE, PackedTernary
 from kernels_pallas.ternary.reference import FLOOR
 
@@ -58,7 +58,7 @@ def rms_norm_quantize(
 ) -> tuple[jax.Array, jax.Array]:
     """int8 [M, K] and scale [M, 1] of x [M, K]: a warpgroup a row, which stays in registers."""
     rows, width = x.shape
-    codes, scale = plgpu.kernel(
+    codes, scale = hopper.kernel(
         functools.partial(_norm_kernel, eps=eps, interpret=interpret),
         out_type=[
             jax.ShapeDtypeStruct((rows, width), jnp.int8),
@@ -67,7 +67,7 @@ def rms_norm_quantize(
         grid=(rows,),
         grid_names=("row",),
         kernel_name="rms_norm_quantize",
-        **_options(interpret),
+        interpret=interpret,
     )(x, weight)
     return codes, scale[:, :1]
 
@@ -121,7 +121,7 @@ def ternary_matmul_int32(
     x = jnp.pad(x, ((0, blocks * block - m), (0, deep * DEEP - packed.rows)))
     wanted = max(1, sizes["ctas"] // (blocks * halves))
     shares = max(size for size in range(1, min(deep, wanted) + 1) if deep % size == 0)
-    kernel = plgpu.kernel(
+    kernel = hopper.kernel(
         functools.partial(
             _matmul_kernel, block, halves, deep // shares, sizes["stages"], interpret
         ),
@@ -129,7 +129,7 @@ def ternary_matmul_int32(
         grid=(blocks, halves, shares),
         grid_names=("rows", "columns", "share"),
         kernel_name="ternary_matmul",
-        **_options(interpret),
+        interpret=interpret,
     )
     found = kernel(x, lax.bitcast_convert_type(codes, jnp.int8).reshape(-1, SLAB))
     found = found.reshape(shares, columns * TILE, blocks * block)
@@ -188,7 +188,3 @@ def _matmul_kernel(
 def _dot(codes: jax.Array, x: jax.Array) -> jax.Array:
     """codes x^T for the interpreter, which has no product of registers."""
     return lax.dot_general(codes, x, (((1,), (1,)), ((), ())), preferred_element_type=jnp.int32)
-
-
-def _options(interpret: bool) -> dict[str, Any]:
-    return {"interpret": interpreter.mosaic_gpu()} if interpret else {}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kernels_pallas import gated_recurrence, tuning
+from kernels_pallas import gated_recurrence, interpreter, tuning
 from kernels_pallas.gated_recurrence.cases import cases
 from tests.kernels_pallas.recurrence_oracle import STRENGTHS, assert_close, inputs
 
@@ -85,11 +85,10 @@ def test_gpu_over_shapes_and_strengths(shape, dtype, strength, reverse):
 def test_gpu_copies_do_not_race(monkeypatch, pieces):
     from jax._src.pallas.mosaic_gpu.interpret import interpret_pallas_call, params
 
-    from kernels_pallas.gated_recurrence import mosaic_gpu_walk
 
     monkeypatch.setitem(SMALL["mosaic_gpu"], "programs", pieces)
     watched = params.InterpretGPUParams(detect_races=True)
-    monkeypatch.setattr(mosaic_gpu_walk.interpreter, "mosaic_gpu", lambda: watched)
+    monkeypatch.setattr(interpreter, "mosaic_gpu", lambda: watched)
     interpret_pallas_call.reset_gpu_interpret_mode_state()
     assert_close(inputs((1, 48, 128)), **interpreted("mosaic_gpu"))
     assert not interpret_pallas_call.get_races().races_found
