@@ -58,8 +58,13 @@ def tiles(stacked: Any, *, hidden: bool = False) -> list[Any]:
         hidden: whether the compiler shall not see where they begin. In a loop it would else find
             all their addresses beforehand, and run out of registers holding them.
     """
-    first = lax.optimization_barrier(jnp.int32(0)) if hidden else 0
+    first = unknown(0) if hidden else 0
     return [stacked.at[first + index] for index in range(stacked.shape[0])]
+
+
+def unknown(number: int) -> jax.Array:
+    """A number that the compiler cannot know beforehand."""
+    return lax.optimization_barrier(jnp.int32(number))
 
 
 class Operand(NamedTuple):
@@ -106,8 +111,12 @@ class Unit(NamedTuple):
         return plgpu.layout_cast(values, plgpu.Layout.WGMMA.reduce(lacks))
 
     def indices(self) -> tuple[jax.Array, jax.Array]:
-        """Row and column of each element of a chunk's square."""
-        return self._index(0), self._index(1)
+        """Row and column of each element of a chunk's square.
+
+        A comparison of both is constant in some registers, and the assembler of CUDA 13.0 sets a
+        constant register only after the product that reads it: so no compiler may know the column.
+        """
+        return self._index(0), self._index(1) + unknown(0)
 
     def _index(self, axis: int) -> jax.Array:
         found = lax.broadcasted_iota(jnp.int32, (CHUNK, CHUNK), axis)
@@ -196,7 +205,7 @@ def _operand(given: Any) -> Operand:
 
 
 def _reference(factor: Operand) -> Any:
-    return plgpu.transpose_ref(factor.matrix, (1, 0)) if factor.transposed else factor.matrix
+    return factor.matrix.transpose((1, 0)) if factor.transposed else factor.matrix
 
 
 def _dot(a: Operand, b: Operand) -> jax.Array:

@@ -162,7 +162,7 @@ def _matmul_kernel(
 
         def products(accumulators):
             for accumulator, a, slab in zip(accumulators, parts, slabs, strict=True):
-                plgpu.wgmma(accumulator, a, plgpu.transpose_ref(slab, (1, 0)))
+                plgpu.wgmma(accumulator, a, slab.transpose((1, 0)))
 
         return pl.run_state(products)(tuple(plgpu.ACC.init(old) for old in sums))
 
