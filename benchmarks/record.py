@@ -35,6 +35,7 @@ NOT_BENCHMARKS = (
     "rates.py",
     "sources.py",
     "grouped_shapes.py",
+    "triton_ahead.py",
 )
 
 for folder in (FOLDER, ROOT):

@@ -7,6 +7,7 @@ and with the DeepCache package where that is installed. Every run starts from th
 take turns in one process.
 
 python benchmarks/stable_diffusion_gpu.py [--tiny] [--repeats N] [--folder DIR] [--no-automatic]
+                                          [--torch-mode MODE]
 
 Without a GPU it says so and writes nothing; `--tiny` runs its short form on any device. The peers
 need torch with CUDA and diffusers beside jax.
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
 NO_GPU = "jax finds no NVIDIA GPU here: nothing is measured"
 NO_TORCH = "skipped: diffusers' side, for torch with CUDA and diffusers are not here"
+SLOWEST = "max-autotune-no-cudagraphs"
+"""Compiles for minutes, for the fastest programs; "default" takes a quarter of them."""
+
 STEPS, GUIDANCE, BATCHES = 50, 7.5, (1, 8)
 TINY_STEPS = 6
 INTERVAL, BRANCH = 5, 0
@@ -56,6 +60,7 @@ def main() -> int:
         ("--repeats", {"type": int, "default": 7}),
         ("--folder", {"type": Path, "help": "keep the model here, and use it if it is there"}),
         ("--no-automatic", {"action": "store_true", "help": "leave out the automatic plan"}),
+        ("--torch-mode", {"default": SLOWEST, "help": "of torch.compile, as torch names them"}),
     ]
     title = "Stable Diffusion 1.5 on an NVIDIA GPU"
     bench, options = Benchmark.from_command(__file__, title, more=more)
@@ -77,7 +82,9 @@ def main() -> int:
         subjects = plans(base, automatic=not (bench.tiny or options.no_automatic))
         for batch in BATCHES[:1] if bench.tiny else BATCHES:
             repeats = 2 if bench.tiny else options.repeats
-            measure(bench, folder, subjects, batch, repeats, peer)
+            mode = options.torch_mode if peer else ""
+            measure(bench, folder, subjects, batch, repeats, mode)
+            bench.write()
     bench.finish()
     return 0
 
@@ -156,9 +163,9 @@ def measure(
     subjects: dict[str, Pipeline],
     batch: int,
     repeats: int,
-    peer: bool,
+    mode: str,
 ) -> None:
-    """Times every side by turns and adds its figures."""
+    """Times every side by turns and adds its figures; torch's where `mode` says how to compile."""
     import numpy as np
 
     from workbench.diffusion.driver import sample
@@ -171,8 +178,9 @@ def measure(
         return lambda: sample(subject, inputs)["latents"][:, -1]
 
     thunks = {name: run(subject) for name, subject in subjects.items()}
-    if peer:
-        thunks |= theirs(folder, base, inputs)
+    if mode:
+        thunks |= theirs(folder, base, inputs, mode)
+        bench.raw["torch.compile"] = mode
     timed = interleaved(thunks, repeats=repeats)
     bench.add_timings({f"batch {batch}: {name}": timing for name, timing in timed.items()})
     against = COMPILED if COMPILED in timed else OURS
@@ -184,14 +192,14 @@ def measure(
             low, middle, high = (float(q) for q in np.quantile(each, (0.25, 0.5, 0.75)))
             words = f"batch {batch}: {name}, times as fast as {against}"
             bench.add(Figure(words, middle, "×", low, high))
-    if peer:
+    if mode:
         here, there = thunks[OURS](), thunks[PEER]()
         distance = float(np.linalg.norm(here - there) / np.linalg.norm(there))
         words = f"batch {batch}: {OURS} from {PEER}, distance of the last latents over their size"
         bench.add(Figure(words, distance, ""))
 
 
-def theirs(folder: Path, base: Pipeline, inputs: Inputs) -> dict[str, Callable[[], Any]]:
+def theirs(folder: Path, base: Pipeline, inputs: Inputs, mode: str) -> dict[str, Callable[[], Any]]:
     """diffusers' loop in each of its forms; one that cannot be built is named and left out."""
     import torch
     from diffusers import DDIMScheduler, UNet2DConditionModel
@@ -213,7 +221,7 @@ def theirs(folder: Path, base: Pipeline, inputs: Inputs) -> dict[str, Callable[[
     first = model()
     found = {PEER: loop(first, scheduler(), base, inputs)}
     if on_gpu:  # on a CPU the tiny form would wait for a C++ compiler
-        compiled = torch.compile(first, mode="max-autotune-no-cudagraphs")
+        compiled = torch.compile(first, mode=mode)
         found[COMPILED] = loop(compiled, scheduler(), base, inputs)
     if find_spec("DeepCache") is None:
         print("skipped: the DeepCache package, which is not here")

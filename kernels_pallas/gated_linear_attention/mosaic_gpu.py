@@ -1,4 +1,4 @@
-"""Gated linear attention for Hopper GPUs: chunks in parallel, one walk over their states."""
+"""Gated linear attention for Hopper GPUs: chunks in parallel, and walks over their states."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from kernels_pallas.gated_linear_attention import (
     mosaic_gpu_channels,
     mosaic_gpu_rows,
 )
+from kernels_pallas.gated_linear_attention.mosaic_gpu_outputs import outputs
 from kernels_pallas.gated_linear_attention.mosaic_gpu_unit import CHUNK
 from kernels_pallas.gated_linear_attention.mosaic_gpu_walk import readings, states
 
@@ -58,12 +59,12 @@ def forward(
     intra: str = "auto",
     interpret: Any = False,
 ) -> tuple[jax.Array, jax.Array]:
-    """Three kernels: the scores of every chunk; a walk that writes the states; every chunk's o.
+    """Two kernels: the scores of every chunk, then a walk over the chunks that writes o.
 
     o = (scale q e^b) S + A v, S' = diag(e^total) S + (k e^(total - b))^T v (Yang et al. 2023,
-    section 4, the form that materialises the states). The scores are exact for every gate, so
-    `intra` changes nothing; the states between the walk and its readers are bfloat16. A gate of
-    one number per row, or none, takes `mosaic_gpu_rows`.
+    section 4, the form that keeps the states on the chip). The scores are exact for every gate, so
+    `intra` changes nothing; S is float32, and bfloat16 where q reads it. A gate of one number per
+    row, or none, takes `mosaic_gpu_rows`.
 
     Args:
         q, k, v: bfloat16, as in `gated_linear_attention`.
@@ -80,8 +81,7 @@ def forward(
     q, k, v, gates, whole, inside = _prepared(log_decay, segments, q, k, v)
     initial = initial_state.reshape(-1, width, values)
     scores, query, key = inside.scores(q, k, gates, scale=scale, interpret=interpret)
-    before, last = states(key, v, whole, initial, interpret=interpret)
-    out = readings(query, before, scores, v, interpret=interpret)
+    out, last = outputs(query, key, scores, v, whole, initial, interpret=interpret)
     return out[:, :time], last.reshape(initial_state.shape)
 
 

@@ -98,6 +98,24 @@ class Unit(NamedTuple):
 
         return pl.run_scoped(accumulate, plgpu.ACC(shape, jnp.float32))
 
+    def sums(
+        self, starts: Sequence[jax.Array], products: Sequence[Sequence[tuple[Any, Any]]]
+    ) -> Sequence[jax.Array]:
+        """Each start plus the sum of its products, as of `product`, all on their way at once."""
+        if self.interpret:
+            added = (self.product(*pairs) for pairs in products)
+            return [start + one for start, one in zip(starts, added, strict=True)]
+
+        def accumulate(accumulators: Sequence[Any]) -> None:
+            for accumulator, pairs in zip(accumulators, products, strict=True):
+                for left, right in pairs:
+                    plgpu.wgmma(accumulator, _reference(_operand(left)), right)
+
+        found: Sequence[jax.Array] = pl.run_state(accumulate)(
+            tuple(plgpu.ACC.init(start) for start in starts)
+        )
+        return found
+
     def zeros(self, lacks: int | None = None) -> jax.Array:
         """A chunk's square of zeros, or a vector of one for each row or column."""
         layout = plgpu.Layout.WGMMA if lacks is None else plgpu.Layout.WGMMA.reduce(lacks)

@@ -63,6 +63,9 @@ class Result(NamedTuple):
         for kernel in self.kernels:
             if kernel.spills:
                 found.append(f"{who}: {kernel.name} spills {kernel.spills} bytes")
+            if kernel.constants:
+                count = f"{kernel.constants} constant registers"
+                found.append(f"{who}: {kernel.name} multiplies {count}")
             if kernel.memory is None:
                 found.append(f"{who}: {kernel.name}: its memory is not known")
             elif kernel.memory > kernel.limit:  # 0 is a count of nothing, and holds no limit

@@ -17,6 +17,10 @@ _GIVEN = re.compile(r'"scoped_memory_configs":\[([^\]]*)\]')
 _SIZE = re.compile(r'"memory_space":"1","offset":"\d+","size":"(\d+)"')
 _BODY = re.compile(r'"body":"([^"]+)"')
 _DYNAMIC = re.compile(r"dynamic_shared_memory_size %c(\d+)")
+_FACTORS = re.compile(r"wgmma\.mma_async\S* \{[^}]*\}, \{([^}]*)\},")
+"""The registers that hold the first factor of a product."""
+
+_SET = re.compile(r"^\s*(?:@\S+\s+)?([a-z][\w.]*)\s+\{?(%r\w*\d)\b(?:, ([^;]*);)?", re.MULTILINE)
 _TENSOR = re.compile(r"\b(wgmma|mma)\.\S*?\.(m\d+n\d+k\d+)")
 
 
@@ -31,6 +35,8 @@ class Kernel(NamedTuple):
         registers: of a thread; None on a TPU.
         spills: bytes stored to and loaded from memory for want of registers; None on a TPU.
         instruction: kind of matrix instruction, "none" where there is none.
+        constants: registers that hold a constant when a matrix instruction reads them; the
+            assembler of CUDA 13.0 sets some of them only after it.
     """
 
     name: str
@@ -39,6 +45,7 @@ class Kernel(NamedTuple):
     registers: int | None
     spills: int | None
     instruction: str
+    constants: int = 0
 
 
 def custom_calls(hlo: str, form: str) -> list[str]:
@@ -93,4 +100,22 @@ def gpu_kernel(name: str, ptx: str, ptxas: str, passes: Iterable[str], limit: in
         registers=max(registers, default=None),
         spills=sum(spills) if spills else None,
         instruction=", ".join(kinds) or "none",
+        constants=constant_factors(ptx),
     )
+
+
+def constant_factors(ptx: str) -> int:
+    """How many registers that matrix instructions read as a first factor are constants."""
+    sources: dict[str, list[str]] = {}
+    for instruction, register, given in _SET.findall(ptx):
+        moved = given.strip("{}").split(", ") if instruction.startswith("mov.b") else ["%tid"]
+        sources.setdefault(register, []).extend(moved)
+
+    def constant(register: str, seen: frozenset[str]) -> bool:
+        return register in sources and all(
+            not source.startswith("%") or (source not in seen and constant(source, seen | {source}))
+            for source in sources[register]
+        )
+
+    read = {name for group in _FACTORS.findall(ptx) for name in group.split(",")}
+    return sum(constant(name, frozenset({name})) for name in read)

@@ -85,7 +85,6 @@ def test_gpu_over_shapes_and_strengths(shape, dtype, strength, reverse):
 def test_gpu_copies_do_not_race(monkeypatch, pieces):
     from jax._src.pallas.mosaic_gpu.interpret import interpret_pallas_call, params
 
-
     monkeypatch.setitem(SMALL["mosaic_gpu"], "programs", pieces)
     watched = params.InterpretGPUParams(detect_races=True)
     monkeypatch.setattr(interpreter, "mosaic_gpu", lambda: watched)

@@ -88,12 +88,41 @@ def test_spills_are_added_up():
     assert kernel.spills == 64 and kernel.instruction == "none"
 
 
+CONSTANT = """
+mov.b32 %r1, 1065369472;
+mov.b16 %rs1, 0x3F80;
+mov.b32 %r2, {%rs1, %rs1};
+mov.b32 %r3, %r1;
+"""
+"""Constants in %r1 to %r3, of which the second is packed and the third a copy."""
+READ = """
+{ setp.ne.b32 p, 1, 0; wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16 {%r90}, {REGISTERS}, %rd1, p, 1, 1, 1; }
+"""  # noqa: E501
+LOOP = """
+mov.b32 %r4, 0;
+mov.b32 %r4, %r5;
+add.s32 %r5, %r4, 1;
+selp.b32 %r6, 0, 1, %p1;
+"""
+
+
+@pytest.mark.parametrize(
+    ("registers", "constants"),
+    [("%r1,%r2,%r3", 3), ("%r4,%r5,%r6", 0), ("%r1,%r4,%r1", 1), ("%r7,%r8,%r9", 0)],
+)
+def test_constant_factors_are_counted(registers, constants):
+    """Of products whose first factor is in registers; what an unknown instruction set is none."""
+    text = CONSTANT + LOOP + READ.replace("REGISTERS", registers)
+    assert reading.constant_factors(text) == constants
+
+
 @pytest.mark.parametrize(
     ("known", "says"),
     [
         ({"failure": "ValueError: no"}, "op forward 340M on H200: ValueError: no"),
         ({}, "no custom call of mosaic_gpu"),
         ({"kernels": (KERNEL._replace(spills=8),)}, "k spills 8 bytes"),
+        ({"kernels": (KERNEL._replace(constants=2),)}, "k multiplies 2 constant registers"),
         ({"kernels": (KERNEL._replace(memory=201),)}, "k takes 201 of 200 bytes"),
         ({"kernels": (KERNEL._replace(memory=None),)}, "memory is not known"),
     ],

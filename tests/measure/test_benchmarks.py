@@ -14,7 +14,7 @@ FOLDER = Path(__file__).parents[2] / "benchmarks"
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="benchmarks are in a checkout only")
 NOT_BENCHMARKS = {
     "record", "run", "readme_table", "device_time", "sides", "ternary_models", "tuned", "rates",
-    "sources", "grouped_shapes",
+    "sources", "grouped_shapes", "triton_ahead",
 }  # fmt: skip
 SCRIPTS = sorted(file.stem for file in FOLDER.glob("*.py") if file.stem not in NOT_BENCHMARKS)
 

@@ -1,6 +1,7 @@
 """Calls back to back on a device: each is made, in order, and none is merged with another."""
 
 import importlib
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -113,3 +114,28 @@ def test_without_a_gpu_nothing_is_written(name, monkeypatch, tmp_path, capsys) -
     assert script.main() == 0
     assert capsys.readouterr().out == f"{script.NO_GPU}\n"
     assert not list(tmp_path.iterdir())
+
+
+class Tuner:
+    """Tunes as Triton's does: times each candidate, and keeps the times."""
+
+    def prune_configs(self, kwargs):
+        return kwargs["configs"]
+
+    def _bench(self, *args, config, **meta):
+        return self.do_bench(lambda: meta["ran"].append(config), quantiles=(0.5,))
+
+    def do_bench(self, kernel, quantiles):
+        raise AssertionError("timed")
+
+
+def test_peers_compile_every_candidate_in_an_order_of_their_own_and_time_none(monkeypatch) -> None:
+    monkeypatch.syspath_prepend(str(FOLDER))
+    import triton_ahead
+
+    triton_ahead.trying(Tuner, random.Random(1))
+    tuner, ran = Tuner(), []
+    configs = tuner.prune_configs({"configs": list(range(20))})
+    assert configs != sorted(configs) == list(range(20))
+    times = [tuner._bench(config=config, ran=ran) for config in configs]
+    assert ran == configs and all(len(one) == 3 for one in times)
