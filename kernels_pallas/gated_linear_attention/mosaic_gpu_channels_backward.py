@@ -56,16 +56,16 @@ class _Tiles(NamedTuple):
         plgpu.commit_smem()
         return jnp.exp(on.product((self.sums, self.high), (self.sums, self.low)))
 
-    def times(self, on: Unit, left: Any, right: jax.Array) -> jax.Array:
-        """left right, by way of `near`."""
+    def factor(self, right: jax.Array) -> Any:
+        """A second factor of a product, in `near`."""
         self.near[...] = right.astype(LOW)
         plgpu.commit_smem()
-        return on.product((left, self.near))
+        return self.near
 
 
-def _inside(on, scale, q_s, k_s, gates_s, whole_s, sums, stack):
-    """Leaves dq in `q_s`, dk in `k_s` and the gradient of the log decays in `gates_s`."""
-    d_scores, dq, dk, whole = sums
+def _inside(on, scale, both_s, gates_s, whole_s, sums, stack):
+    """Leaves dq and dk where q and k were, and the log decays' gradient in `gates_s`."""
+    (q_s, k_s), (d_scores, dq, dk, whole) = unit.tiles(both_s), sums
     tiles = _Tiles(*unit.tiles(stack))
     tiles.scores[...] = (scale * d_scores).astype(LOW)
     whole_s[...] = whole * on.vector(whole_s[...], ROWS)
@@ -74,22 +74,26 @@ def _inside(on, scale, q_s, k_s, gates_s, whole_s, sums, stack):
     def wide(values: jax.Ref) -> jax.Array:
         return values[...].astype(jnp.float32)
 
+    def add(*products: tuple[Any, Any]) -> None:
+        (gates_s[...],) = on.sums((gates_s[...],), (products,))
+
     unsums = Operand(tiles.sums, transposed=True)
     gates_s[...] = lax.broadcast_in_dim(on.vector(whole_s[...], COLUMNS), dq.shape, (1,))
     dq = scale * dq * tiles.decays(on, on.through())
-    gates_s[...] += tiles.times(on, unsums, wide(q_s) * dq)
+    add((unsums, tiles.factor(wide(q_s) * dq)))
     dk = dk * tiles.decays(on, on.summing(CHUNK))
-    gates_s[...] += tiles.times(on, unsums, wide(k_s) * dk)
+    add((unsums, tiles.factor(wide(k_s) * dk)))
 
     def step(level, carry):
         dq, dk = carry
         half, tiles = unit.half_of(level), _Tiles(*unit.tiles(stack, hidden=True))
+        q_s, k_s = unit.tiles(both_s, hidden=True)
         decays = tiles.decays(on, on.summing(half))
         tiles.pairs[...] = jnp.where(on.parted(half), tiles.scores[...], LOW(0))
-        near = decays * tiles.times(on, tiles.pairs, wide(k_s) * decays)
+        near = decays * on.product((tiles.pairs, tiles.factor(wide(k_s) * decays)))
         tiles.exponents[...] = (wide(q_s) * near).astype(LOW)
         dq += near
-        near = decays * tiles.times(on, Operand(tiles.pairs, True), wide(q_s) * decays)
+        near = decays * on.product((Operand(tiles.pairs, True), tiles.factor(wide(q_s) * decays)))
         tiles.near[...] = (wide(k_s) * near).astype(LOW)
         dk += near
         plgpu.commit_smem()

@@ -47,8 +47,8 @@ def gradients(
     """dq, dk and the gradient of the log decays, by the formulas of `mosaic_tpu_backward`.
 
     Args:
-        inside: called with the `Unit`, the scale, tiles of q, k, the gates and the chunk's decay,
-            what `_over_values` returns, and references to `scratch`.
+        inside: called with the `Unit`, the scale, a stack of q and k, the gates and the chunk's
+            decay, what `_over_values` returns, and references to `scratch`.
         scratch: shared memory that `inside` works in.
         q, k: [B, T, H, K] bfloat16, T a multiple of 64.
         v, d_out: [B, T, H, V] bfloat16.
@@ -95,7 +95,8 @@ def _kernel(on, inside, scratch, by_row, scale, heads, chunks, values, *refs):
             after_ref.at[program, channels, columns],
         )
 
-    def scoped(q_s, k_s, gates_s, whole_s, barrier):
+    def scoped(both_s, gates_s, whole_s, barrier):
+        q_s, k_s = unit.tiles(both_s)
         unit.load(
             (q_ref.at[place], q_s), (k_ref.at[place], k_s), (gates_ref.at[gates_from], gates_s),
             (whole_ref.at[program, channels], whole_s), barrier=barrier,
@@ -103,7 +104,7 @@ def _kernel(on, inside, scratch, by_row, scale, heads, chunks, values, *refs):
         sums = _over_values(on, values // TILE, sources)
         plgpu.barrier_wait(barrier)
         pl.run_scoped(
-            functools.partial(inside, on, scale, q_s, k_s, gates_s, whole_s, sums), *scratch
+            functools.partial(inside, on, scale, both_s, gates_s, whole_s, sums), *scratch
         )
         dq_ref, dk_ref, d_gates_ref = out_refs
         unit.store(
@@ -113,8 +114,7 @@ def _kernel(on, inside, scratch, by_row, scale, heads, chunks, values, *refs):
     vector = plgpu.SMEM((CHUNK,), jnp.float32)
     pl.run_scoped(
         scoped,
-        unit.tile(CHUNK, CHUNK),
-        unit.tile(CHUNK, CHUNK),
+        unit.stack(2),
         vector if by_row else unit.wide_tile(CHUNK, CHUNK),
         vector,
         plgpu.Barrier(num_arrivals=4),
@@ -141,8 +141,8 @@ def _over_values(on, tiles, sources):
             v, d_out, before, after = (one.at[slot] for one in (v_s, d_out_s, before_s, after_s))
             factors = ((d_out, v), (d_out, before), (v, after))
             *sums, whole = sums
-            for index, (a, b) in enumerate(factors):
-                sums[index] += on.product((a, Operand(b, transposed=True)))
+            products = [((a, Operand(b, transposed=True)),) for a, b in factors]
+            sums = on.sums(sums, products)
             whole += (before[...].astype(jnp.float32) * after[...].astype(jnp.float32)).sum(1)
             plgpu.commit_smem()
 

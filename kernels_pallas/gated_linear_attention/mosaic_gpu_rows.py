@@ -91,9 +91,9 @@ def gradients(
     return dq, dk, parts.sum(1)
 
 
-def _inside(on, scale, q_s, k_s, gates_s, whole_s, sums, high_s, low_s, pairs_s):
-    """Leaves dq in `q_s`, dk in `k_s` and this slice's part of the gates' gradient in `gates_s`."""
-    d_scores, dq, dk, whole = sums
+def _inside(on, scale, both_s, gates_s, whole_s, sums, high_s, low_s, pairs_s):
+    """Leaves dq and dk where q and k were, and this slice's gradient of the gates in `gates_s`."""
+    (q_s, k_s), (d_scores, dq, dk, whole) = unit.tiles(both_s), sums
     row, column = on.indices()
     weights = scale * d_scores * _weights(on, gates_s, high_s, low_s)
     pairs_s[...] = weights.astype(LOW)

@@ -109,7 +109,7 @@ class Unit(NamedTuple):
         def accumulate(accumulators: Sequence[Any]) -> None:
             for accumulator, pairs in zip(accumulators, products, strict=True):
                 for left, right in pairs:
-                    plgpu.wgmma(accumulator, _reference(_operand(left)), right)
+                    plgpu.wgmma(accumulator, *map(_reference, map(_operand, (left, right))))
 
         found: Sequence[jax.Array] = pl.run_state(accumulate)(
             tuple(plgpu.ACC.init(start) for start in starts)
