@@ -31,9 +31,10 @@ def convfirst_block(
 
     The residual block of Lavin 2024 (arXiv 2404.03617): a grouped convolution, which has no
     activation, before the pointwise layers. In one kernel neither the convolution's result nor the
-    hidden channels pass through memory; "xla" is the layers one after the other. The kernels, for
-    TPU and for Hopper, have not been timed, and run where they are asked for. Gradients are those
-    of the layers, with all between them computed again.
+    hidden channels pass through memory; "xla" is the layers one after the other. The kernels run
+    where they are asked for: that for TPU has not been timed, that for Hopper at one early stage
+    (4.0 times as fast as the layers, `benchmarks/fused_block_gpu.py`). Gradients are those of the
+    layers, with all between them computed again.
 
     Args:
         x: pictures [B, H, W, C].
