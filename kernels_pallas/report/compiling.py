@@ -100,7 +100,9 @@ def compiled(case: Case, device: Device, dumps: Path) -> Result:
         jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=device.sharding)
         for array in case.arrays
     ]
-    mesh = jax.sharding.AbstractMesh((1,), ("device",), abstract_device=device.abstract)
+    mesh = jax.sharding.AbstractMesh(
+        (1,), ("device",), (jax.sharding.AxisType.Auto,), abstract_device=device.abstract
+    )
     began = time.perf_counter()
     try:
         with jax.sharding.use_abstract_mesh(mesh):

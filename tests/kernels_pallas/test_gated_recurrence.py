@@ -196,6 +196,7 @@ def test_half_precision_on_tpu_is_left_to_xla():
     mesh = jax.sharding.AbstractMesh(
         (1,),
         ("device",),
+        axis_types=(jax.sharding.AxisType.Auto,),
         abstract_device=jax.sharding.AbstractDevice(
             platform="tpu", device_kind="TPU v5 lite", num_cores=1
         ),

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import lax
 from jax.experimental import pallas as pl
-from jax.sharding import AbstractMesh
+from jax.sharding import AbstractMesh, AxisType
 from jax.sharding import PartitionSpec as P
 
 from workbench.measure import macs
@@ -211,7 +211,7 @@ def test_wrappers_change_nothing(wrap):
 
 
 def test_shard_map_counts_every_shard():
-    mesh = AbstractMesh((4,), ("data",))
+    mesh = AbstractMesh((4,), ("data",), axis_types=(AxisType.Auto,))
     sharded = jax.shard_map(
         lambda x, w: x @ w, mesh=mesh, in_specs=(P("data"), P()), out_specs=P("data")
     )

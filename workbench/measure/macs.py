@@ -232,9 +232,7 @@ class _Counter:
 
     def _scan(self, eqn: Any, data: Flow, scope: Scope) -> tuple[_Tally, Flow]:
         body = _open(eqn.params["jaxpr"])
-        start = eqn.params["num_consts"]
-        end = start + eqn.params["num_carry"]
-        body_tally, outputs = self._loop(body, data, slice(start, end), scope)
+        body_tally, outputs = self._loop(body, data, _carried(eqn, body), scope)
         tally = _Tally()
         tally.merge(body_tally, eqn.params["length"])
         return tally, outputs
@@ -316,6 +314,21 @@ def _needed(jaxpr: Any) -> Any:
     from jax.interpreters.partial_eval import dce_jaxpr
 
     return dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars), instantiate=True)[0]
+
+
+def _carried(eqn: Any, body: Any) -> slice:
+    """Which inputs of a scan's body one round hands to the next.
+
+    Told by the shapes, since versions of JAX name it differently: what a round takes one slice of,
+    or gives one of, has an axis less in the body.
+    """
+
+    def sliced(outer: Sequence[Any], inner: Sequence[Any]) -> int:
+        return sum(a.aval.shape != b.aval.shape for a, b in zip(outer, inner, strict=True))
+
+    carry = len(body.outvars) - sliced(eqn.outvars, body.outvars)
+    start = len(body.invars) - sliced(eqn.invars, body.invars) - carry
+    return slice(start, start + carry)
 
 
 def _open(jaxpr: Any) -> Any:
