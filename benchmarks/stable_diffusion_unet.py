@@ -1,7 +1,8 @@
 """One forward pass of the Stable Diffusion 1.5 UNet on this CPU, beside diffusers on torch.
 
 True configuration, random weights written by diffusers, float32, a batch of 2 (as guidance needs)
-on 64 x 64 latents with 77 tokens. Each side has a process of its own; they take turns.
+on 64 x 64 latents with 77 tokens. This side runs the driver's own program of a full step, the
+sampler's update with it. Each side has a process of its own; they take turns.
 
 python benchmarks/stable_diffusion_unet.py [--tiny] [--rounds N] [--threads one] [--folder DIR]
 
@@ -15,6 +16,7 @@ import contextlib
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -45,7 +47,7 @@ SMALL = {
     "layers_per_block": 1,
     "cross_attention_dim": 32,
 }
-BATCH, TOKENS = 2, 77
+BATCH, TOKENS, STEPS = 2, 77, 50
 LARGEST_ERROR = 1e-4
 PLAIN, WEIGHTS, PEER = "this UNet", "this UNet, transformed weights kept", "diffusers"
 
@@ -170,12 +172,14 @@ def floor(bench: Benchmark, found: dict[str, Any], calls: Any) -> None:
 def ours(folder: str, scratch: str, kept: bool) -> Iterator[dict[str, Any]]:
     """Loads and compiles; then a forward pass whenever it is asked."""
     import jax
-    import jax.numpy as jnp
     import numpy as np
+    from flax import nnx
 
+    from workbench.diffusion import driver
     from workbench.diffusion.checkpoint import load_unet
-    from workbench.diffusion.unet.config import UNetConfig  # noqa: F401  (of the import level)
+    from workbench.diffusion.pipeline import flat_weights
     from workbench.diffusion.unet.winograd import transform_kernels
+    from workbench.model_files.precision import FLOAT32
 
     jax.config.update("jax_compilation_cache_dir", str(Path(scratch) / "compiled"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
@@ -183,51 +187,61 @@ def ours(folder: str, scratch: str, kept: bool) -> Iterator[dict[str, Any]]:
     watch = Memory()
     clock = Clock()
     unet = load_unet(folder + "/unet")
-    jax.block_until_ready(jax.tree.leaves(nnx_split(unet)[1]))
-    pixels = unet.config.sample_size
-    changed = transform_kernels(unet, pixels, pixels, BATCH) if kept else 0
+    jax.block_until_ready(jax.tree.leaves(nnx.split(unet)[1]))
+    config, held = unet.config, FLOAT32
+    changed = 0
+    if kept:
+        held = replace(held, transformed=(config.sample_size, config.sample_size, BATCH))
+        changed = transform_kernels(unet, *held.transformed)
     found: dict[str, Any] = {"load": clock.seconds(), "load_peak": watch.peak()}
-    graph, weights = nnx_split(unet)
+    weights = flat_weights(unet)
     del unet
-    arrays = np.load(folder + "/inputs.npz")
-    given = [jnp.asarray(arrays[name]) for name in ("x", "t", "context")]
+    given = step(folder)
     clock = Clock()
-    forward = jax.jit(lambda weights, *given: nnx_merge(graph, weights)(*given))
-    compiled = forward.lower(weights, *given).compile()
+    work = driver.programs(config, held)
+    compiled = work.full.lower((driver.OUTPUT,), weights, *given).compile()
     found |= {"compile": clock.seconds(), "kernels transformed": changed}
     plan = compiled.memory_analysis()
     found["XLA's estimate of temporaries"] = plan.temp_size_in_bytes
-    out = np.asarray(compiled(weights, *given))
     output = f"{scratch}/ours_{kept}.npy"
-    np.save(output, out)
+    np.save(output, np.asarray(compiled(weights, *given)[-1][driver.OUTPUT]))
     word = yield {**found, "output": output}
     while word != "finish":
         clock = Clock()
         jax.block_until_ready(compiled(weights, *given))
         word = yield clock.both()
     peak = watch.peak()
-    yield {"peak": peak, "macs": macs(graph, weights, given), "macs_per_s": product_rate()}
+    yield {"peak": peak, "macs": macs(work, weights, given), "macs_per_s": product_rate()}
 
 
-def nnx_split(unet: Any) -> Any:
-    """Structure and weights."""
-    from flax import nnx
+def step(folder: str) -> Any:
+    """What the driver gives a step: the sample, the step's row, and what is fixed."""
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
 
-    return nnx.split(unet)
+    from workbench.diffusion import steps
+    from workbench.diffusion.schedulers import DDIM, start
+
+    arrays = np.load(folder + "/inputs.npz")
+    x, t = jnp.asarray(arrays["x"]), arrays["t"]
+    row = DDIM(clip_sample=False).plan(STEPS).table[:1]
+    rows = steps.Rows(t, np.asarray(row), np.zeros(1, np.float32), t.astype(np.int32))
+    keys = jax.vmap(jax.random.key)(np.zeros(1, np.uint32))
+    context, guidance = jnp.asarray(arrays["context"]), jnp.float32(7.5)
+    return steps.Carry(x, start(x)), rows, steps.Conditions(context, guidance, x, keys)
 
 
-def nnx_merge(graph: Any, weights: Any) -> Any:
-    """The model again."""
-    from flax import nnx
-
-    return nnx.merge(graph, weights)
-
-
-def macs(graph: Any, weights: Any, given: Any) -> int:
+def macs(work: Any, weights: Any, given: Any) -> int:
     """Multiply-accumulates of the definition: minimal filtering is not counted as fewer."""
+    from workbench.diffusion.steps import passes
     from workbench.measure.macs import count
 
-    return count(lambda weights, *given: nnx_merge(graph, weights)(*given), weights, *given).total
+    def forward(weights: Any, carry: Any, rows: Any, fixed: Any) -> Any:
+        x, t = passes(carry.x, rows, fixed), rows.timestep[0]
+        return work.unet(weights)(x, t, fixed.context)
+
+    return count(forward, weights, *given).total
 
 
 def product_rate(size: int = 2048, repeats: int = 7) -> float:
@@ -260,7 +274,7 @@ def theirs(folder: str, scratch: str) -> Iterator[dict[str, Any]]:
     unet: Any = UNet2DConditionModel.from_pretrained(folder + "/unet").eval()
     found: dict[str, Any] = {"load": clock.seconds(), "load_peak": watch.peak()}
     arrays = np.load(folder + "/inputs.npz")
-    x = torch.from_numpy(arrays["x"].transpose(0, 3, 1, 2).copy())
+    x = torch.from_numpy(arrays["x"].transpose(0, 3, 1, 2).repeat(BATCH, 0))
     t, context = torch.from_numpy(arrays["t"]), torch.from_numpy(arrays["context"])
 
     def forward() -> Any:
@@ -295,15 +309,14 @@ def write_ours(folder: str, fields: dict[str, Any]) -> None:
 
 
 def inputs(folder: Path, fields: dict[str, Any]) -> None:
-    """What both sides read: NHWC latents, timesteps and a context."""
+    """What both sides read: an NHWC latent for every pass, a timestep, and contexts."""
     import numpy as np
 
     rng = np.random.default_rng(0)
     size, width = fields["sample_size"], fields["cross_attention_dim"]
-    x = rng.standard_normal((BATCH, size, size, fields["in_channels"]), dtype=np.float32)
+    x = rng.standard_normal((1, size, size, fields["in_channels"]), dtype=np.float32)
     context = rng.standard_normal((BATCH, TOKENS, width), dtype=np.float32)
-    t = np.full((BATCH,), 501.0, np.float32)
-    np.savez(folder / "inputs.npz", x=x, t=t, context=context)
+    np.savez(folder / "inputs.npz", x=x, t=np.full((1,), 501.0, np.float32), context=context)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ def data() -> Path:
 
 
 def compile_cache() -> Path:
-    """Where compiled JAX programs are kept between processes (`keep_compiled`)."""
+    """Where programs are kept between processes: compiled ones, and lowered (`lowered_once`)."""
     chosen = os.environ.get("JAX_COMPILATION_CACHE_DIR")
     return Path(chosen) if chosen else home() / "compiled"
 

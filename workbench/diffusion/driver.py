@@ -8,7 +8,7 @@ steps stays in Python, where it can be watched and stopped.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from typing import Any
 
 import jax
@@ -17,7 +17,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array
 
-from workbench import home
+from workbench import home, lowered_once
 from workbench.diffusion.costs import Config, abstract_unet
 from workbench.diffusion.images import decode_images
 from workbench.diffusion.pipeline import Inputs, Pipeline
@@ -125,19 +125,29 @@ def _follow(
 class Programs:
     """The compiled pieces of work of one UNet form, each made when it is first needed.
 
-    Weights come as a flat tuple: flattening a module on every call would cost a millisecond.
+    What an earlier process traced and lowered is read, not traced again (`lowered_once`). Weights
+    come as a flat tuple: flattening a module on every call would cost a millisecond.
     """
 
     def __init__(self, config: Config, precision: Precision):
         home.keep_compiled()
-        graph, state = nnx.split(abstract_unet(config, precision))
+        self.config, self.precision = config, precision
+        jit = partial(lowered_once.jit, of=(config, precision))
+        self.text, self.encode, self.decode = jit(self._text), jit(self._encode), jit(self._decode)
+        self.full = jit(self._full, static_argnums=0)
+        self.reuse = jit(self._reuse)
+
+    @cached_property
+    def unet(self) -> Callable[[Weights], Any]:
+        """The model of its weights; only tracing needs it."""
+        graph, state = nnx.split(abstract_unet(self.config, self.precision))
         treedef = jax.tree.structure(state)
-        self.unet = lambda weights: nnx.merge(graph, jax.tree.unflatten(treedef, weights))
-        self.text = jax.jit(lambda weights, text: self.unet(weights).text_keys_values(text))
-        self.encode = jax.jit(self._encode)
-        self.decode = jax.jit(self._decode)
-        self.full = jax.jit(self._full, static_argnums=0)
-        self.reuse = jax.jit(self._reuse)
+        return lambda weights: nnx.merge(graph, jax.tree.unflatten(treedef, weights))
+
+    def _text(self, weights: Weights, text: Array) -> Kept:
+        """Keys and values of a text, for every step of a run."""
+        found: Kept = self.unet(weights).text_keys_values(text)
+        return found
 
     def _full(
         self,

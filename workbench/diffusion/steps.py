@@ -49,6 +49,10 @@ class Rows(NamedTuple):
         return Rows(*(value[steps[0] : steps[-1] + 1] for value in self))
 
 
+for kind in (State, Carry):  # what a step that is kept lowered gives back
+    jax.export.register_namedtuple_serialization(kind, serialized_name=f"workbench.{kind.__name__}")
+
+
 class Conditions(NamedTuple):
     """What stays fixed over a run.
 
