@@ -85,15 +85,14 @@ class Unit(NamedTuple):
 
     def product(self, *pairs: tuple[Any, Any]) -> jax.Array:
         """The sum of products a b in float32; each factor an `Operand`, a value or a tile."""
-        factors = [tuple(_operand(one) for one in pair) for pair in pairs]
+        factors = [(_operand(a), _operand(b)) for a, b in pairs]
         if self.interpret:
             return functools.reduce(jnp.add, (_dot(a, b) for a, b in factors))
         (a, b), *_ = factors
         shape = (a.matrix.shape[int(a.transposed)], b.matrix.shape[int(not b.transposed)])
 
         def accumulate(accumulator: Any) -> jax.Array:
-            for left, right in factors:
-                plgpu.wgmma(accumulator, _reference(left), _reference(right))
+            _add(accumulator, factors)
             return accumulator[...]
 
         return pl.run_scoped(accumulate, plgpu.ACC(shape, jnp.float32))
@@ -108,8 +107,7 @@ class Unit(NamedTuple):
 
         def accumulate(accumulators: Sequence[Any]) -> None:
             for accumulator, pairs in zip(accumulators, products, strict=True):
-                for left, right in pairs:
-                    plgpu.wgmma(accumulator, *map(_reference, map(_operand, (left, right))))
+                _add(accumulator, pairs)
 
         found: Sequence[jax.Array] = pl.run_state(accumulate)(
             tuple(plgpu.ACC.init(start) for start in starts)
@@ -212,6 +210,11 @@ def kernel(
         grid_names=tuple(grid),
         kernel_name=name,
     )
+
+
+def _add(accumulator: Any, pairs: Sequence[tuple[Any, Any]]) -> None:
+    for pair in pairs:
+        plgpu.wgmma(accumulator, *(_reference(_operand(factor)) for factor in pair))
 
 
 def _one(mask: jax.Array) -> jax.Array:
