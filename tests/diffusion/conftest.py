@@ -15,6 +15,7 @@ from workbench.diffusion.plan import Plan
 from workbench.diffusion.schedulers import DDIM
 from workbench.diffusion.unet import UNet2DCondition, UNetConfig
 from workbench.diffusion.unet.program import OUTPUT
+from workbench.model_files.abstract import abstract
 
 TINY = UNetConfig(
     sample_size=8,
@@ -45,7 +46,7 @@ class Parts:
 
 def random_unet(config: UNetConfig = TINY, seed: int = 3) -> UNet2DCondition:
     """Weights drawn by numpy: initialising layer by layer would compile for ten seconds."""
-    graph, state = nnx.split(nnx.eval_shape(lambda: UNet2DCondition(config, rngs=nnx.Rngs(0))))
+    graph, state = nnx.split(abstract(UNet2DCondition, config, dtype=jnp.float32))
     draw = np.random.default_rng(seed)
 
     def fill(path: Any, leaf: Any) -> Any:

@@ -13,6 +13,7 @@ from workbench.diffusion.unet.layers import WinogradKernel
 from workbench.diffusion.unet.transformer import FeedForward
 from workbench.diffusion.unet.winograd import transform_kernels
 from workbench.measure.macs import count
+from workbench.model_files.abstract import abstract
 from workbench.model_files.precision import with_int8_kernels
 
 CONFIG = UNetConfig(
@@ -57,7 +58,7 @@ def test_kernels_kept_transformed_predict_the_same(monkeypatch):
 
 
 def test_kernels_in_int8_are_not_kept_transformed():
-    unet = nnx.eval_shape(lambda: UNet2DCondition(CONFIG, rngs=nnx.Rngs(0)))
+    unet = abstract(UNet2DCondition, CONFIG, dtype=jnp.float32)
     with_int8_kernels(unet)
     with pytest.raises(TypeError, match="int8 cannot be kept transformed; load float32"):
         transform_kernels(unet, 8, 8)

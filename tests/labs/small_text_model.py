@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-from flax import nnx
-
+from tests.diffusion.text_models import filled
 from tests.diffusion.vocabulary import vocabulary, write_tokenizer
-from workbench.diffusion import AutoencoderKL, CLIPTextEncoder, save_pipeline
+from workbench.diffusion import checkpoint, save_pipeline
 from workbench.diffusion.pipeline import Pipeline, flat_weights
 from workbench.diffusion.plan import Plan
 from workbench.diffusion.prompts import TextConditioning
 from workbench.diffusion.schedulers import DDIM
 from workbench.diffusion.text.config import CLIPTextConfig
 from workbench.diffusion.text.tokens import Tokenizer
-from workbench.diffusion.unet import UNet2DCondition, UNetConfig
+from workbench.diffusion.unet import UNetConfig
 from workbench.diffusion.vae.config import AutoencoderConfig
 
 UNET = UNetConfig(
@@ -43,18 +37,6 @@ VAE = AutoencoderConfig(
 )
 
 
-def filled(make: Callable[[], Any], seed: int) -> Any:
-    """A model with random weights, without a program for each of its parts."""
-    graph, state = nnx.split(nnx.eval_shape(make))
-    draw = np.random.default_rng(seed)
-
-    def fill(path: Any, leaf: Any) -> Any:
-        one = 1.0 if "scale" in jax.tree_util.keystr(path) else 0.0
-        return jnp.asarray(one + 0.1 * draw.standard_normal(leaf.shape), leaf.dtype)
-
-    return nnx.merge(graph, jax.tree_util.tree_map_with_path(fill, state))
-
-
 def write(folder: Path) -> Path:
     """The folder, whole."""
     words = vocabulary()
@@ -69,8 +51,8 @@ def write(folder: Path) -> Path:
         pad_token_id=0,
     )
     tokenizer = Tokenizer.load(write_tokenizer(folder.with_name("vocabulary")))
-    unet = filled(lambda: UNet2DCondition(UNET, rngs=nnx.Rngs(0)), 1)
-    encoder = filled(lambda: CLIPTextEncoder(text, rngs=nnx.Rngs(0)), 2)
+    unet = filled(checkpoint.UNET.abstract(UNET), 1)
+    encoder = filled(checkpoint.TEXT_ENCODER.abstract(text), 2)
     pipeline = Pipeline(
         name="small",
         config=UNET,
@@ -81,7 +63,7 @@ def write(folder: Path) -> Path:
         steps=4,
         guidance=2.0,
         plan=Plan.full(4),
-        vae=filled(lambda: AutoencoderKL(VAE, rngs=nnx.Rngs(0)), 3),
+        vae=filled(checkpoint.VAE.abstract(VAE), 3),
     )
     return save_pipeline(pipeline, folder)
 

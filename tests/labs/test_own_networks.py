@@ -7,6 +7,7 @@ from skimage import data
 from skimage.io import imsave
 
 import workbench
+from tests.diffusion.text_models import filled
 from tests.labs import small_text_model
 from workbench.diffusion import load_pipeline
 from workbench.diffusion.encoder_propagation import EncoderPropagation
@@ -30,9 +31,7 @@ def _inception(folder):
 
 
 def _clip(folder, tokenizer):
-    from flax import nnx
-
-    from workbench.diffusion.quality.clip import CLIP_PART, CLIPNet
+    from workbench.diffusion.quality.clip import CLIP_PART
     from workbench.diffusion.quality.clip_config import CLIPConfig, CLIPVisionConfig
     from workbench.diffusion.text.config import CLIPTextConfig
 
@@ -46,7 +45,7 @@ def _clip(folder, tokenizer):
     )
     vision = CLIPVisionConfig(**sizes, image_size=16, patch_size=8)
     config = CLIPConfig(text=text, vision=vision, projection_dim=8)
-    net = small_text_model.filled(lambda: CLIPNet(config, rngs=nnx.Rngs(0)), 3)
+    net = filled(CLIP_PART.abstract(config), 3)
     CLIP_PART.save(net, folder / "clip")
     tokenizer.save(folder / "clip")
     return folder / "clip"

@@ -1,10 +1,11 @@
 """Models with shapes in place of weights."""
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array
 
@@ -27,7 +28,16 @@ def _key() -> Array:
 
 
 def abstract(model: Callable[..., Any], config: Any, *, dtype: Any) -> Any:
-    """`model(config, dtype=dtype, rngs=...)` with `jax.ShapeDtypeStruct`s for weights."""
+    """`model(config, dtype=dtype, rngs=...)` with `jax.ShapeDtypeStruct`s for weights.
+
+    Tracing what a large model draws takes a second: it is done once for each model, configuration
+    and dtype, which are told apart by their hash.
+    """
+    return nnx.merge(*_outline(model, config, jnp.dtype(dtype)))
+
+
+@lru_cache(maxsize=32)
+def _outline(model: Callable[..., Any], config: Any, dtype: Any) -> tuple[Any, Any]:
     key = AnyKey()
     key.params()  # made outside of the trace
-    return nnx.eval_shape(lambda: model(config, dtype=dtype, rngs=key))
+    return nnx.split(nnx.eval_shape(lambda: model(config, dtype=dtype, rngs=key)))

@@ -12,6 +12,7 @@ from workbench.diffusion.dit import ClassLabels, DiT, DiTConfig
 from workbench.diffusion.pipeline import Pipeline, flat_weights
 from workbench.diffusion.plan import Plan
 from workbench.diffusion.schedulers import DDIM
+from workbench.model_files.abstract import abstract
 
 SMALL = DiTConfig(
     num_attention_heads=2,
@@ -26,7 +27,7 @@ SMALL = DiTConfig(
 
 def random_dit(config: DiTConfig = SMALL, seed: int = 3) -> DiT:
     """Weights drawn by numpy, all of them, gates included, so that every block counts."""
-    graph, state = nnx.split(nnx.eval_shape(lambda: DiT(config, rngs=nnx.Rngs(0))))
+    graph, state = nnx.split(abstract(DiT, config, dtype=jnp.float32))
     draw = np.random.default_rng(seed)
 
     def fill(path: Any, leaf: Any) -> Any:

@@ -28,6 +28,7 @@ from workbench.diffusion.conditioning import ClassTokens
 from workbench.diffusion.digits.augmentation import Augmentation
 from workbench.diffusion.schedulers import DDIM
 from workbench.diffusion.unet import UNet2DCondition, UNetConfig
+from workbench.model_files.abstract import abstract
 from workbench.training import Recipe
 
 SIZE, CLASSES, TOKENS = 16, 10, 4
@@ -119,7 +120,7 @@ class DiffusionTask:
     @functools.cached_property
     def graph(self) -> Any:
         """The module tree without weights."""
-        return nnx.split(nnx.eval_shape(lambda: UNet2DCondition(self.config, rngs=nnx.Rngs(0))))[0]
+        return nnx.split(abstract(UNet2DCondition, self.config, dtype=jnp.float32))[0]
 
     def init(self, key: Array) -> dict[str, Any]:
         unet_key, token_key = jax.random.split(key)

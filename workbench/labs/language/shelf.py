@@ -61,14 +61,16 @@ class Book:
 @functools.cache
 def _parameters(record: str) -> int:
     import jax
+    import jax.numpy as jnp
     from flax import nnx
 
     from workbench.language.config import DecoderConfig
     from workbench.language.decoder import Decoder
+    from workbench.model_files.abstract import abstract
 
     config = DecoderConfig.model_validate(json.loads(record))
-    abstract = nnx.eval_shape(lambda: Decoder(config, rngs=nnx.Rngs(params=0)))
-    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(nnx.state(abstract, nnx.Param)))
+    model = abstract(Decoder, config, dtype=jnp.float32)
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(nnx.state(model, nnx.Param)))
 
 
 def family(config: DecoderConfig | None) -> str:
