@@ -7,6 +7,7 @@ IN = $(PYTHON) workbench/launch/environment.py
 FAST = -m "not slow and not browser and not parity and not bench"
 SLOW = -m "slow and not browser and not parity and not bench"
 DRIVEN = -m browser
+QUICK = QUICK_COMPILES=1  # many small programs: see tests/conftest.py
 # Files go to two to four processes; the tests of one file stay together, with what they share.
 PARALLEL = --numprocesses=logical --maxprocesses=4 --dist=loadfile
 CHECKS = ruff format types floors figures
@@ -35,14 +36,14 @@ lab:
 	@$(IN) lab -m workbench lab
 
 test:
-	@$(IN) test -m pytest $(FAST) $(PARALLEL) $(PYTEST_ARGS)
+	@$(QUICK) $(IN) test -m pytest $(FAST) $(PARALLEL) $(PYTEST_ARGS)
 
 test-slow:
-	@$(IN) test -m pytest $(SLOW) $(PARALLEL) $(PYTEST_ARGS)
+	@$(QUICK) $(IN) test -m pytest $(SLOW) $(PARALLEL) $(PYTEST_ARGS)
 
 test-full:
-	@$(IN) test -m pytest -m "not browser and not parity and not bench" $(PARALLEL) $(PYTEST_ARGS)
-	@$(IN) test -m pytest -m bench $(PARALLEL) --dist=load $(PYTEST_ARGS)
+	@$(QUICK) $(IN) test -m pytest -m "not browser and not parity and not bench" $(PARALLEL) $(PYTEST_ARGS)
+	@$(QUICK) $(IN) test -m pytest -m bench $(PARALLEL) --dist=load $(PYTEST_ARGS)
 
 # Two suites, each in a process of its own.
 test-browser: test-browser-panels test-browser-lab
@@ -64,7 +65,7 @@ kernels-report:
 	@$(IN) kernels -m kernels_pallas.report --out data/kernels --page docs/kernels-report.md
 
 bench-smoke:
-	@$(IN) test -m pytest -m bench $(PARALLEL) --dist=load $(PYTEST_ARGS)
+	@$(QUICK) $(IN) test -m pytest -m bench $(PARALLEL) --dist=load $(PYTEST_ARGS)
 
 bench:
 	@$(IN) test -m workbench bench

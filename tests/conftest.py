@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,13 @@ os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)
 os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
+
+# What a browser shows and what torch is compared with is compiled as users compile it. The other
+# tests compile thousands of small programs, of which half the time is building MLIR for each fusion
+# in XLA's newer emitters; XLA of later versions has no others.
+if os.environ.get("QUICK_COMPILES") and version("jax").startswith("0.10."):
+    flags = os.environ.get("XLA_FLAGS", "")
+    os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_use_fusion_emitters=false"
 
 _store = tempfile.TemporaryDirectory(prefix="workbench-tests-")
 os.environ["WORKBENCH_HOME"] = _store.name
