@@ -5,7 +5,8 @@
 PYTHON ?= python3
 IN = $(PYTHON) workbench/launch/environment.py
 FAST = -m "not slow and not browser and not parity and not bench"
-SLOW = -m "slow and not browser and not parity and not bench"
+SLOW = -m "slow and not long and not browser and not parity and not bench"
+LONG = -m long
 DRIVEN = -m browser
 QUICK = QUICK_COMPILES=1  # many small programs: see tests/conftest.py
 # Files go to two to four processes; the tests of one file stay together, with what they share.
@@ -14,14 +15,15 @@ CHECKS = ruff format types floors figures
 # With REPORTS=FOLDER each suite that a skip must not empty leaves a JUnit report of its own there.
 report = $(if $(REPORTS),--junitxml=$(REPORTS)/$(1).xml)
 
-.PHONY: help lab test test-slow test-full test-browser test-browser-panels test-browser-lab \
+.PHONY: help lab test test-slow test-long test-full test-browser test-browser-panels test-browser-lab \
   test-parity test-gpu kernels-report bench bench-smoke lint $(CHECKS) clean-notebooks constraints
 
 help:
 	@echo "make lab             JupyterLab on a copy of the notebooks"
 	@echo "make test            the fast tests (under 10 minutes on 2 cores)"
-	@echo "make test-slow       the slow ones, of up to some minutes each"
-	@echo "make test-full       both, and each benchmark in a tiny form"
+	@echo "make test-slow       the slow ones, of some seconds each"
+	@echo "make test-long       those of half a minute to some minutes each"
+	@echo "make test-full       all three, and each benchmark in a tiny form"
 	@echo "make test-browser    drive JupyterLab with Chromium"
 	@echo "make test-parity     against torch and diffusers, in an environment of its own"
 	@echo "make test-gpu        the kernels on a Hopper GPU that is here, in this Python's jax"
@@ -41,9 +43,12 @@ test:
 test-slow:
 	@$(QUICK) $(IN) test -m pytest $(SLOW) $(PARALLEL) $(PYTEST_ARGS)
 
+test-long:
+	@$(IN) test -m pytest $(LONG) $(PARALLEL) $(PYTEST_ARGS)
+
 test-full:
-	@$(QUICK) $(IN) test -m pytest -m "not browser and not parity and not bench" $(PARALLEL) $(PYTEST_ARGS)
-	@$(QUICK) $(IN) test -m pytest -m bench $(PARALLEL) --dist=load $(PYTEST_ARGS)
+	@$(IN) test -m pytest -m "not browser and not parity and not bench" $(PARALLEL) $(PYTEST_ARGS)
+	@$(IN) test -m pytest -m bench $(PARALLEL) --dist=load $(PYTEST_ARGS)
 
 # Two suites, each in a process of its own.
 test-browser: test-browser-panels test-browser-lab
@@ -65,7 +70,7 @@ kernels-report:
 	@$(IN) kernels -m kernels_pallas.report --out data/kernels --page docs/kernels-report.md
 
 bench-smoke:
-	@$(QUICK) $(IN) test -m pytest -m bench $(PARALLEL) --dist=load $(PYTEST_ARGS)
+	@$(IN) test -m pytest -m bench $(PARALLEL) --dist=load $(PYTEST_ARGS)
 
 bench:
 	@$(IN) test -m workbench bench

@@ -54,6 +54,7 @@ def test_what_the_user_chose_stays(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_headless_twin_keeps_what_it_compiled(tmp_path):
     small = ["--set", "sampling.steps=6", "--set", "sampling.seeds=8", "--repeats", "0"]
     outside(tmp_path, "-m", "workbench", "compare", "diffusion", *small)

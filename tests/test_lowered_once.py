@@ -249,6 +249,7 @@ print(len(traced), np.asarray(out).tobytes().hex())
 """
 
 
+@pytest.mark.slow
 def test_processes_at_once_share_a_store(tmp_path):
     kept = {k: v for k, v in os.environ.items() if k == "JAX_PLATFORMS" or not k.startswith("JAX_")}
     env = kept | {"WORKBENCH_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}

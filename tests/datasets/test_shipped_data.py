@@ -50,6 +50,7 @@ def test_card_preview_and_split(name: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", MAKERS)
 def test_made_twice_it_has_the_same_fingerprint(name: str) -> None:
     make = english.__wrapped__ if name == "english" else MAKERS[name]  # past its cache

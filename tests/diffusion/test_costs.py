@@ -29,6 +29,7 @@ def test_a_whole_pass_in_both_conventions(pieces):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_what_is_kept_of_stable_diffusion_is_what_is_counted():
     assert costs.unit_costs(SHAPE) == STABLE_DIFFUSION_15
 
@@ -127,6 +128,7 @@ def test_a_record_gives_the_same_costs_back(pieces):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_each_block():
     found = {name: macs / GIGA for name, macs in costs.block_costs(SHAPE).items()}
     wanted = {
@@ -158,6 +160,7 @@ def test_group_memory_grows_with_the_group(tiny):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_groups_memory_is_near_what_its_program_allocates():
     """XLA's own figure for the shipped decoder, 8 steps of 8 guided pictures as one batch."""
     unet = load_unet(shipped.path("data/digits-unet/unet"))

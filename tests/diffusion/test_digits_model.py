@@ -21,6 +21,7 @@ def pipeline() -> Pipeline:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_few_steps_give_the_class_asked_for(pipeline: Pipeline) -> None:
     images, labels = draw(pipeline.with_sampling(sampler="dpm++", steps=12), 100)
     right = load_classifier(path(FOLDER) / "classifier").predict(images) == labels
@@ -42,6 +43,7 @@ def test_the_record_is_of_these_weights_and_has_no_fault(pipeline: Pipeline) -> 
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_a_thousand_samples_are_right_varied_and_new(pipeline: Pipeline) -> None:
     """As the card was made, on other seeds."""

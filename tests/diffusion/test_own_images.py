@@ -24,6 +24,7 @@ def photos(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(900)  # compiles the shipped recipe at another size
 def test_a_folder_becomes_a_model_that_samples(photos, tmp_path):
     out, runs = tmp_path / "model", tmp_path / "runs"

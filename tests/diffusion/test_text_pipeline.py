@@ -61,6 +61,7 @@ def test_one_encoder_gives_its_last_states(text: Pipeline) -> None:
     assert text.conditioning.width == WIDTH and text.shape.tokens == LENGTH
 
 
+@pytest.mark.slow
 def test_two_encoders_stand_side_by_side(two: Pipeline) -> None:
     sized = two.with_size(16, 24)
     inputs = sized.inputs((4,), prompts="a cat", negative="red")
@@ -254,6 +255,7 @@ def test_drift_is_measured_on_text_models(two: Pipeline) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_methods_are_compared_on_prompts(text: Pipeline) -> None:
     """Prompts take turns by seed, so a study needs nothing but the pipeline."""
     methods = [FullSampling(), EncoderPropagation(), FeatureInheritance()]

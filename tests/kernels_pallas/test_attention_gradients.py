@@ -81,6 +81,7 @@ def test_of_bias(axes, monkeypatch) -> None:
     check(given, d_out, 1e-5, causal=True, window=30)
 
 
+@pytest.mark.slow
 def test_with_segments_and_rows_that_see_nothing(monkeypatch) -> None:
     monkeypatch.setattr(tuning, "blocks", lambda *_: SMALL)
     given, d_out = inputs(2, 40, 50, 2, 1, 8, 6, bias=(1, 1, 1, 1))

@@ -47,6 +47,7 @@ def test_tpu_in_bfloat16_with_float32_gates():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @settings(max_examples=15, deadline=None)
 @given(
     shape=st.tuples(st.integers(1, 3), st.integers(1, 100), st.integers(1, 260)),

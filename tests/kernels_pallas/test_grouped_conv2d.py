@@ -233,6 +233,7 @@ def test_pixels_side_by_side_are_copies_of_a_kernel_a_stride_further_each():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @settings(max_examples=15, deadline=None)
 @given(**sizes)
 def test_gradients_over_sizes(pixels, taps, widths, groups, strides, padding, form):

@@ -177,6 +177,7 @@ def test_a_stage_that_lost_all_inside_it_reads_its_own_width(names: tuple[str, .
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_trained_student_draws(view: AssemblyView) -> None:
     *_, found = view.run(values(view), silent)
     assert found.basis == "measured"

@@ -166,6 +166,7 @@ def test_a_model_whose_pictures_are_not_finite(workbench_home):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_kill_costs_no_finished_group(tmp_path):
     home = tmp_path / "home"
     with process(home, 24) as first:
@@ -183,6 +184,7 @@ def test_a_kill_costs_no_finished_group(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_two_notebooks_on_one_store(tmp_path):
     home = tmp_path / "home"
     both = [process(home, 16) for _ in range(2)]

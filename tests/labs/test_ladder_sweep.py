@@ -135,6 +135,7 @@ def test_what_ships_is_the_whole_grid_with_every_best_size_between_others() -> N
     assert set(table.curves["run"]) == set(runs.index)
 
 
+@pytest.mark.slow
 def test_what_ships_has_the_rates_of_its_search_and_flops_by_the_same_count() -> None:
     runs = tables.shipped_sweep().runs
     search = pd.read_csv(ROOT / "data/scaling-lab/rates.csv")

@@ -55,6 +55,7 @@ def test_a_measured_point_loads_its_settings(finished):
     assert over["sampling"] == {"look": "Feature inheritance"}
 
 
+@pytest.mark.slow
 def test_a_run_stops_between_groups_and_keeps_what_was_done(home):
     view = DiffusionView(pipeline=tiny.pipeline())
     values = accepted(view, start(view, SMALL | {"sampling": {"steps": 9, "seeds": 24}}))
@@ -85,6 +86,7 @@ def test_a_users_method_runs_beside_the_others(home):
     assert [line.label for line in last.contents["grid"].rows] == [*METHODS, EveryOther.name]
 
 
+@pytest.mark.slow
 def test_copied_code_gives_the_same_table(home, finished, tiny_ships):
     view, values, *_ = finished
     text = diffusion.open(settings=SMALL).view.code(values)
@@ -189,6 +191,7 @@ def test_memory_of_a_model_in_memory_is_not_that_of_another(home, monkeypatch):
 # -- the command ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_command_makes_the_panels_tables(home, finished, tiny_ships, tmp_path, capsys):
     from workbench.study import Tables
 

@@ -148,6 +148,7 @@ def test_a_profile_that_is_flat_says_so():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_profile_follows_a_fit_of_repeated_data():
     runs = repeated_fit().runs
     view = FitView(runs.assign(unique_tokens=runs["n_tokens"] / np.where(runs.index % 2, 1, 9)))

@@ -96,6 +96,7 @@ def test_a_claim_is_decided_by_intervals_alone() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_what_ships_is_what_is_drawn(view: StudentsView) -> None:
     """The recorded pictures are those of the students and the teacher that ship."""
     first = accepted(view, merged(defaults(view.groups), PRESETS[0].values))

@@ -150,6 +150,7 @@ def test_a_plan_that_its_runs_foresee_to_be_slower_is_said_so(view):
     assert (said.level, said.group) == ("warn", "feature_inheritance")
 
 
+@pytest.mark.slow
 def test_foreseen_operations_are_the_counted_ones(view):
     """The prediction without jax agrees with the counter that reads the traced program."""
     from workbench.diffusion.costs import plan_cost

@@ -229,6 +229,7 @@ def test_shapes_left_out_keep_what_the_same_processor_measured(record, tmp_path,
     assert "other" in json.loads(file.read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 def test_a_gpu_task_that_fails_fails_the_run_and_leaves_the_others(record, tmp_path, monkeypatch):
     from types import SimpleNamespace
 

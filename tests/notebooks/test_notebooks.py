@@ -1,4 +1,4 @@
-"""Every shipped notebook, run from its first cell to its last without a browser."""
+"""The shipped notebooks, run from their first cell to their last without a browser."""
 
 import ast
 import json
@@ -12,9 +12,14 @@ from nbclient import NotebookClient
 from workbench import shipped
 
 NOTEBOOKS = sorted(shipped.path("notebooks").rglob("*.ipynb"))
+IN_A_BROWSER = ("convnets", "diffusion", "trained_diffusion")
+"""Run from first cell to last by `tests/browser/test_lab_notebooks.py`, two minutes each."""
+
 # The first notebook is the newcomer's; the others sample and time, a minute each.
 TO_RUN = [
-    pytest.param(file, marks=[] if file.stem == "start" else pytest.mark.slow) for file in NOTEBOOKS
+    pytest.param(file, marks=[] if file.stem == "start" else pytest.mark.slow)
+    for file in NOTEBOOKS
+    if file.stem not in IN_A_BROWSER
 ]
 
 ASK_PANELS = """

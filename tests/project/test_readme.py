@@ -35,6 +35,7 @@ def run(tmp_path, monkeypatch, workbench_home):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_five_lines_compare(run):
     code, fewer = re.subn(r"seeds=\d+", "seeds=2", block("FullSampling(), EncoderPropagation"))
@@ -71,6 +72,7 @@ def test_a_method_and_images_of_ones_own_and_a_model_made_of_them(run):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_checkpoint_of_ones_own(run):
     small_text_model.write(Path("my-checkpoint"))
     code, fewer = re.subn(r"steps=20, seeds=8", "steps=6, seeds=2", block("load_pipeline"))

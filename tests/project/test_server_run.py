@@ -20,7 +20,7 @@ REPORT = """<testsuites><testsuite>
 
 STAGES = [
     "system", "environment", "ruff", "format", "types", "floors", "figures", "test", "slow",
-    "browser", "parity", "bench-smoke", "kernels",
+    "browser", "parity", "bench-smoke", "kernels", "long",
 ]  # fmt: skip
 
 
@@ -73,10 +73,27 @@ def test_each_suite_leaves_a_report_of_its_own_and_all_are_read(target):
     assert re.findall(r"/([\w.]+)\"", stage) == names
 
 
-def test_each_test_that_is_not_for_a_browser_a_peer_or_a_benchmark_runs_in_one_of_two_stages():
-    fast, slow = (re.findall('-m "(.*)"', would_run(t)) for t in ("test", "test-slow"))
-    assert [f"not {marks}" for marks in slow] == fast
-    assert slow == ["slow and not browser and not parity and not bench"]
+def test_each_test_that_is_not_for_a_browser_a_peer_or_a_benchmark_runs_in_one_of_three_stages():
+    targets = ("test", "test-slow", "test-long")
+    fast, slow, long = (re.search('-m (".*"|long) ', would_run(t))[1] for t in targets)
+    assert fast == '"not slow and not browser and not parity and not bench"'
+    assert slow == '"slow and not long and not browser and not parity and not bench"'
+    assert long == "long"
+    # So a long test has to be a slow one, or two stages ran it.
+    for file in (ROOT / "tests").rglob("test_*.py"):
+        code = file.read_text(encoding="utf-8")
+        assert code.count("@pytest.mark.long\n") == code.count("slow\n@pytest.mark.long\n"), file
+
+
+def test_long_tests_are_left_out_of_a_slow_run_and_that_is_said():
+    (rule,) = re.findall(r"^long\(\) \{.*?^\}", "\n".join(run_lines()), re.M | re.S)
+    for took, out in ((3000, "ran test-long PYTEST_ARGS=--durations=15"), (3001, "")):
+        script = f'set -u; make() {{ echo ran "$@"; return 3; }}; summary=()\n{rule}\n'
+        script += f'SECONDS={took}; long; echo $? "${{summary[@]}}"'
+        done = subprocess.run(["bash", "-c", script], capture_output=True, text=True)
+        assert done.stderr == ""
+        said = "0 the long tests were not run: more than 3000 s had passed"
+        assert done.stdout.split("\n")[:-1] == ([out, "3"] if out else [said])
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,8 @@ def scipy_best(table: pd.DataFrame, delta: float, starts: list[list[float]]) -> 
     return min(found)
 
 
-@pytest.mark.parametrize("delta", [1e-3, pytest.param(1.0, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("delta", [1e-3, 1.0])
 def test_the_objective_is_no_higher_than_scipys_best(delta: float) -> None:
     table = runs(noise=0.01, seed=3)
     near = [[np.log(482.0), np.log(2085.0), np.log(1.82), 0.35, 0.37]]

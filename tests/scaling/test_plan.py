@@ -43,6 +43,7 @@ def test_without_a_law_nobody_knows_what_a_plan_brackets() -> None:
     assert len(plan.misses) == 0
 
 
+@pytest.mark.slow
 def test_a_grid_beside_the_optimum_is_said() -> None:
     known = fit(Chinchilla(), runs(noise=0.003), bootstrap=128)
     plan = isoflop_plan([1e19, 1e20], SIZES, batch_tokens=10_000, fit=known)

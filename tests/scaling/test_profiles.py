@@ -31,6 +31,7 @@ def regression(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, float]:
     return found, np.linalg.inv(design.T @ design), float(squares[0]) / (len(table) - 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weight", [1.0, 3.0])
 def test_the_interval_of_a_linear_law_is_that_of_regression(weight: float) -> None:
     table = scores(30, 0.1)
@@ -60,6 +61,7 @@ def test_the_noise_of_a_small_delta_is_that_of_least_absolute_deviations() -> No
         assert interval.high - interval.low == pytest.approx(2 * half, rel=0.25)
 
 
+@pytest.mark.slow
 def test_an_end_that_the_table_leaves_open_is_that_of_the_range() -> None:
     draw = np.random.default_rng(0)
     compute = np.geomspace(1e17, 1e20, 20)

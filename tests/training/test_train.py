@@ -173,6 +173,7 @@ def test_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
         train(Wider(), RECIPE, report=silent, folder=tmp_path / "a")
 
 
+@pytest.mark.slow
 def test_nnx_state_trains_and_resumes(tmp_path: Path) -> None:
     graph, _ = nnx.split(nnx.Linear(4, 3, rngs=nnx.Rngs(0)), nnx.Param)
 

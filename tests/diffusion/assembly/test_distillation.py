@@ -80,6 +80,7 @@ def test_compositions_have_names_of_their_own():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_course_trains_once_and_writes_what_is_read(teacher, tmp_path):
     plan = Plan(students=(Student("base"),), steps=2, batch_size=4)
     course = Course(teacher, plan, Store(tmp_path / "store"), data=digits(8))

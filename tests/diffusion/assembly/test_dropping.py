@@ -76,6 +76,7 @@ def test_features_are_the_ends_of_blocks():
     )
 
 
+@pytest.mark.slow
 def test_presets_of_the_shipped_model_shrink_in_turn():
     counts = [count_of(SMALL)]
     counts += [count_without(SMALL, dropped_by(DIGITS, preset)) for preset in PRESETS]

@@ -58,6 +58,7 @@ def test_every_sample_is_looped_ddims(scheduler: DDIM, passes: int) -> None:
     np.testing.assert_allclose(form.clean(z, outputs), x, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_predictions_are_decoder_passes_over_features_of_the_first_timestep(
     tiny_unet, tiny, parts
 ) -> None:

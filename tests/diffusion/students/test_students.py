@@ -244,6 +244,7 @@ for name, *words in json.loads(sys.argv[1]):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_commands_at_a_few_updates_stopped_and_gone_on_with(
     teacher: Pipeline, tmp_path: Path
 ) -> None:

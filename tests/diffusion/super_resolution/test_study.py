@@ -97,6 +97,7 @@ def commands(place: Path, *calls: list[str]) -> tuple[list[int], str]:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_the_commands_at_a_few_updates(tmp_path: Path) -> None:
     """A study is stopped and goes on; the pair is then read from the same runs."""

@@ -98,6 +98,7 @@ def test_a_restoring_update_moves_all_it_should() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_stage_one_learns_and_moves_the_decoder_alone(tmp_path: Path) -> None:
     task = DecoderTask(network(VAE8), VAE4, pictures(), RECIPE)
     assert set(task.init(jax.random.key(0))) == set(DECODER)
@@ -193,6 +194,7 @@ def test_each_distillation_loss_moves_its_own() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_teacher_and_restorer_learn() -> None:
     vae8, vae4 = network(VAE8), network(VAE4)
     shown = pictures()
@@ -241,6 +243,7 @@ def test_a_restorer_that_attends_is_read_with_its_text(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_same_latent_space_is_found_to_be_the_same() -> None:
     """An 8x autoencoder beside itself, and beside one whose latents are turned round."""
     shown, old = pictures().held_out[0].sharp, network(VAE8)
