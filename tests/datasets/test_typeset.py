@@ -30,6 +30,7 @@ def test_other_characters_are_left_out() -> None:
     assert glyphs.characters == "navecaf"
 
 
+@pytest.mark.slow
 def test_pages_are_split_by_text_and_drawn_again_the_same() -> None:
     made = typeset_pages(8, test_count=4, side=64)
     pages = made.pages

@@ -40,6 +40,7 @@ def test_drift_is_the_change_of_each_blocks_features(unguided, tiny_unet):
             assert found.normalised[block, step] == pytest.approx(normalised, rel=2e-3)
 
 
+@pytest.mark.slow
 def test_progress_is_never_far_ahead_of_the_device(unguided, monkeypatch):
     pipeline, waited, ahead = unguided.with_sampling(steps=6), [], []
     monkeypatch.setattr(jax, "block_until_ready", waited.append)

@@ -19,6 +19,7 @@ assert rfc3987_syntax.__file__
 """
 
 
+@pytest.mark.slow
 def test_the_grammar_of_addresses_waits_for_its_first_use():
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

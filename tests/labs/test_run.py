@@ -128,6 +128,7 @@ def test_copied_code_of_a_recorded_answer_has_its_rounds_and_its_memory():
     assert ", memory=True)" in text and "repeats=7)" in text
 
 
+@pytest.mark.slow
 def test_copied_code_names_ones_own_model(home, tmp_path):
     own = diffusion.pipeline(tiny.write(tmp_path / "own"))
     view = DiffusionView(pipeline=own)
@@ -207,6 +208,7 @@ def test_the_command_makes_the_panels_tables(home, finished, tiny_ships, tmp_pat
     np.testing.assert_allclose(written["quality.ssim"], shown["quality.ssim"], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_command_takes_single_changes(home, tiny_ships, capsys):
     changes = ["sampling.steps=8", "sampling.seeds=8", "feature_inheritance.interval=4",
                "encoder_propagation.key_steps=uniform", "encoder_propagation.largest_group=2",
@@ -247,6 +249,7 @@ def test_a_missing_settings_file_and_an_unknown_lab(tmp_path, capsys):
 # -- recording ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_recorded_study_is_read_back(home, tmp_path):
     subject = tiny.pipeline().with_sampling(sampler="ddim", steps=8, guidance=2.0)
     methods = [FullSampling(), FeatureInheritance(interval=4), FewerSteps(steps=4)]

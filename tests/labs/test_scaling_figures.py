@@ -98,6 +98,7 @@ def test_the_bill_names_devices_memory_days_and_warns_where_it_does_not_fit():
     assert "8 stages needs as many devices" in view.check(pipeline)[0].message
 
 
+@pytest.mark.slow
 def test_parabolas_of_each_budget_stand_beside_the_law_with_their_exponents():
     view = FitView()
     picture = view.predict(values(view))

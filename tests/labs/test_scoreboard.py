@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from tests.labs import tiny
 from workbench.labs.diffusion.points import Point
 from workbench.labs.diffusion.scoreboard import scoreboard
@@ -16,6 +18,7 @@ def scene(pipeline=None):
     return view._scene(accepted(view, start(view, None)))
 
 
+@pytest.mark.slow
 def test_energy_has_a_column_once_a_sensor_was_read():
     shown = scene(tiny.pipeline())
     method = shown.methods[2]

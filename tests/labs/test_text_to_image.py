@@ -325,6 +325,7 @@ def test_weights_that_are_held_otherwise_are_counted_anew(small):
     assert shelf.bytes(half)["UNet"] < shelf.bytes(small)["UNet"]
 
 
+@pytest.mark.slow
 def test_without_a_prompt_the_models_own_take_turns(small):
     kept = small.with_prompts(["a cat", "a dog"], negative="red")
     mine = inputs_of(kept, "", "", (0, 3))

@@ -160,6 +160,7 @@ def test_every_family_searches_alike_and_trains_each_seed_at_its_best_rate(finis
     assert table.at_an_end(small_design(), found) == ["one s: 0.1", "two s: 0.1"]
 
 
+@pytest.mark.slow
 def test_a_study_that_was_stopped_goes_on_where_it_was(finished, tmp_path):
     store, whole = finished
     design = small_design(entries=small_design().entries[:1], rates=(1e-1,), seeds=(0,))

@@ -30,6 +30,7 @@ def test_bundle_exports_both_and_is_kept(workbench_home):
     assert vega.bundle().endswith("// kept")
 
 
+@pytest.mark.slow
 def test_half_a_file_is_built_again(workbench_home):
     text = vega.bundle()
     kept = next((workbench_home / "vega").iterdir())

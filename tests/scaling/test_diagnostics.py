@@ -56,6 +56,7 @@ def test_a_run_that_went_wrong_stands_out(table: pd.DataFrame) -> None:
     assert 20 not in outliers(fit(Chinchilla(), table)).index
 
 
+@pytest.mark.slow
 def test_equal_laws_are_not_told_apart_and_others_are(table: pd.DataFrame) -> None:
     found = fit(Chinchilla(), table, bootstrap=300)
     assert wald(found, TRUTH).p > 0.01

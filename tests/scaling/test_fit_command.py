@@ -20,6 +20,7 @@ def run(*words: str):
     return CliRunner().invoke(app, ["fit", *words])
 
 
+@pytest.mark.slow
 def test_a_csv_becomes_a_record_and_tables(tmp_path: Path) -> None:
     file, out = tmp_path / "runs.csv", tmp_path / "out"
     runs(noise=0.003).to_csv(file, index=False)

@@ -140,6 +140,7 @@ def test_noise_weighs_the_vertices() -> None:
     assert lines.size[0] == pytest.approx(EXPONENT, abs=0.02)
 
 
+@pytest.mark.slow
 def test_projection_gives_the_parameters_back() -> None:
     found, condition = project(runs())
     assert condition < 1e3

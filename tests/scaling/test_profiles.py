@@ -47,6 +47,7 @@ def test_the_interval_of_a_linear_law_is_that_of_regression(weight: float) -> No
         assert ends == pytest.approx(wanted, abs=5e-3 * half[place])
 
 
+@pytest.mark.slow
 def test_the_noise_of_a_small_delta_is_that_of_least_absolute_deviations() -> None:
     table = scores(500, 0.1)
     density = 1 / (0.1 * math.sqrt(2 * math.pi))

@@ -53,6 +53,7 @@ def test_most_starts_end_at_the_truth() -> None:
     assert np.mean(found) > 0.65
 
 
+@pytest.mark.slow
 def test_the_best_after_the_search_are_all_polished_to_one_optimum() -> None:
     table, law = runs(noise=0.0075, rows=240), Chinchilla()
     with jax.enable_x64(True):

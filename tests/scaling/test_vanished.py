@@ -27,6 +27,7 @@ def test_what_vanished_is_named(found: Fit) -> None:
     assert whole.vanished == () and whole.at_bounds == ()
 
 
+@pytest.mark.slow
 def test_no_other_start_finds_a_resample_better(found: Fit) -> None:
     problem = Problem(found.law, found.runs, found.settings)
     residual = found.residuals.to_numpy()

@@ -72,6 +72,7 @@ print(json.dumps([result.resumed_from, rows]))
         assert got.tobytes() == wanted.tobytes()
 
 
+@pytest.mark.slow
 def test_eight_devices_give_the_curve_of_one(tmp_path: Path) -> None:
     done = python(
         """

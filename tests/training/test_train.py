@@ -132,6 +132,7 @@ def test_stop_keeps_the_work_and_the_next_call_goes_on(tmp_path: Path) -> None:
     assert result.history.equals(whole.history)
 
 
+@pytest.mark.slow
 def test_finished_run_is_read_and_not_trained_again(tmp_path: Path) -> None:
     store = Store(tmp_path)
     first = train(Line(), RECIPE, report=silent, store=store)

@@ -68,6 +68,7 @@ def test_a_tiny_study_is_written_and_gone_on_with(tmp_path, workbench_home, caps
     assert len(found) == 2 and found[0]["macs"] == found[1]["macs"]
 
 
+@pytest.mark.slow
 def test_the_study_that_ships_says_what_its_table_says():
     folder = shipped.path("data/group-size-study")
     card = json.loads((folder / "card.json").read_text())

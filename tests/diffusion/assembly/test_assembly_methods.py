@@ -85,6 +85,7 @@ def test_one_comparison_takes_any_composition(subject):
     assert macs.idxmin() == "Model assembly, then Precision, then Feature inheritance"
 
 
+@pytest.mark.slow
 def test_a_trained_student_is_read(subject, trained):
     method = Assembled("base")
     assert method.check(subject) == []

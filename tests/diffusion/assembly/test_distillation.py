@@ -48,6 +48,7 @@ def test_a_whole_student_has_the_teachers_task_and_nothing_to_learn(teacher):
     assert total == pytest.approx(2 * losses["task"])
 
 
+@pytest.mark.slow
 def test_a_cut_student_learns_output_and_features(teacher):
     task, total, losses = _losses(teacher, ["down.0.layer.0", "mid"])
     assert task.assembly.features == (

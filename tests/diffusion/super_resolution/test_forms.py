@@ -36,6 +36,7 @@ def test_the_4x_autoencoder_has_the_released_counts() -> None:
     assert VAED4.stride == 4
 
 
+@pytest.mark.slow
 def test_the_8x_one_costs_more() -> None:
     eight, found = shapes(VAED8), picture_cost(VAED8, None, 512, 512)
     assert eight.parameters == 83_653_863
@@ -104,6 +105,7 @@ def test_the_time_embedding_is_the_old_one_at_time_one(outer: Tuned) -> None:
     np.testing.assert_allclose(first, second, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_first_restoration_is_the_input(outer: Tuned) -> None:
     run = jax.jit(lambda w, z: outer.base.model(w)(z, 1.0))
     z = jax.random.normal(jax.random.key(0), (1, 8, 8, 4))

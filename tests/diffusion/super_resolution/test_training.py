@@ -50,6 +50,7 @@ def test_divergence_by_hand() -> None:
     assert float(divergence(moments, 48)) == pytest.approx(each * 16 / 48, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_features_tell_a_shift_from_nothing() -> None:
     x = jnp.asarray(pictures().batch(2, 0, 0))
     assert float(feature_distance(x, x)) == 0
