@@ -36,12 +36,16 @@ def inverses(layout: Layout, scheme: Callable, rows: Rows, strengths: jax.Array)
 
     Args:
         layout, scheme, rows: as for the loops.
-        strengths: b by chunks [N, B, C, H, 1].
+        strengths: b in whole chunks [B, N C, H, 1].
     """
-    together, beta = jax.tree.map(lambda one: one.reshape(-1, *one.shape[2:]), (rows, strengths))
+    chunk = layout.chunk
+    together, beta = jax.tree.map(
+        lambda one: one.reshape(-1, chunk, *one.shape[2:]), (rows, strengths)
+    )
     beta = layout.heads_first(beta)
     found = unit_lower_inverse(beta * overlaps(layout.enter(together, scheme)))
-    return found.reshape(strengths.shape[0], -1, *found.shape[1:])
+    apart = found.reshape(strengths.shape[0], -1, layout.heads, chunk, chunk)
+    return jnp.moveaxis(apart, 0, 1).reshape(apart.shape[1], -1, chunk, chunk)
 
 
 def missing(layout: Layout, at: Chunk, state: jax.Array) -> jax.Array:

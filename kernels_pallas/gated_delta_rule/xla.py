@@ -32,11 +32,11 @@ def forward(
     del interpret
     layout = Layout.of(q, chunk_size, scale)
     rows, product = layout.rows(q, k, v, log_decay, segments), layout.product
-    strengths = layout.split(beta[..., None])
+    strengths = layout.whole(beta[..., None])
 
     def walk(scheme):
-        def step(state, given):
-            row, strength, inverse = given
+        def step(state, chunk, inverse):
+            row, strength = chunk
             at = layout.enter(row, scheme)
             lacking = layout.heads_first(strength) * chunks.missing(layout, at, state)
             change = chunks.changes(layout, inverse, lacking)
@@ -46,10 +46,11 @@ def forward(
             state = at.carry * state + product("njd,njv->ndv", at.k * at.write, change)
             return state, layout.time_first(out, q.dtype)
 
-        given = rows, strengths, chunks.inverses(layout, scheme, rows, strengths)
-        return jax.lax.scan(step, initial_state.reshape(-1, *initial_state.shape[2:]), given)
+        first = initial_state.reshape(-1, *initial_state.shape[2:])
+        inverses = chunks.inverses(layout, scheme, rows, strengths)
+        return layout.loop(step, first, (rows, strengths), inverses)
 
-    state, out = by_scheme(walk, rows.gates, "auto")
+    state, out = by_scheme(walk, rows.gates, layout.chunk, "auto")
     return layout.join(out), state.reshape(initial_state.shape)
 
 
@@ -72,12 +73,12 @@ def backward(
     del interpret
     layout = Layout.of(q, chunk_size, scale)
     rows = layout.rows(q, k, v, log_decay, segments)
-    strengths, d_rows = layout.split(beta[..., None]), layout.split(d_out)
+    strengths, d_rows = layout.whole(beta[..., None]), layout.whole(d_out)
 
     def walk(scheme):
         return walk_back(layout, scheme, rows, strengths, d_rows, initial_state, d_final)
 
-    (d_q, d_k, d_v, d_beta, d_gates), d_initial = by_scheme(walk, rows.gates, "auto")
+    (d_q, d_k, d_v, d_beta, d_gates), d_initial = by_scheme(walk, rows.gates, layout.chunk, "auto")
     d_q, d_k, d_v = (layout.join(one) for one in (d_q, d_k, d_v))
     d_beta = layout.join(d_beta)[..., 0].astype(beta.dtype)
     d_log_decay = None

@@ -28,21 +28,21 @@ def walk_back(
 
     Args:
         layout, scheme, rows, strengths: as for the forward loop.
-        d_rows: gradient of the output by chunks.
+        d_rows: gradient of the output, in whole chunks as the rows.
         initial_state, d_final: [B, H, K, V].
     """
     inverses = chunks.inverses(layout, scheme, rows, strengths)
 
-    def enter(state, given):
-        row, strength, inverse = given
+    def enter(state, chunk, inverse):
+        row, strength = chunk
         at = layout.enter(row, scheme)
         lacking = layout.heads_first(strength) * chunks.missing(layout, at, state)
         change = chunks.changes(layout, inverse, lacking)
         after = at.carry * state + layout.product("njd,njv->ndv", at.k * at.write, change)
         return after, state
 
-    def step(d_state, given):
-        row, strength, inverse, d_out, state = given
+    def step(d_state, chunk, inverse, state):
+        row, strength, d_out = chunk
         at, beta = layout.enter(row, scheme), layout.heads_first(strength)
         d_out = layout.heads_first(d_out)
         gradients, d_state = _chunk(layout, at, beta, inverse, d_out, state, d_state)
@@ -51,10 +51,9 @@ def walk_back(
         return d_state, (*found, None if rows.gates is None else d_gates)
 
     flat = (-1, *initial_state.shape[2:])
-    given = rows, strengths, inverses
-    _, states = jax.lax.scan(enter, initial_state.reshape(flat), given)
-    d_initial, gradients = jax.lax.scan(
-        step, d_final.reshape(flat), (*given, d_rows, states), reverse=True
+    _, states = layout.loop(enter, initial_state.reshape(flat), (rows, strengths), inverses)
+    d_initial, gradients = layout.loop(
+        step, d_final.reshape(flat), (rows, strengths, d_rows), inverses, states, reverse=True
     )
     return gradients, d_initial.reshape(initial_state.shape)
 

@@ -17,13 +17,13 @@ CHUNK = 32
 
 
 class Rows(NamedTuple):
-    """Arrays by chunks, [N, B, C, ...]: what a loop takes, one chunk a round.
+    """Arrays of whole chunks, of which a loop slices one a round where they lie.
 
     Args:
-        q, k, v: [N, B, C, H, D].
-        gates: [N, B, C, H, K], [N, B, C, H, 1] for one gate of all channels, or None.
-        segments: [N, B, C] or None.
-        entry: [N, B], the segment of the state that enters; None without segments.
+        q, k, v: [B, N C, H, D].
+        gates: [B, N C, H, K], [B, N C, H, 1] for one gate of all channels, or None.
+        segments: [B, N C] or None.
+        before: [B, N C], the segment of the token before; None without segments.
     """
 
     q: jax.Array
@@ -31,7 +31,7 @@ class Rows(NamedTuple):
     v: jax.Array
     gates: jax.Array | None
     segments: jax.Array | None
-    entry: jax.Array | None
+    before: jax.Array | None
 
 
 class Chunk(NamedTuple):
@@ -94,29 +94,49 @@ class Layout:
         log_decay: jax.Array | None,
         segments: jax.Array | None,
     ) -> Rows:
-        """The inputs by chunks."""
-        gates = segment = entry = None
+        """The inputs in whole chunks."""
+        gates = before = None
         if log_decay is not None:
             gates = log_decay[None, None] if log_decay.ndim == 1 else log_decay
             if gates.ndim == 3:
                 gates = jnp.broadcast_to(gates, q.shape[:3])[..., None]
-            gates = self.split(gates)
+            gates = self.whole(gates)
         if segments is not None:
-            segment = self.split(segments, pad="edge")
-            entry = jnp.pad(segment[:-1, :, -1], ((1, 0), (0, 0)))
-        return Rows(self.split(q), self.split(k), self.split(v), gates, segment, entry)
+            segments = self.whole(segments, pad="edge")
+            before = jnp.pad(segments[:, :-1], ((0, 0), (1, 0)))
+        return Rows(self.whole(q), self.whole(k), self.whole(v), gates, segments, before)
 
-    def split(self, array: jax.Array, *, pad: str = "constant") -> jax.Array:
-        """[B, T, ...] as [N, B, C, ...], padded at the end.
-
-        Batch and time change places in whole chunks, which is cheap; heads move to the front
-        inside the loop, where the chunk is in cache.
-        """
-        batch, time, *rest = array.shape
-        spare = -time % self.chunk
+    def whole(self, array: jax.Array, *, pad: str = "constant") -> jax.Array:
+        """[B, T, ...] as [B, N C, ...], padded at the end."""
+        spare = -array.shape[1] % self.chunk
         if spare:
-            array = jnp.pad(array, ((0, 0), (0, spare), *((0, 0) for _ in rest)), mode=pad)
-        return jnp.moveaxis(array.reshape(batch, -1, self.chunk, *rest), 1, 0)
+            around = [(0, 0)] * array.ndim
+            around[1] = (0, spare)
+            array = jnp.pad(array, around, mode=pad)
+        return array
+
+    def loop(
+        self, step: Callable, state: jax.Array, rows: Any, *given: Any, reverse: bool = False
+    ) -> tuple[jax.Array, Any]:
+        """`jax.lax.scan` over chunks: `step(state, chunk of the rows, one of each given)`.
+
+        Args:
+            step: returns the next state and what to stack by chunks.
+            state: the first.
+            rows: arrays [B, N C, ...], sliced where they lie: no copy by chunks is made before.
+            given: arrays [N, ...].
+            reverse: from the last chunk to the first.
+        """
+
+        def body(state, at):
+            start, one_of_each = at
+            chunk = jax.tree.map(
+                lambda array: jax.lax.dynamic_slice_in_dim(array, start, self.chunk, axis=1), rows
+            )
+            return step(state, chunk, *one_of_each)
+
+        starts = jnp.arange(0, self.time, self.chunk)
+        return jax.lax.scan(body, state, (starts, given), reverse=reverse)
 
     def join(self, chunks: jax.Array) -> jax.Array:
         """[N, B, C, ...] as [B, T, ...], without the padding."""
@@ -138,12 +158,13 @@ class Layout:
         """One chunk of `rows`, with the decays of a scheme."""
         q, k, v = (self.heads_first(array) for array in rows[:3])
         q = q * self.scale
-        at = scheme(k if rows.gates is None else self.heads_first(rows.gates), self.product)
+        blocks = (k if rows.gates is None else rows.gates.astype(self.wide))[:, None]
+        at = scheme(blocks, self.product)
         visible = lower(self.chunk, 0, bool)[None]
         read, write, carry = at.read, at.write, at.carry[..., None]
-        if rows.segments is not None and rows.entry is not None:
+        if rows.segments is not None and rows.before is not None:
             here = jnp.repeat(rows.segments, self.heads, axis=0)
-            entry = jnp.repeat(rows.entry, self.heads)[:, None]
+            entry = jnp.repeat(rows.before[:, :1], self.heads, axis=0)
             last = here[:, -1:]
             visible = visible & (here[:, :, None] == here[:, None])
             read = jnp.where((here == entry)[..., None], read, 0)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from kernels_pallas.gated_linear_attention.levels import Levels
-from kernels_pallas.gated_linear_attention.sums import Product, exact_sums, lower
+from kernels_pallas.gated_linear_attention.sums import Product, heads_first, lower, sums_of_rows
 
 SUB_BLOCK = 16
 """Tokens of a sub-block of `TwoLevel`."""
@@ -23,8 +23,9 @@ class OneLevel:
     """
 
     def __init__(self, g: jax.Array, product: Product) -> None:
-        around = lower(g.shape[1], 0, g.dtype) - 0.5  # sums of the gates, less half of them all
-        self._decay = jnp.exp(exact_sums("ij,njd->nid", around, g))
+        around = lower(g.shape[2], 0, g.dtype) - 0.5  # sums of the gates, less half of them all
+        decay = jnp.exp(heads_first(sums_of_rows(around, g)))
+        self._decay = jax.lax.optimization_barrier(decay)  # else XLA has 1 / e^x as another e^-x
         half = self._decay[:, -1:]
         self.read = self._decay * half
         self.write = half / self._decay
@@ -49,21 +50,26 @@ class TwoLevel:
     """The scheme of a sub-block."""
 
     def __init__(self, g: jax.Array, product: Product) -> None:
-        n, chunk, width = g.shape
+        batch, _, chunk, heads, width = g.shape
         size = min(SUB_BLOCK, chunk)
         self._blocks = chunk // size
-        self._inner = self.inside(g.reshape(n * self._blocks, size, width), product)
-        self._read = self._apart(self._inner.read)
-        write, carry = self._apart(self._inner.write), self._apart(self._inner.carry)
-        # reach[I]: decay of each key before sub-block I to its start, for I = 1, 2, ...
-        reach, read = [write[:, 0]], [self._read[:, 0]]
-        self.carry = carry[:, 0]
-        for block in range(1, self._blocks):
-            read.append(self._read[:, block] * self.carry[:, None])
-            self.carry = self.carry * carry[:, block]
-            reach.append(jnp.concatenate([reach[-1] * carry[:, block, None], write[:, block]], 1))
-        self.read, self.write = jnp.concatenate(read, axis=1), reach.pop()
-        self._reach = reach
+        self._inner = self.inside(g.reshape(batch, -1, size, heads, width), product)
+        self._read, write = self._apart(self._inner.read), self._apart(self._inner.write)
+        carry = self._apart(self._inner.carry)
+        # Decay of the sub-blocks before each and after it. `where` fuses; pieces joined do not.
+        here = jnp.arange(self._blocks)[:, None]
+        before = after = jnp.ones_like(carry)
+        for block in range(self._blocks):
+            before = before * jnp.where(block < here, carry[:, block, None], 1)
+            after = after * jnp.where(block > here, carry[:, block, None], 1)
+        self.read = (self._read * before[:, :, None]).reshape(-1, chunk, width)
+        self.write = (write * after[:, :, None]).reshape(-1, chunk, width)
+        self.carry = before[:, -1] * carry[:, -1]
+        # reach[I]: decay of each key before sub-block I + 1 to its start.
+        self._reach = [write[:, 0]]
+        for block in range(1, self._blocks - 1):
+            earlier = self._reach[-1] * carry[:, block, None]
+            self._reach.append(jnp.concatenate([earlier, write[:, block]], axis=1))
         self._product = product
 
     def scores(self, q, k):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from kernels_pallas.gated_linear_attention.sums import Product, exact_sums, lowest
+from kernels_pallas.gated_linear_attention.sums import Product, heads_first, lowest, sums_of_rows
 
 
 class Levels:
@@ -17,7 +17,7 @@ class Levels:
     """
 
     def __init__(self, g: jax.Array, product: Product) -> None:
-        size = g.shape[1]
+        size = g.shape[2]
         token, other = jnp.arange(size)[:, None], jnp.arange(size)[None]
         counted, parted = [other <= token, other > token], []
         half = 1
@@ -31,8 +31,10 @@ class Levels:
             counted.append(jnp.where(second, back, ahead))
             parted.append((token // (2 * half) == other // (2 * half)) & second & ~second.T)
             half *= 2
-        sums = jnp.stack(counted).astype(g.dtype)
-        decay = jnp.exp(exact_sums("lit,ntd->nlid", sums, jnp.maximum(g, lowest(g.dtype))))
+        sums = sums_of_rows(
+            jnp.concatenate(counted).astype(g.dtype), jnp.maximum(g, lowest(g.dtype))
+        )
+        decay = jnp.exp(heads_first(sums)).reshape(-1, len(counted), size, g.shape[-1])
         self.read, self.write, self._decay = decay[:, 0], decay[:, 1], decay[:, 2:]
         self.carry = self.read[:, -1]
         self._parted = jnp.stack(parted)[None]

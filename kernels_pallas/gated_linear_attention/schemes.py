@@ -6,8 +6,8 @@ A scheme is made from the log gates g of a chunk, with G their running sum, and 
     scores(q, k)_ij = sum_d q_id k_jd e^(G_id - G_jd)      for j <= i; other entries mean nothing
     gradients(dA, q, k)                                    of q and k; dA is zero for j > i
 
-All arrays lead with n = batch times heads: q, k [n, C, K]; g [n, C, K] or, one gate for all
-channels, [n, C, 1]; scores [n, C, C].
+Arrays lead with n = batch times heads: q, k [n, C, K], scores [n, C, C]. Gates come as they lie in
+blocks, [B, N, C, H, K] or, one gate for all channels, [B, N, C, H, 1]: N is 1 for a whole chunk.
 """
 
 from __future__ import annotations
@@ -19,7 +19,13 @@ import jax
 import jax.numpy as jnp
 
 from kernels_pallas.gated_linear_attention.factored import LIMIT, Exact, OneLevel, TwoLevel
-from kernels_pallas.gated_linear_attention.sums import Product, exact_sums, lower, lowest
+from kernels_pallas.gated_linear_attention.sums import (
+    Product,
+    exact_sums,
+    heads_first,
+    lower,
+    lowest,
+)
 
 
 class Scheme(Protocol):
@@ -42,7 +48,7 @@ class Undecayed:
     """No gates at all."""
 
     def __init__(self, like: jax.Array, product: Product) -> None:
-        """Takes any array [n, C, K] of the chunk for its dtype."""
+        """Takes any array of the chunk for its dtype."""
         self.read = self.write = jnp.ones((1, 1, 1), like.dtype)
         self.carry = jnp.ones((1, 1), like.dtype)
         self._product = product
@@ -59,9 +65,9 @@ class Masked:
     """One gate for all channels: scores times the matrix D_ij = e^(G_i - G_j)."""
 
     def __init__(self, g: jax.Array, product: Product) -> None:
-        chunk = g.shape[1]
+        chunk = g.shape[2]
         after = lower(chunk, -1, g.dtype)  # [t, j]: gate t lies after key j
-        g = jnp.maximum(g, lowest(g.dtype))
+        g = jnp.maximum(heads_first(g), lowest(g.dtype))
         between = exact_sums("it,ntj->nij", lower(chunk, 0, g.dtype), g * after[None])
         # Masked before the exponential, so that gradients of it stay finite.
         visible = lower(chunk, 0, bool)[None]
@@ -81,13 +87,14 @@ class Masked:
 
 
 def by_scheme(
-    walk: Callable[[Callable[..., Scheme]], Any], gates: jax.Array | None, intra: str
+    walk: Callable[[Callable[..., Scheme]], Any], gates: jax.Array | None, chunk: int, intra: str
 ) -> Any:
     """Calls `walk` with the scheme for these gates.
 
     Args:
         walk: from a scheme to arrays.
-        gates: log gates [N, B, C, H, K], or [N, B, C, H, 1] for one of all channels.
+        gates: log gates [B, N C, H, K], or [B, N C, H, 1] for one of all channels.
+        chunk: C.
         intra: "one_level", "two_level" or "auto"; for gates per channel alone.
     """
     if gates is None:
@@ -96,7 +103,8 @@ def by_scheme(
         return walk(Masked)
     if intra != "auto":
         return walk(OneLevel if intra == "one_level" else TwoLevel)
-    sums = jnp.sum(gates.astype(jnp.float32), axis=2)
+    by_chunks = gates.astype(jnp.float32).reshape(gates.shape[0], -1, chunk, *gates.shape[2:])
+    sums = jnp.sum(by_chunks, axis=2)
     # A NaN compares false, and so takes the way on which nothing is factored.
     mild = jnp.min(sums) > LIMIT
     return jax.lax.cond(mild, lambda: walk(OneLevel), lambda: walk(Exact))

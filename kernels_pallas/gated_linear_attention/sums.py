@@ -28,6 +28,31 @@ def exact_sums(spec: str, ones: jax.Array, gates: jax.Array) -> jax.Array:
     return jnp.einsum(f"n{spec}", repeated, gates, precision=jax.lax.Precision.HIGHEST)
 
 
+def sums_of_rows(ones: jax.Array, rows: jax.Array) -> jax.Array:
+    """Sums over tokens by a 0/1 matrix, as exact: all heads side by side, as they lie.
+
+    What moves heads to the front afterwards fuses with what takes the sums.
+
+    Args:
+        ones: [M, C].
+        rows: [..., C, H, K].
+
+    Returns:
+        [..., M, H, K].
+    """
+    *lead, size, heads, width = rows.shape
+    repeated = jnp.broadcast_to(ones, (*lead, *ones.shape))
+    flat = rows.reshape(*lead, size, heads * width)
+    sums = jnp.matmul(repeated, flat, precision=jax.lax.Precision.HIGHEST)
+    return sums.reshape(*lead, -1, heads, width)
+
+
+def heads_first(blocks: jax.Array) -> jax.Array:
+    """[B, N, C, H, D] as [B H N, C, D]."""
+    _, _, size, _, width = blocks.shape
+    return jnp.moveaxis(blocks, 3, 1).reshape(-1, size, width)
+
+
 def lower(size: int, diagonal: int, dtype: jax.typing.DTypeLike) -> jax.Array:
     """Ones on and below a diagonal of a square matrix: 0 the main one, -1 that below."""
     return jnp.tril(jnp.ones((size, size), dtype), diagonal)

@@ -36,17 +36,17 @@ def forward(
     rows, product = layout.rows(q, k, v, log_decay, segments), layout.product
 
     def walk(scheme):
-        def step(state, given):
-            at = layout.enter(given, scheme)
+        def step(state, chunk):
+            at = layout.enter(chunk, scheme)
             scores = jnp.where(at.visible, at.scheme.scores(at.q, at.k), 0)
             out = product("nij,njv->niv", scores, at.v)
             out += product("nid,ndv->niv", at.q * at.read, state)
             state = at.carry * state + product("njd,njv->ndv", at.k * at.write, at.v)
             return state, layout.time_first(out, q.dtype)
 
-        return jax.lax.scan(step, initial_state.reshape(-1, *initial_state.shape[2:]), rows)
+        return layout.loop(step, initial_state.reshape(-1, *initial_state.shape[2:]), rows)
 
-    state, out = by_scheme(walk, rows.gates, intra)
+    state, out = by_scheme(walk, rows.gates, layout.chunk, intra)
     return layout.join(out), state.reshape(initial_state.shape)
 
 
@@ -69,12 +69,12 @@ def backward(
     del interpret
     layout = Layout.of(q, chunk_size, scale)
     rows = layout.rows(q, k, v, log_decay, segments)
-    d_rows = layout.split(d_out)
+    d_rows = layout.whole(d_out)
 
     def walk(scheme):
         return walk_back(layout, scheme, rows, d_rows, initial_state, d_final)
 
-    (d_q, d_k, d_v, d_gates), d_initial = by_scheme(walk, rows.gates, intra)
+    (d_q, d_k, d_v, d_gates), d_initial = by_scheme(walk, rows.gates, layout.chunk, intra)
     d_q, d_k, d_v = (layout.join(one) for one in (d_q, d_k, d_v))
     d_log_decay = None
     if log_decay is not None:

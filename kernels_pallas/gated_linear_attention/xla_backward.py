@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from kernels_pallas.gated_linear_attention.chunks import Chunk, Layout, Rows
-from kernels_pallas.gated_linear_attention.sums import exact_sums, lower
+from kernels_pallas.gated_linear_attention.sums import lower, sums_of_rows
 
 
 def walk_back(
@@ -26,35 +26,34 @@ def walk_back(
 
     Args:
         layout, scheme, rows: as for the forward loop.
-        d_rows: gradient of the output by chunks.
+        d_rows: gradient of the output, in whole chunks as the rows.
         initial_state, d_final: [B, H, K, V].
     """
 
-    def enter(state, given):
-        at = layout.enter(given, scheme)
+    def enter(state, chunk):
+        at = layout.enter(chunk, scheme)
         after = at.carry * state + layout.product("njd,njv->ndv", at.k * at.write, at.v)
         return after, state
 
-    def step(d_state, given):
-        row, d_out, state = given
+    def step(d_state, chunk, state):
+        row, d_out = chunk
         at = layout.enter(row, scheme)
-        gradients, d_state = _chunk(layout, at, layout.heads_first(d_out), state, d_state)
-        dtypes = (*(layout.narrow,) * 3, layout.wide)
-        *found, d_gates = map(layout.time_first, gradients, dtypes)
+        gradients, d_gates, d_state = _chunk(layout, at, layout.heads_first(d_out), state, d_state)
+        found = [layout.time_first(one, layout.narrow) for one in gradients]
         return d_state, (*found, None if rows.gates is None else d_gates)
 
     flat = (-1, *initial_state.shape[2:])
-    _, states = jax.lax.scan(enter, initial_state.reshape(flat), rows)
-    d_initial, gradients = jax.lax.scan(
-        step, d_final.reshape(flat), (rows, d_rows, states), reverse=True
+    _, states = layout.loop(enter, initial_state.reshape(flat), rows)
+    d_initial, gradients = layout.loop(
+        step, d_final.reshape(flat), (rows, d_rows), states, reverse=True
     )
     return gradients, d_initial.reshape(initial_state.shape)
 
 
 def _chunk(
     layout: Layout, at: Chunk, d_out: jax.Array, state: jax.Array, d_state: jax.Array
-) -> tuple[tuple[jax.Array, ...], jax.Array]:
-    """Gradients of one chunk's q, k, v and gates, and of the state that enters it.
+) -> tuple[tuple[jax.Array, ...], jax.Array, jax.Array]:
+    """Gradients of one chunk's q, k, v, of its gates [B, C, H, K], and of the state that enters.
 
     With dS the gradient of the state that leaves, dA_ij = dO_i . v_j, and A, dA zero above the
     diagonal: dq = e^G (dO S^T) + inner, dk = e^(G_C - G) (v dS^T) + inner, dv = A^T dO + ...
@@ -62,8 +61,8 @@ def _chunk(
     state that enters, the state that leaves. A token's pair with itself passes no gate, nor does
     a key after it: neither is added only to be taken away again, so strong gates drown nothing.
     """
-    product, length = layout.product, layout.chunk
-    below = at.visible & lower(length, -1, bool)[None]
+    product = layout.product
+    below = at.visible & lower(layout.chunk, -1, bool)[None]
     scores = jnp.where(at.visible, at.scheme.scores(at.q, at.k), 0)
     products = product("niv,njv->nij", d_out, at.v)
     d_scores = jnp.where(below, products, 0)
@@ -81,11 +80,16 @@ def _chunk(
         inside, across, through = (
             jnp.sum(one, axis=-1, keepdims=True) for one in (inside, across, through)
         )
-    d_gates = exact_sums("it,nid->ntd", lower(length, 0, inside.dtype), inside)
-    d_gates += exact_sums("tj,njd->ntd", lower(length, -1, across.dtype), across)
-    d_gates += through[:, None]
+    d_gates = _passing(layout, inside, across) + layout.time_first(through[:, None], layout.wide)
 
     d_q = (d_q + d_self * at.k) * layout.scale
     d_k = d_k + written + d_self * at.q
     d_state = at.carry * d_state + product("nid,niv->ndv", at.q * at.read, d_out)
-    return (d_q, d_k, d_v, d_gates), d_state
+    return (d_q, d_k, d_v), d_gates, d_state
+
+
+def _passing(layout: Layout, inside: jax.Array, across: jax.Array) -> jax.Array:
+    """What passes each gate, of `inside` at or after it and of `across` before it [B, C, H, K]."""
+    pieces = [layout.time_first(one, layout.wide) for one in (inside, across)]
+    after, before = (lower(layout.chunk, diagonal, layout.wide) for diagonal in (0, -1))
+    return sums_of_rows(jnp.concatenate([after.T, before], 1), jnp.concatenate(pieces, 1))
