@@ -22,7 +22,7 @@ help:
 	@echo "make lab             JupyterLab on a copy of the notebooks"
 	@echo "make test            the fast tests (under 10 minutes on 2 cores)"
 	@echo "make test-slow       the slow ones, of some seconds each"
-	@echo "make test-long       those of half a minute to some minutes each"
+	@echo "make test-long       those of a quarter of a minute to some minutes each"
 	@echo "make test-full       all three, and each benchmark in a tiny form"
 	@echo "make test-browser    drive JupyterLab with Chromium"
 	@echo "make test-parity     against torch and diffusers, in an environment of its own"

@@ -222,6 +222,7 @@ def test_every_part_is_counted(text: Pipeline) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_compiler_is_asked_for_memory(text: Pipeline) -> None:
     one, many = compiled_bytes(text), compiled_bytes(text, 8)
     assert list(one) == [UNET, DECODER]
@@ -229,6 +230,7 @@ def test_the_compiler_is_asked_for_memory(text: Pipeline) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     "plan",
     [
@@ -249,6 +251,7 @@ def test_reuse_keeps_full_steps_and_changes_the_rest(two: Pipeline, plan: Plan) 
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_drift_is_measured_on_text_models(two: Pipeline) -> None:
     found = drift(two, two.inputs((0,), prompts="a cat"))
     assert np.isfinite(found.relative[:, 1:]).all() and (found.relative[:, 1:] > 0).any()

@@ -97,6 +97,7 @@ def _passes() -> dict[str, Any]:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_halves_with_added_conditions_and_residuals_are_the_call() -> None:
     found = _passes()
     np.testing.assert_allclose(found["halves"], found["whole"], rtol=0, atol=1e-5)

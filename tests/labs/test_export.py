@@ -18,7 +18,7 @@ from workbench.panels import Panel
 from workbench.panels.settings import accepted, start
 from workbench.progress import silent
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 """A whole run of the lab goes before."""
 
 
@@ -142,6 +142,7 @@ def test_exported_tables_are_those_of_the_picture_on_the_screen(home):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_going_back_exports_and_opens_what_is_shown_again(home):
     """The files, the pins on them and the viewer follow the screen, not the last run."""
     panel = Panel(DiffusionView(pipeline=tiny.pipeline()), settings=SMALL, quiet=3600)

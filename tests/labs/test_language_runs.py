@@ -35,7 +35,7 @@ from workbench.panels.settings import accepted, start
 from workbench.progress import Cancelled, silent
 from workbench.runs import Store
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 SHARES = {"accuracy_2": 0.75, "accuracy_4": 0.5, "accuracy_8": 0.25}
 

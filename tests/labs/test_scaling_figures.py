@@ -122,6 +122,7 @@ def test_a_table_without_budgets_has_no_parabolas_and_says_why():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_repeated_data_is_divided_for_the_unique_tokens_there_are():
     view = DecideView(fit=repeated_fit())
     plenty, few = (

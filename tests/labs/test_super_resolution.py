@@ -56,6 +56,7 @@ def test_every_preset_has_its_picture_at_once(view: SuperResolutionView, preset:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("task", ["rebuild", "restore"])
 def test_a_recorded_picture_is_what_the_shipped_networks_make(
     view: SuperResolutionView, task: str
@@ -128,6 +129,7 @@ def test_a_picture_of_ones_own_is_one_clear_line_where_it_cannot_be_taken(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_picture_taken_as_it_is_has_no_original(
     view: SuperResolutionView, tmp_path: Path
 ) -> None:

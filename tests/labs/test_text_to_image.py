@@ -133,6 +133,7 @@ def test_the_model_says_what_it_cannot_draw(small):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_run_draws_with_previews_and_tells_each_part(small):
     view = ImagesView(small)
     given = {"prompt": {"prompt": "the red cat"}, "drawing": {"count": 3, "at_once": 1}}

@@ -15,9 +15,10 @@ NOTEBOOKS = sorted(shipped.path("notebooks").rglob("*.ipynb"))
 IN_A_BROWSER = ("convnets", "diffusion", "trained_diffusion")
 """Run from first cell to last by `tests/browser/test_lab_notebooks.py`, two minutes each."""
 
-# The first notebook is the newcomer's; the others sample and time, a minute each.
+# The first notebook is the newcomer's; the others sample and time, up to two minutes each.
+MARKS = {"start": [], "stable_diffusion": [pytest.mark.slow, pytest.mark.long]}
 TO_RUN = [
-    pytest.param(file, marks=[] if file.stem == "start" else pytest.mark.slow)
+    pytest.param(file, marks=MARKS.get(file.stem, [pytest.mark.slow]))
     for file in NOTEBOOKS
     if file.stem not in IN_A_BROWSER
 ]

@@ -106,6 +106,7 @@ def test_a_sweep(run):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_scaling_law(run):
     from workbench.labs.scaling import tables
 

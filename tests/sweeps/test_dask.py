@@ -14,7 +14,7 @@ from workbench.runs import Store
 from workbench.sweeps import Study
 
 pytest.importorskip("distributed", reason="the extra 'dask' is not installed")
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(240)]
 
 RUNS = 12
 DRIVER = """

@@ -179,6 +179,7 @@ def test_a_killed_driver_takes_its_jobs_along_and_is_gone_on_after(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_an_interrupted_driver_stops_its_jobs(tmp_path: Path, store: Store) -> None:
     study = Study("slow", store)
     with drive(tmp_path, pause=0.5) as driver:

@@ -41,6 +41,7 @@ def line(settings: Any, job: Any) -> dict[str, float]:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_training_run_is_the_job_s_own_run(tmp_path: Path) -> None:
     store = Store(tmp_path)
     grid = [{"rate": 0.03, "stop": False}, {"rate": 0.03, "stop": True}]

@@ -44,6 +44,7 @@ def test_the_8x_one_costs_more() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("width", "gmacs"), [(64, 422), (128, 450), (192, 494)])
 def test_the_grown_unet_has_the_counts_measured(width: int, gmacs: float) -> None:
     config = with_outer_level(SD21, width)

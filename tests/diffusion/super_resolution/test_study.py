@@ -40,6 +40,7 @@ def test_verdicts_go_either_way() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_costs_of_a_picture_are_those_of_the_forms() -> None:
     found = study.costs(Plan())
     four, eight = (found[f"{n}×, full size, 512 px"] for n in (4, 8))

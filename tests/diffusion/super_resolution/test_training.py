@@ -72,6 +72,7 @@ def test_both_readings_lie_on_the_students_grid() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_readings_differ_and_a_decoder_stands_alone() -> None:
     teacher, student = network(VAE8), network(VAE4, 3)
     x = jnp.asarray(pictures().batch(2, 0, 0))
@@ -83,6 +84,7 @@ def test_the_readings_differ_and_a_decoder_stands_alone() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_restoring_update_moves_all_it_should() -> None:
     """By shapes: a gradient for each trained value, and none asked for of what stands still."""
     teacher = network(UNET8)
@@ -117,6 +119,7 @@ def test_stage_one_learns_and_moves_the_decoder_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_stage_two_serves_a_decoder_that_stands_still() -> None:
     student = network(VAE4)
     task = EncoderTask(student, pictures(), RECIPE)
