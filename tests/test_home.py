@@ -42,6 +42,7 @@ def test_programs_are_kept_even_where_jax_was_in_use_before(tmp_path):
     assert len(kept(tmp_path / "compiled")) == 1
 
 
+@pytest.mark.slow
 def test_what_the_user_chose_stays(tmp_path):
     said = outside(tmp_path, "-c", ASK, JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="7")
     assert said.split()[-1] == "7.0"

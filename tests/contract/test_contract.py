@@ -21,6 +21,8 @@ from workbench.runs import Store
 from workbench.study import Comparison, Probe, Study
 from workbench.study.tables import Column, Tables
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", autouse=True)
 def home(tmp_path_factory):

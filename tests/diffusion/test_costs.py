@@ -92,12 +92,13 @@ def test_inheriting_what_another_plan_keeps_costs_the_same(pieces):
     assert pieces.inherited_bytes((*unet.program.skips, "mid")) == pieces.feature_bytes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "names",
     [
-        pytest.param(("up.2",), marks=pytest.mark.slow),
-        pytest.param(("down.1", "mid"), marks=pytest.mark.slow),
-        pytest.param(("mid.layer.0.resnet",), marks=pytest.mark.slow),
+        ("up.2",),
+        ("down.1", "mid"),
+        ("mid.layer.0.resnet",),
         ("up.3.layer.1.transformer.0.self_attention", "down.0.layer.0.resnet"),
     ],
 )

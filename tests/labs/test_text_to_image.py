@@ -275,6 +275,7 @@ def test_what_would_fit(room, words):
     assert what_would_fit(Room(1.0, 1.0, 1.0, 9.0), 4, (512, 512), 8, "int8") == ""
 
 
+@pytest.mark.slow
 def test_running_out_is_told_with_what_to_try(small, monkeypatch):
     def full(*given, **more):
         raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 12 bytes")
