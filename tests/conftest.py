@@ -19,9 +19,9 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)
 os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
 
-# What a browser shows and what torch is compared with is compiled as users compile it. The other
-# tests compile thousands of small programs, of which half the time is building MLIR for each fusion
-# in XLA's newer emitters; XLA of later versions has no others.
+# What a browser shows, what torch is compared with and the long tests are compiled as users compile
+# it. The others are thousands of small programs, which take a fifth less time without the emitters
+# by which XLA builds MLIR for each fusion; XLA of later versions has no others.
 if os.environ.get("QUICK_COMPILES") and version("jax").startswith("0.10."):
     flags = os.environ.get("XLA_FLAGS", "")
     os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_use_fusion_emitters=false"

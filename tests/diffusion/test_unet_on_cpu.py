@@ -64,6 +64,18 @@ def test_kernels_in_int8_are_not_kept_transformed():
         transform_kernels(unet, 8, 8)
 
 
+def test_what_is_done_to_an_outline_stays_with_it():
+    """It is traced once a process: each that is asked for is nevertheless a model of its own."""
+    first, second = (abstract(UNet2DCondition, CONFIG, dtype=jnp.float32) for _ in range(2))
+    before = nnx.state(second)
+    with_int8_kernels(first)
+    assert nnx.state(first) != before
+    for unet in (second, abstract(UNet2DCondition, CONFIG, dtype=jnp.float32)):
+        assert nnx.state(unet) == before
+    other = abstract(UNet2DCondition, CONFIG, dtype=jnp.bfloat16)
+    assert other.dtype == jnp.bfloat16 and second.dtype == jnp.float32
+
+
 @pytest.mark.slow
 def test_rows_in_blocks_give_what_they_give_at_once(monkeypatch):
     forward = FeedForward(8, dtype=jnp.float32, rngs=nnx.Rngs(0))

@@ -1,4 +1,4 @@
-"""The shipped notebooks, run from their first cell to their last without a browser."""
+"""Every shipped notebook, run from its first cell to its last without a browser."""
 
 import ast
 import json
@@ -12,16 +12,17 @@ from nbclient import NotebookClient
 from workbench import shipped
 
 NOTEBOOKS = sorted(shipped.path("notebooks").rglob("*.ipynb"))
-IN_A_BROWSER = ("convnets", "diffusion", "trained_diffusion")
-"""Run from first cell to last by `tests/browser/test_lab_notebooks.py`, two minutes each."""
+LONG = ("convnets", "diffusion", "stable_diffusion", "trained_diffusion")
 
-# The first notebook is the newcomer's; the others sample and time, up to two minutes each.
-MARKS = {"start": [], "stable_diffusion": [pytest.mark.slow, pytest.mark.long]}
-TO_RUN = [
-    pytest.param(file, marks=MARKS.get(file.stem, [pytest.mark.slow]))
-    for file in NOTEBOOKS
-    if file.stem not in IN_A_BROWSER
-]
+
+def marks(name: str) -> list[pytest.MarkDecorator]:
+    """The first notebook is the newcomer's; the others sample and time, up to two minutes each."""
+    if name == "start":
+        return []
+    return [pytest.mark.slow, pytest.mark.long] if name in LONG else [pytest.mark.slow]
+
+
+TO_RUN = [pytest.param(file, marks=marks(file.stem)) for file in NOTEBOOKS]
 
 ASK_PANELS = """
 import gc
