@@ -32,6 +32,7 @@ MAKERS: dict[str, Callable[[], Dataset]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MAKERS)
 def test_card_preview_and_split(name: str) -> None:
     data = MAKERS[name]()

@@ -52,6 +52,7 @@ def test_progress_is_never_far_ahead_of_the_device(unguided, monkeypatch):
     assert len(ahead) == 7 and max(ahead[:-1]) == AHEAD
 
 
+@pytest.mark.slow
 def test_a_single_step_has_no_drift_and_stop_is_heard(unguided):
     pipeline = unguided.with_sampling(steps=1)
     assert np.isnan(drift(pipeline, pipeline.inputs((0, 5))).relative).all()

@@ -119,6 +119,7 @@ def test_full_sampling_is_the_plain_loop(tiny, parts, sampler):
     agree(found, by_hand(pipeline, inputs, parts, found), BY_HAND)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_encoder_propagation_is_the_plain_loop(tiny, parts, sampler):
     pipeline = tiny.with_sampling(sampler=sampler).with_plan(ENCODER)

@@ -85,6 +85,7 @@ def test_decode_of_encode_is_the_call() -> None:
     np.testing.assert_allclose(halves, whole, rtol=0, atol=2e-6)
 
 
+@pytest.mark.slow
 def test_jit_with_weights_as_arguments() -> None:
     graph, weights = nnx.split(_unet())
     forward = jax.jit(lambda weights, *inputs: nnx.merge(graph, weights)(*inputs))

@@ -48,6 +48,7 @@ def test_keys_and_shapes_of_stable_diffusion() -> None:
     assert not any("time_emb" in name for name in shapes)
 
 
+@pytest.mark.slow
 def test_eight_pixels_to_one() -> None:
     config = AutoencoderConfig()
     assert config.stride == 8

@@ -104,6 +104,7 @@ def test_few_scores_go_at_once(shape, options) -> None:
     assert error(out, by_hand(q, k, v, **options)) < 3e-6
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(data=st.data())
 def test_any_shape(data) -> None:

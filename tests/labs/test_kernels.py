@@ -27,6 +27,7 @@ SMALL = {"tokens": 64, "heads": 2, "key_width": 16, "value_width": 16, "width": 
 ALIKE = (
     "rms_norm_quantize", "bit_linear", "block_sparse_matmul", "conv2d", "convfirst_block",
     "mbconv_block", "grouped_conv2d", "gated_delta_rule",
+    "ternary_matmul",
 )  # fmt: skip
 """Ops whose runs are like those of others here: they are among the slow tests."""
 

@@ -156,6 +156,7 @@ def test_copied_code_and_memory_name_a_model_of_prompts_as_it_is(home, tmp_path)
     assert diffusion.pipeline(**weighed).fingerprint == own.fingerprint
 
 
+@pytest.mark.slow
 def test_copied_code_says_what_to_bind_for_a_model_in_memory(home):
     own = replace(tiny.pipeline(), weights_hash="changed by hand")
     for view in (DiffusionView(pipeline=own), blind_pairs.BlindView(

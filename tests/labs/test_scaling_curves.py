@@ -41,6 +41,7 @@ def values(view, given=None):
     return accepted(view, start(view, given or {}))
 
 
+@pytest.mark.slow
 def test_the_envelope_of_a_log_has_the_laws_exponent(log):
     view = EnvelopeView(str(log))
     chosen = values(view, {"envelope": {"smoothing": 0.0}})
@@ -71,6 +72,7 @@ def test_compute_counts_as_the_form_asks(log):
     np.testing.assert_allclose(total, 2 * plain)
 
 
+@pytest.mark.slow
 def test_approach_1_stands_among_the_exponents(log):
     view = FitView(str(log))
     chosen = values(view, {"fit": {"resamples": 0, "starts": 8}})

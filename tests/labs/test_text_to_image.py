@@ -319,6 +319,7 @@ def test_a_shelf_holds_one_model_at_a_time(folder):
     assert shelf.load(knobs, lambda *_: None) is first and shelf.known(knobs) is first
 
 
+@pytest.mark.slow
 def test_weights_that_are_held_otherwise_are_counted_anew(small):
     shelf = Shelf(small)
     half = replace(small, precision=precision("bfloat16"), weights=small.weights[:1])

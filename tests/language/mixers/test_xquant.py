@@ -61,7 +61,8 @@ def test_groups_without_spread_are_kept():
         np.testing.assert_allclose(restored(quantized(x, 2, per)), x, atol=2e-3)
 
 
-@pytest.mark.parametrize("per", [pytest.param("token", marks=pytest.mark.slow), "channel"])
+@pytest.mark.slow
+@pytest.mark.parametrize("per", ["token", "channel"])
 def test_pieces_of_any_length_leave_the_same_cache(per):
     settings = XQuant(bits=5, group=GROUP)
     sizes = ((WIDTH, per),)
