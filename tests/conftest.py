@@ -20,11 +20,15 @@ os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)
 os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
 
 # What a browser shows, what torch is compared with and the long tests are compiled as users compile
-# it. The others are thousands of small programs, which take a fifth less time without the emitters
-# by which XLA builds MLIR for each fusion; XLA of later versions has no others.
-if os.environ.get("QUICK_COMPILES") and version("jax").startswith("0.10."):
-    flags = os.environ.get("XLA_FLAGS", "")
-    os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_use_fusion_emitters=false"
+# it. The others are thousands of small programs, run once or twice each: what takes least to compile
+# is best. XLA cuts a program into 32 for its compilers' threads, which here are fewer than the tests'
+# processes, and builds MLIR for each fusion, where versions of jax before 0.11 know another way.
+if os.environ.get("QUICK_COMPILES"):
+    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "true"
+    flags = [os.environ.get("XLA_FLAGS", ""), "--xla_cpu_parallel_codegen_split_count=1"]
+    if version("jax").startswith("0.10."):
+        flags.append("--xla_cpu_use_fusion_emitters=false")
+    os.environ["XLA_FLAGS"] = " ".join(flags)
 
 _store = tempfile.TemporaryDirectory(prefix="workbench-tests-")
 os.environ["WORKBENCH_HOME"] = _store.name
