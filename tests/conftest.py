@@ -1,10 +1,12 @@
 """Settings under which every test runs: strict JAX, checked shapes, a private store."""
 
+import math
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -19,16 +21,20 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)
 os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
 
+# XLA cuts a program in up to 32 parts for the threads of its compiler; where each core has a test
+# process of its own, one part takes a fifth less time.
+flags = [os.environ.get("XLA_FLAGS", "")]
+if "PYTEST_XDIST_WORKER" in os.environ:
+    flags.append("--xla_cpu_parallel_codegen_split_count=1")
+
 # What a browser shows, what torch is compared with and the long tests are compiled as users compile
-# it. The others are thousands of small programs, run once or twice each: what takes least to compile
-# is best. XLA cuts a program into 32 for its compilers' threads, which here are fewer than the tests'
-# processes, and builds MLIR for each fusion, where versions of jax before 0.11 know another way.
+# it. The others are thousands of small programs that run once or twice: they are not optimized, and
+# jax before 0.11 builds no MLIR for each fusion, which no flag of later versions leaves out.
 if os.environ.get("QUICK_COMPILES"):
     os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "true"
-    flags = [os.environ.get("XLA_FLAGS", ""), "--xla_cpu_parallel_codegen_split_count=1"]
     if version("jax").startswith("0.10."):
         flags.append("--xla_cpu_use_fusion_emitters=false")
-    os.environ["XLA_FLAGS"] = " ".join(flags)
+os.environ["XLA_FLAGS"] = " ".join(flags).strip()
 
 _store = tempfile.TemporaryDirectory(prefix="workbench-tests-")
 os.environ["WORKBENCH_HOME"] = _store.name
@@ -40,6 +46,20 @@ if "workbench" not in sys.modules:
 
     assert tests.typecheck.shapes
     install_import_hook(["workbench", "kernels_pallas"], "tests.typecheck.shapes")
+
+BEGAN = time.monotonic()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--seconds`, for a suite that takes what time there is."""
+    words = "skip the tests that would begin later than this many seconds after the first"
+    parser.addoption("--seconds", type=float, default=math.inf, help=words)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skips what no time is left for, and says so."""
+    if time.monotonic() - BEGAN > item.config.getoption("--seconds"):
+        pytest.skip("no time was left")
 
 
 @pytest.fixture

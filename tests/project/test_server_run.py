@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -88,15 +89,42 @@ def test_each_test_that_is_not_for_a_browser_a_peer_or_a_benchmark_runs_in_one_o
         assert code.count("pytest.mark.long") == len(re.findall(SLOW_AND_LONG, code)), file
 
 
-def test_long_tests_are_left_out_of_a_slow_run_and_that_is_said():
+@pytest.mark.parametrize(
+    ("took", "skipped", "said"),
+    [
+        (4100, 0, ["ran test-long --seconds=100", "3"]),
+        (4100, 2, ["ran test-long --seconds=100", "3 long tests that no time was left for: 2"]),
+        (4200, 0, ["0 no time was left for the long tests"]),
+    ],
+)
+def test_long_tests_take_what_time_is_left_and_those_left_out_are_counted(
+    tmp_path, took, skipped, said
+):
     (rule,) = re.findall(r"^long\(\) \{.*?^\}", "\n".join(run_lines()), re.M | re.S)
-    for took, out in ((3000, "ran test-long PYTEST_ARGS=--durations=15"), (3001, "")):
-        script = f'set -u; make() {{ echo ran "$@"; return 3; }}; summary=()\n{rule}\n'
-        script += f'SECONDS={took}; long; echo $? "${{summary[@]}}"'
-        done = subprocess.run(["bash", "-c", script], capture_output=True, text=True)
-        assert done.stderr == ""
-        said = "0 the long tests were not run: more than 3000 s had passed"
-        assert done.stdout.split("\n")[:-1] == ([out, "3"] if out else [said])
+    skip = '<skipped message="no time was left"/>'
+    (tmp_path / "long.xml").write_text(skip * skipped, encoding="utf-8")
+    script = f"""set -u
+        make() {{ echo ran $1 $(grep -o -e --seconds=[0-9]* <<<"$2"); return 3; }}
+        {rule}
+        summary=() REPORTS={shlex.quote(str(tmp_path))} SECONDS={took}
+        long
+        echo $? "${{summary[@]}}"
+    """
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True)
+    assert done.stderr == ""
+    assert done.stdout.rstrip("\n").split("\n") == said
+
+
+def test_a_suite_of_so_many_seconds_skips_what_would_begin_later():
+    command = [sys.executable, "-m", "pytest", f"{__file__}::test_every_stage_is_run", "-rs", "-q"]
+    for seconds, word in ((-1, "no time was left"), (600, "1 passed")):
+        done = subprocess.run(
+            [*command, "-p", "no:cacheprovider", f"--seconds={seconds}"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0 and word in done.stdout, done.stdout
 
 
 @pytest.mark.parametrize(
