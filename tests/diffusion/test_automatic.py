@@ -197,6 +197,7 @@ METHOD = AutomaticPlan(cost="operations", tries=2, tolerance=1.0)
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("quickly_compiled")
 def test_a_search_stops_goes_on_and_is_done_once(tiny, kept, monkeypatch):
     subject = tiny.with_sampling(steps=8)
@@ -251,6 +252,7 @@ def test_pictures_are_measured_together_as_far_as_memory_goes(monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_survey_in_groups_is_the_mean_of_theirs(tiny, monkeypatch):
     subject = tiny.with_sampling(steps=3)
     few = (Reuse("decode"), Reuse("shallow", 0))  # each compiles

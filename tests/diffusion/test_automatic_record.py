@@ -109,6 +109,7 @@ def test_a_record_of_ones_own_model_says_what_is_missing(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("quickly_compiled")
 def test_a_model_of_ones_own_is_searched_and_judged(tiny, kept, tmp_path, monkeypatch):
     """A model that was saved as a folder, in few steps, against two lists."""

@@ -56,6 +56,7 @@ def test_a_thousand_samples_are_right_varied_and_new(pipeline: Pipeline) -> None
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_the_command_writes_what_it_found(tmp_path) -> None:
     file = tmp_path / "evaluation.json"

@@ -64,6 +64,7 @@ def test_timesteps_cover_every_noise_level() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_loss_of_fresh_weights_is_about_one_and_tokens_matter() -> None:
     task = shipped.DiffusionTask(small_recipe(), SMALL)
     params, key = task.init(jax.random.key(0)), jax.random.key(1)

@@ -12,6 +12,7 @@ from workbench.study import Cancelled
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_drift_is_the_change_of_each_blocks_features(unguided, tiny_unet):
     pipeline = unguided.with_sampling(steps=3)
     inputs = pipeline.inputs((0, 5))

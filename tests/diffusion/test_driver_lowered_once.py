@@ -40,6 +40,7 @@ def sampled(place: Path, **more: str) -> list[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_later_process_traces_nothing_and_draws_the_same(tmp_path):
     programs = 6  # text, full for each kind of plan, encode, decode by one and by two, reuse
     traced, plain = sampled(tmp_path, JAX_ENABLE_COMPILATION_CACHE="false")

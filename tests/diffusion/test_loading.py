@@ -309,6 +309,7 @@ def test_alpha_in_the_header_and_no_lora_into_int8(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_int8_runs_beside_float32(one: tuple[Pipeline, Path]) -> None:
     from workbench.diffusion.driver import sample
 

@@ -74,6 +74,7 @@ def test_skips_of_stable_diffusion() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_decode_of_encode_is_the_call() -> None:
     unet = _unet()
     x, t, context = _inputs()
@@ -196,6 +197,7 @@ def test_a_fresh_model_is_its_seed() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_gradients_reach_every_parameter() -> None:
     graph, weights = nnx.split(_unet())
     inputs = _inputs()

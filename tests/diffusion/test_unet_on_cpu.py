@@ -35,6 +35,7 @@ def predicted(unet, x):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_kernels_kept_transformed_predict_the_same(monkeypatch):
     asked = []
 

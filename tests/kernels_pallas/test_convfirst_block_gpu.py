@@ -34,6 +34,7 @@ def interpreted():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", CASES)
 def test_the_kernel_computes_the_block(name, interpreted):
     """Beside float64, to a step of bfloat16 at the largest value."""

@@ -56,6 +56,7 @@ def test_tpu_heads_of_whole_lanes_in_bfloat16():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @settings(max_examples=12, deadline=None)
 @given(
     time=st.integers(1, 160),
@@ -103,6 +104,7 @@ def test_gpu_gates_of_every_kind(kind):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_gpu_several_tiles_of_keys_and_values_and_more_chunks_than_stages():
     sizes = {"batch": 2, "heads": 2, "groups": 1, "time": 300, "key": 128, "value": 192}
     check("mosaic_gpu", draw(**GPU | sizes, strength="strong"))

@@ -135,6 +135,7 @@ def test_extremes_do_not_overflow(form):
 @settings(max_examples=15, deadline=None)
 @given(m=st.integers(1, 3), rows=st.integers(1, 400), columns=st.integers(1, 200))
 @pytest.mark.slow
+@pytest.mark.long
 def test_products_of_any_shape_are_exact(m, rows, columns):
     x, w = activations(m, rows, columns), weights(rows, columns, rows)
     for form in PLAIN:

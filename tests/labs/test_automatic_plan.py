@@ -168,6 +168,7 @@ def two_kinds(monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("two_kinds")
 def test_a_search_chooses_then_judges(home):
     view = AutomaticView(tiny.pipeline())

@@ -36,6 +36,7 @@ def test_blind_pairs_start_from_the_recorded_pictures_of_the_method_looked_at():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_blind_pairs_take_model_method_and_settings_of_the_panel(home):
     lab = diffusion.open(
         [EncoderPropagation, FewerSteps],

@@ -98,6 +98,7 @@ def test_a_study_of_failures_tells_the_first() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_tiny_sweep_writes_what_the_lab_reads(tmp_path: Path) -> None:
     given = ["--tiny", "--out", str(tmp_path / "out"), "--store", str(tmp_path / "store")]
     answer = subprocess.run([sys.executable, "-m", ladder.__name__, *given], cwd=ROOT)

@@ -77,6 +77,7 @@ def test_nothing_is_made_up_before_it_runs(lab):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_it_runs_beside_the_plans(lab, workbench_home):
     values = settings(lab)
     *_, last = lab.run(values, silent)

@@ -52,6 +52,7 @@ def _clip(folder, tokenizer):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_study_has_fid_and_clip_score(tmp_path):
     pipeline = load_pipeline(small_text_model.write(tmp_path / "model"))
     pipeline = pipeline.with_prompts(["a cat", "a red house"])

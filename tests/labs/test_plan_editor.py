@@ -304,6 +304,7 @@ def quickly_compiled():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("quickly_compiled")
 def test_a_run_measures_the_painted_plan(home):
     view = PlanEditorView(tiny.pipeline())

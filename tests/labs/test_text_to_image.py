@@ -171,6 +171,7 @@ def test_a_run_draws_with_previews_and_tells_each_part(small):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_what_is_copied_draws_the_same(small, folder, monkeypatch, tmp_path):
     view = ImagesView()
     values = settings(

@@ -114,6 +114,7 @@ def test_what_was_not_timed_says_so_and_models_all_the_same():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_page_times_and_judges_here():
     view = SparsityView()
     values = {group.id: group.knobs() for group in view.groups}

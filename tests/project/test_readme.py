@@ -122,6 +122,7 @@ def test_a_scaling_law(run):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_convnet(run):
     from workbench import vision
 

@@ -54,6 +54,7 @@ def scipy_best(table: pd.DataFrame, delta: float, starts: list[list[float]]) -> 
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("delta", [1e-3, 1.0])
 def test_the_objective_is_no_higher_than_scipys_best(delta: float) -> None:
     table = runs(noise=0.01, seed=3)

@@ -39,6 +39,7 @@ def test_a_fit_comes_back_whole(found: Fit, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_record_says_what_the_objective_is_of(found: Fit, tmp_path: Path) -> None:
     projected, _ = project(runs(noise=0.005), delta=1e-2)
     file = tmp_path / "one.json"

@@ -106,6 +106,8 @@ def kernel(folder: Path, name: str) -> Iterator[tuple[Notebook, int]]:
         manager.shutdown_kernel(now=True)
 
 
+@pytest.mark.slow
+@pytest.mark.long
 def test_a_killed_kernel(tmp_path: Path) -> None:
     study = Study("slow", Store(tmp_path / "store"))
     given = {"folder": str(tmp_path), "runs": RUNS}
@@ -130,6 +132,8 @@ def test_a_killed_kernel(tmp_path: Path) -> None:
     each_once(Store(tmp_path / "store"), "slow", tmp_path, RUNS)
 
 
+@pytest.mark.slow
+@pytest.mark.long
 def test_a_killed_kernel_over_two_dask_workers(tmp_path: Path) -> None:
     pytest.importorskip("distributed", reason="the extra 'dask' is not installed")
     study = Study("slow", Store(tmp_path / "store"))

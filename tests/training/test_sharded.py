@@ -77,6 +77,7 @@ for wrong in (lambda: sharded_mesh(3), lambda: train(Odd(), RECIPE, report=silen
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_decoder_in_pieces_has_the_curve_of_one_device() -> None:
     done = python(
         """
@@ -100,6 +101,7 @@ np.testing.assert_allclose(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_have_the_curve_of_one(tmp_path: Path) -> None:
     """Real ones, that meet on this machine's own address; each draws its half of a batch."""
     with socket.socket() as free:

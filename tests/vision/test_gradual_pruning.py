@@ -171,6 +171,7 @@ def test_a_small_picture_of_a_folder_is_one_line(tmp_path, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_shipped_network_is_pruned_written_and_done_once(tmp_path, workbench_home, capsys):
     words = ["our_small_mobilenet_v1", "--keep", "2:4", "--steps", "3", "--out"]
     words += [str(tmp_path / "out")]

@@ -56,6 +56,7 @@ def test_a_wrong_number_of_seeds(capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_tiny_study_is_written_and_gone_on_with(tmp_path, workbench_home, capsys):
     words = ["--tiny", "--out", str(tmp_path)]
     assert main([*words, "--minutes", "0"]) == 3

@@ -56,6 +56,7 @@ def _errors(method, subject):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_one_comparison_takes_any_composition(subject):
     def error(outcome):
         away = outcome.outputs["latents"][:, -1] - outcome.reference["latents"][:, -1]

@@ -23,6 +23,7 @@ def working(function, network: Network, *arguments: jax.ShapeDtypeStruct) -> int
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_full_size_tile_fits() -> None:
     """Weights of both networks, the hungriest tile, and what lies on the host."""
     vae, unet = shapes(VAED4), shapes(TVT_UNET)

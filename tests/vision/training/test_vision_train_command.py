@@ -19,6 +19,7 @@ from workbench.vision.training.plan import data_of
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_tiny_training_is_written_judged_and_done_once(tmp_path, workbench_home, capsys):
     words = ["--data", "digits", "--architecture", "our_small_resnext", "--tiny", "--grey"]
     words += ["--out", str(tmp_path / "out")]
@@ -127,6 +128,7 @@ def test_a_size_that_leaves_tiny_maps_is_told(tmp_path, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_folder_of_photographs_is_trained_on_written_and_read(tmp_path, workbench_home, capsys):
     """The class is the photograph: 96 crops of each, 48 pixels wide, which do not overlap."""
     place, side = tmp_path / "photos", 48
