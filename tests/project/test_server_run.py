@@ -92,22 +92,22 @@ def test_each_test_that_is_not_for_a_browser_a_peer_or_a_benchmark_runs_in_one_o
 @pytest.mark.parametrize(
     ("took", "skipped", "said"),
     [
-        (4100, 0, ["ran test-long --seconds=100", "3"]),
-        (4100, 2, ["ran test-long --seconds=100", "3 long tests that no time was left for: 2"]),
-        (4200, 0, ["0 no time was left for the long tests"]),
+        (4100, 0, ["ran suite --seconds=100", "3"]),
+        (4100, 2, ["ran suite --seconds=100", "3 tests of suite that no time was left for: 2"]),
+        (4200, 0, ["0 no time was left for suite"]),
     ],
 )
-def test_long_tests_take_what_time_is_left_and_those_left_out_are_counted(
+def test_a_suite_takes_what_time_is_left_and_what_is_left_out_is_counted(
     tmp_path, took, skipped, said
 ):
-    (rule,) = re.findall(r"^long\(\) \{.*?^\}", "\n".join(run_lines()), re.M | re.S)
+    (rule,) = re.findall(r"^until_passed\(\) \{.*?^\}", "\n".join(run_lines()), re.M | re.S)
     skip = '<skipped message="no time was left"/>'
-    (tmp_path / "long.xml").write_text(skip * skipped, encoding="utf-8")
+    (tmp_path / "suite.xml").write_text(skip * skipped, encoding="utf-8")
     script = f"""set -u
         make() {{ echo ran $1 $(grep -o -e --seconds=[0-9]* <<<"$2"); return 3; }}
         {rule}
         summary=() REPORTS={shlex.quote(str(tmp_path))} SECONDS={took}
-        long
+        until_passed 4200 suite
         echo $? "${{summary[@]}}"
     """
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True)
