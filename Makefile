@@ -70,7 +70,7 @@ kernels-report:
 	@$(IN) kernels -m kernels_pallas.report --out data/kernels --page docs/kernels-report.md
 
 bench-smoke:
-	@$(IN) test -m pytest -m bench $(PARALLEL) --dist=load $(PYTEST_ARGS)
+	@$(QUICK) $(IN) test -m pytest -m bench $(PARALLEL) --dist=load $(PYTEST_ARGS)
 
 bench:
 	@$(IN) test -m workbench bench

@@ -34,6 +34,8 @@ def private_environment(folder: Path) -> dict[str, str]:
         "JUPYTERLAB_WORKSPACES_DIR": folder / "workspaces",
         "IPYTHONDIR": folder / "ipython",
         "WORKBENCH_HOME": folder / "home",
+        # A user's kernels find what earlier ones compiled: so do those of all servers here.
+        "JAX_COMPILATION_CACHE_DIR": folder.parent / "compiled",
     }
     # The strict flags are for our tests' own process; a user's kernel runs without them.
     inherited = {
@@ -41,7 +43,8 @@ def private_environment(folder: Path) -> dict[str, str]:
         for name, v in os.environ.items()
         if not name.startswith(("JAX_NUMPY", "JAX_ENABLE"))
     }
-    return inherited | {name: str(path) for name, path in wanted.items()} | {"BROWSER": "none"}
+    told = {"BROWSER": "none", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1"}
+    return inherited | {name: str(path) for name, path in wanted.items()} | told
 
 
 @dataclass
