@@ -164,6 +164,7 @@ def test_photographs_refuse(options: dict, message: str) -> None:
         photographs(**({"crop": 64} | options))
 
 
+@pytest.mark.slow
 def test_english_is_unique_prose() -> None:
     data = english()
     assert data.card.unique_bytes == len(data.train) + len(data.test) > 1_500_000

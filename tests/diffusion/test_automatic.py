@@ -110,6 +110,7 @@ def test_neighbours_cost_the_same():
         assert choices.share(COSTS) == at.share(COSTS) and choices.steps[0] == FULL
 
 
+@pytest.mark.slow
 def test_candidates_save_and_are_the_stillest_first(tiny):
     costs = unit_costs(tiny.shape)
     layers = [node.name for node in costs.nodes if node.units]

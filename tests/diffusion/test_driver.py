@@ -111,6 +111,7 @@ def run(pipeline, plan=None, seeds=SEEDS):
     return driver.sample(pipeline, pipeline.inputs(seeds))["latents"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_full_sampling_is_the_plain_loop(tiny, parts, sampler):
     pipeline = tiny.with_sampling(sampler=sampler)
@@ -191,6 +192,7 @@ def test_without_guidance_there_is_one_pass(unguided, parts):
     agree(found, by_hand(pipeline, inputs, parts, found), BY_HAND)
 
 
+@pytest.mark.slow
 def test_injection_adds_the_first_noise_in_the_late_half_only(tiny, parts):
     plan = replace(ENCODER, injection=0.003)
     pipeline = tiny.with_plan(plan)

@@ -99,6 +99,7 @@ def _unet(config: UNetConfig, side: int) -> tuple[int, MacCount]:
     return _parameters(unet), count(forward, weights, *inputs, weights=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("config", "side", "millions", "full", "no_bmm"),
     [

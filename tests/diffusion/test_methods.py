@@ -61,6 +61,7 @@ def test_knobs_reach_the_plan():
     assert FullSampling().plan(20) == Plan.full(20)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("knobs", "inherited"),
     [

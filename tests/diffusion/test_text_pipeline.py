@@ -75,6 +75,7 @@ def test_two_encoders_stand_side_by_side(two: Pipeline) -> None:
     assert inputs.noise.shape == (1, 8, 12, 4) and sized.picture_size == (16, 24)
 
 
+@pytest.mark.slow
 def test_an_empty_negative_prompt_may_be_zeros(text: Pipeline, two: Pipeline) -> None:
     empty = two.inputs((0,), prompts="a cat")
     assert not np.any(empty.blank) and not np.any(empty.blank_added.pooled)

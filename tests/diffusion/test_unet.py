@@ -50,6 +50,7 @@ def _primitives(function, *arguments) -> int:
     return str(jax.make_jaxpr(function)(*arguments)).count(" = ")
 
 
+@pytest.mark.slow
 def test_skips_of_stable_diffusion() -> None:
     graph, weights = nnx.split(abstract(UNet2DCondition, UNetConfig(), dtype=jnp.float32))
 
@@ -96,6 +97,7 @@ def test_jit_with_weights_as_arguments() -> None:
     assert not forward(zeros, *_inputs()).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("branch", range(4))
 def test_shallow_with_a_fresh_cache_is_the_full_pass(branch: int) -> None:
     unet = _unet()

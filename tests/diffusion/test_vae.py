@@ -82,6 +82,7 @@ def test_log_variance_is_bounded() -> None:
     np.testing.assert_array_equal(found.mean[0, 0, 0], 0)
 
 
+@pytest.mark.slow
 def test_a_sample_has_its_moments() -> None:
     moments = Moments(jnp.full((1, 90, 90, 4), 3.0), jnp.full((1, 90, 90, 4), np.log(0.25)))
     drawn = np.asarray(moments.sample(jax.random.key(0)))

@@ -136,6 +136,7 @@ def test_cudnn_is_called_with_our_meaning(monkeypatch) -> None:
     np.testing.assert_allclose(found, wanted, rtol=0, atol=3e-6)
 
 
+@pytest.mark.slow
 def test_a_program_for_another_device_falls_back() -> None:
     """Traced for a TPU, lowered for a CPU: the XLA form runs, and has its gradient."""
     q, k, v, _ = inputs(1, 20, 20, 2, 1, 8, 8, jnp.bfloat16)

@@ -38,6 +38,7 @@ def check(form, given, chunk_size=64):
         assert size <= LIMITS[given.q.dtype.type], f"{name}: {size}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strength", ["mild", "stronger", "resets"])
 def test_tpu_gates_of_every_strength(strength):
     check("mosaic_tpu", draw(time=40, strength=strength, segments=True), chunk_size=16)

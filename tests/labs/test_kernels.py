@@ -71,6 +71,7 @@ def test_every_op_is_bounded_everywhere_before_it_runs(view, op):
     assert "no kernel" in compiled.text if op == "conv2d" else compiled.rows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("op", quick(*OPS))
 def test_a_run_times_this_machine(view, op):
     asked = values(op=op, dtype="float32")
@@ -88,6 +89,7 @@ def test_a_run_times_this_machine(view, op):
     assert view.predict(other).basis == "predicted"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("op", quick(*(op for op in OPS if op not in ONE_WAY)))
 def test_both_passes_cost_more_and_give_gradients(op):
     one, two = (work(Kernel(**{**SMALL, "op": op, "direction": d})) for d in ("forward", "both"))
@@ -214,6 +216,7 @@ def test_a_click_looks_at_a_device(view):
     assert view.load("nowhere") is None
 
 
+@pytest.mark.slow
 def test_exports_are_of_the_roofline(view):
     asked = values()
     picture = view.predict(asked)

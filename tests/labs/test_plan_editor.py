@@ -192,6 +192,7 @@ def test_a_fill_replaces_the_plan(view):
 # -- the panel ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_it_opens_on_a_recorded_list_without_a_model():
     script = """
 import sys

@@ -78,6 +78,7 @@ def law():
     return Fit(TRUTH.law, Settings(), dict(TRUTH.params), 0.0, runs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", VIEWS)
 def test_a_first_picture_stands_at_once(kind):
     view = kind()

@@ -84,6 +84,7 @@ def test_the_first_preset_is_where_the_panel_opens(view):
     panel.close()
 
 
+@pytest.mark.slow
 def test_predictions_load_no_jax():
     """The first chart and every answer to a slider come without jax, flax, or a model."""
     script = """

@@ -15,6 +15,7 @@ from workbench.scaling.solver import solve
 from workbench.scaling.starts import spread
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", ["huber", "squared", "absolute"])
 @pytest.mark.parametrize("truth", [TRUTH, HOFFMANN, SYMMETRIC, ASYMMETRIC])
 def test_a_surface_without_noise_gives_its_parameters_back(

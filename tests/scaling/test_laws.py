@@ -74,6 +74,7 @@ def test_rounding_moves_the_tokens_a_parameter_by_half() -> None:
     assert ratios == pytest.approx([59.0, 92.8], abs=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tied", [False, True])
 def test_derivatives_written_out_are_those_of_every_law(tied: bool) -> None:
     law, table = Chinchilla(tied=tied), runs(rows=12, noise=0.02)

@@ -37,6 +37,7 @@ def test_a_faulty_value_is_named_with_its_row(column: str, value: object, words:
     assert [problem.rows for problem in caught.value.problems] == [(7,)]
 
 
+@pytest.mark.slow
 def test_faulty_rows_are_left_out_only_where_asked_and_said() -> None:
     table = faulty("loss", 7, "n/a")
     found = fit(Chinchilla(), table, drop=True)

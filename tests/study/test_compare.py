@@ -113,6 +113,7 @@ class Memory(dict):
         self[key] = (arrays, record)
 
 
+@pytest.mark.slow
 def test_tables_hold_every_trial_curve_and_meaning():
     found = compare([Exact(), Rounded()], study(), repeats=3)
     trials = found.tables.trials

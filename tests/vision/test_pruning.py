@@ -106,6 +106,7 @@ def test_ends_of_every_skeleton_stay_dense(config):
     assert found and not {name.split(".")[0] for name in found} & {"stem", "conv1", "fc", "head"}
 
 
+@pytest.mark.slow
 def test_a_pruned_network_has_the_zeros_and_the_first_is_as_it_was():
     model = stirred(vision.new(CONV_FIRST))
     before = answer(model, pictures())

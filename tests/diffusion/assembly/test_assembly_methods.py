@@ -134,6 +134,7 @@ def test_settings_that_do_not_fit_are_one_line(subject):
     ]
 
 
+@pytest.mark.slow
 def test_precision_halves_and_quarters_the_kernels(subject):
     sizes = {
         name: sum(leaf.nbytes for leaf in Precision(name).prepare(subject).weights)

@@ -19,6 +19,7 @@ FULL, SMALL = UNetShape(STABLE, 64, 64, 77), UNetShape(DIGITS, 16, 16, 4)
 PUBLISHED = {"base": (579_384_964, 0.58), "small": (482_346_884, 0.49), "tiny": (323_384_964, 0.33)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", PRESETS)
 def test_presets_of_stable_diffusion_are_the_published_forms(preset):
     config = assemble(STABLE, dropped_by(STABLE, preset)).config

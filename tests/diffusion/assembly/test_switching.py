@@ -65,6 +65,7 @@ def test_in_between_each_network_makes_its_steps(teacher, student, inputs, plan)
     assert second.plan.actions == ("full", *plan.actions[4:])
 
 
+@pytest.mark.slow
 def test_speed_is_the_formula(teacher, student):
     small, full = full_cost(student.shape).macs, full_cost(teacher.shape).macs
     switched = SwitchedPipeline.of(teacher, student, 2)
