@@ -52,7 +52,7 @@ BEGAN = time.monotonic()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--seconds`, for a suite that takes what time there is."""
-    words = "skip the tests that would begin later than this many seconds after the first"
+    words = "skip the tests that would begin later than this many seconds after the start"
     parser.addoption("--seconds", type=float, default=math.inf, help=words)
 
 
