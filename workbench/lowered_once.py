@@ -50,7 +50,11 @@ DIGEST = hashlib.sha256().digest_size
 
 
 def jit(
-    function: Callable[..., Any], *, of: Any, static_argnums: int | tuple[int, ...] = ()
+    function: Callable[..., Any],
+    *,
+    of: Any,
+    static_argnums: int | tuple[int, ...] = (),
+    compiler_options: dict[str, str] | None = None,
 ) -> Any:
     """`jax.jit` of a function that is traced only where no earlier process has lowered it.
 
@@ -60,6 +64,7 @@ def jit(
             `jax.export.register_namedtuple_serialization`.
         of: all that the function depends on besides its arguments; told apart by its `repr`.
         static_argnums: as for `jax.jit`; told apart by their `repr`.
+        compiler_options: as for `jax.jit`; they change nothing of what is lowered.
 
     Returns:
         What `jax.jit` returns, called as it is and with the same numbers. It has no gradient and no
@@ -96,7 +101,7 @@ def jit(
         found = read(file) or written(file, flat, types)
         return function(*arguments) if found is None else found.call(*leaves)
 
-    return jax.jit(kept, static_argnums=static)
+    return jax.jit(kept, static_argnums=static, compiler_options=compiler_options)
 
 
 def store() -> Path | None:

@@ -7,7 +7,7 @@ do (Faster Diffusion, arXiv 2312.09608, §3.2).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -32,6 +32,7 @@ from workbench.diffusion.steps import (
 )
 from workbench.diffusion.unet.program import OUTPUT
 from workbench.model_files.precision import Precision
+from workbench.products import by_eigen
 from workbench.progress import Report, silent
 
 
@@ -94,7 +95,7 @@ def _observed(config: Config, precision: Precision, names: tuple[str, ...]) -> A
     graph, state = nnx.split(abstract_unet(config, precision))
     treedef = jax.tree.structure(state)
 
-    @jax.jit
+    @partial(jax.jit, compiler_options=by_eigen(precision.compute))
     def step(
         weights: tuple[Array, ...], carry: Carry, row: Rows, fixed: Conditions
     ) -> tuple[Carry, list[Array]]:

@@ -37,6 +37,7 @@ from workbench.diffusion.steps import (
 from workbench.diffusion.switching import Stage, stages
 from workbench.diffusion.unet.program import OUTPUT
 from workbench.model_files.precision import FLOAT32, Precision
+from workbench.products import by_eigen
 from workbench.progress import Report, silent
 
 Weights = tuple[Array, ...]
@@ -132,7 +133,8 @@ class Programs:
     def __init__(self, config: Config, precision: Precision):
         home.keep_compiled()
         self.config, self.precision = config, precision
-        jit = partial(lowered_once.jit, of=(config, precision))
+        options = by_eigen(precision.compute)
+        jit = partial(lowered_once.jit, of=(config, precision), compiler_options=options)
         self.text, self.encode, self.decode = jit(self._text), jit(self._encode), jit(self._decode)
         self.full = jit(self._full, static_argnums=0)
         self.reuse = jit(self._reuse)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -13,6 +13,7 @@ from flax import nnx
 from jaxtyping import Array, Float, UInt8
 
 from workbench.measure.memory import available_bytes
+from workbench.products import by_eigen
 from workbench.progress import Report, silent
 
 FLOAT_BYTES = 4
@@ -46,7 +47,7 @@ def decode_images(
     for start in range(0, batch, piece):
         report(start, batch, "decoding")
         part = jnp.asarray(latents[start : start + piece], jnp.float32)
-        made.append(np.asarray(_decode(graph, weights, part)))
+        made.append(np.asarray(_decoder()(graph, weights, part)))
     report(batch, batch, "decoding")
     return np.concatenate(made)
 
@@ -65,10 +66,14 @@ def decode_bytes(config: Any, height: int, width: int) -> int:
     return HELD * widest * height * width * scale * scale * FLOAT_BYTES
 
 
-@partial(jax.jit, static_argnums=0)
-def _decode(graph: Any, weights: Any, latents: Array) -> Array:
-    vae = nnx.merge(graph, weights)
-    return jnp.clip((vae.decode(vae.unscaled(latents)) + 1) / 2, 0, 1)
+@cache
+def _decoder() -> Any:
+    @partial(jax.jit, static_argnums=0, compiler_options=by_eigen())
+    def decode(graph: Any, weights: Any, latents: Array) -> Array:
+        vae = nnx.merge(graph, weights)
+        return jnp.clip((vae.decode(vae.unscaled(latents)) + 1) / 2, 0, 1)
+
+    return decode
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,12 +5,14 @@ Everything here follows from shapes; `compiled_bytes` alone asks the compiler.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from workbench.diffusion.arithmetic import PartCost
@@ -26,6 +28,7 @@ from workbench.diffusion.images import decode_bytes
 from workbench.diffusion.prompts import TextConditioning
 from workbench.measure.macs import count
 from workbench.model_files.precision import weight_bytes
+from workbench.products import by_eigen
 
 if TYPE_CHECKING:
     from workbench.diffusion.pipeline import Pipeline
@@ -118,8 +121,11 @@ def compiled_bytes(pipeline: Pipeline, pictures: int = 1) -> dict[str, int]:
     if pipeline.vae is not None:
         graph, weights = nnx.split(pipeline.vae)
         latent = Abstract((1, *pipeline.sample_shape), jnp.float32)
-        run = jax.jit(lambda w, z: nnx.merge(graph, w).decode(z))
-        found[DECODER] = _beside_weights(run, weights, latent)
+
+        def decode(w: Any, z: Any) -> Any:
+            return nnx.merge(graph, w).decode(z)
+
+        found[DECODER] = _beside_weights(decode, weights, latent)
     return found
 
 
@@ -135,9 +141,11 @@ def _unet_bytes(pipeline: Pipeline, pictures: int) -> int:
     def run(w: Any, x: Any, t: Any, context: Any, added: Any) -> Any:
         return nnx.merge(graph, w).run(x, t, context, added=added)
 
-    return _beside_weights(jax.jit(run), weights, x, Abstract((), jnp.float32), context, added)
+    t, compute = Abstract((), jnp.float32), pipeline.precision.compute
+    return _beside_weights(run, weights, x, t, context, added, compute=compute)
 
 
-def _beside_weights(run: Any, *arguments: Any) -> int:
-    analysis = run.lower(*arguments).compile().memory_analysis()
+def _beside_weights(run: Callable[..., Any], *arguments: Any, compute: Any = np.float32) -> int:
+    program: Any = jax.jit(run, compiler_options=by_eigen(compute))
+    analysis = program.lower(*arguments).compile().memory_analysis()
     return int(analysis.temp_size_in_bytes + analysis.output_size_in_bytes)

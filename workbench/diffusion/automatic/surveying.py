@@ -36,6 +36,7 @@ from workbench.diffusion.steps import (
 from workbench.diffusion.unet.program import OUTPUT
 from workbench.measure import device
 from workbench.measure.timing import interleaved
+from workbench.products import by_eigen
 from workbench.progress import Report, part, silent
 
 AGES = (1, 2, 4, 8)
@@ -249,7 +250,8 @@ def _observed(work: Programs) -> tuple[Any, Any]:
         found = unet.run(x, t, fixed.context, given=given, added=fixed.added)[OUTPUT]
         return jnp.sqrt(jnp.sum((guided(found, fixed) - output) ** 2, axis=(1, 2, 3)))
 
-    return jax.jit(observe, static_argnums=0), jax.jit(change)
+    jit = partial(jax.jit, compiler_options=by_eigen(work.precision.compute))
+    return jit(observe, static_argnums=0), jit(change)
 
 
 def _known(value: float) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -19,6 +19,7 @@ from workbench.diffusion.pipeline import Pipeline
 from workbench.diffusion.steps import Carry, Conditions, Rows, guided, passes, updates
 from workbench.diffusion.unet.program import OUTPUT
 from workbench.model_files.precision import Precision
+from workbench.products import by_eigen
 
 FIRST = "block.0"
 
@@ -70,7 +71,7 @@ def _first_block_step(config: Config, precision: Precision) -> Any:
     home.keep_compiled()
     model = model_of(config, precision)
 
-    @jax.jit
+    @partial(jax.jit, compiler_options=by_eigen(precision.compute))
     def step(
         weights: tuple[Array, ...],
         carry: Carry,

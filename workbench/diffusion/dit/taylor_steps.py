@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -19,6 +19,7 @@ from workbench.diffusion.pipeline import Pipeline
 from workbench.diffusion.steps import Carry, Conditions, Rows, guided, passes, updates
 from workbench.diffusion.unet.program import OUTPUT
 from workbench.model_files.precision import Precision
+from workbench.products import by_eigen
 
 
 class Differences(NamedTuple):
@@ -95,7 +96,7 @@ def _taylor_steps(config: Config, precision: Precision) -> tuple[Any, Any]:
     home.keep_compiled()
     model = model_of(config, precision)
 
-    @jax.jit
+    @partial(jax.jit, compiler_options=by_eigen(precision.compute))
     def full(
         weights: tuple[Array, ...],
         carry: Carry,
@@ -114,7 +115,7 @@ def _taylor_steps(config: Config, precision: Precision) -> tuple[Any, Any]:
         carry, made = updates(carry, guided(found[OUTPUT], fixed)[None], row, fixed)
         return carry, made, Differences(values, memory.known + 1)
 
-    @jax.jit
+    @partial(jax.jit, compiler_options=by_eigen(precision.compute))
     def forecast(
         weights: tuple[Array, ...],
         carry: Carry,

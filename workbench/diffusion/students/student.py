@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from workbench.diffusion.schedulers import Scheduler, save_scheduler
 from workbench.diffusion.students.one_pass import OnePass, one_pass, predictions
 from workbench.diffusion.students.plan import Arm, Kind
 from workbench.model_files.precision import Precision
+from workbench.products import by_eigen
 from workbench.progress import Report, silent
 
 STUDENT = "student.json"
@@ -116,7 +117,7 @@ def _program(config: Any, precision: Precision, form: OnePass) -> Any:
     graph, state = nnx.split(abstract_unet(config, precision))
     tree = jax.tree.structure(state)
 
-    @jax.jit
+    @partial(jax.jit, compiler_options=by_eigen(precision.compute))
     def run(
         weights: tuple[Array, ...], z: Float[Array, "B H W C"], context: Any, added: Any
     ) -> Float[Array, "K B H W C"]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from workbench.diffusion.super_resolution.restoring import cleaned
 from workbench.diffusion.super_resolution.tiles import by_tiles
 from workbench.diffusion.unet import UNetConfig
 from workbench.diffusion.vae import AutoencoderConfig
+from workbench.products import by_eigen
 from workbench.progress import Report, part, silent
 
 TILE, OVERLAP = 96, 32
@@ -132,17 +133,17 @@ class Restorer:
         """Encoder, one step and decoder; weights are arguments, not constants of the program."""
         vae, unet = self.vae, self.unet
 
-        @jax.jit
+        @partial(jax.jit, compiler_options=by_eigen())
         def encode(weights: Any, x: Array) -> Array:
             model = vae.model(weights)
             found: Array = model.scaled(model.encode(x).mean)
             return found
 
-        @jax.jit
+        @partial(jax.jit, compiler_options=by_eigen())
         def clean(weights: Any, z: Array) -> Array:
             return cleaned(unet.model(weights), z, self.context)
 
-        @jax.jit
+        @partial(jax.jit, compiler_options=by_eigen())
         def decode(weights: Any, z: Array) -> Array:
             model = vae.model(weights)
             found: Array = model.decode(model.unscaled(z))
