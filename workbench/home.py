@@ -39,11 +39,15 @@ def compile_cache() -> Path:
 def keep_compiled() -> None:
     """Programs that JAX compiles from here on serve later processes too; the user's choice stays.
 
-    Called before anything large is compiled, and not at import.
+    Memory that compiling them frees goes back to the system (`heap`). Called before anything large
+    is compiled, and not at import.
     """
     import jax
     from jax.experimental.compilation_cache import compilation_cache
 
+    from workbench.heap import trim_after_compiling
+
+    trim_after_compiling()
     config: Any = jax.config  # its settings are made at run time
     if config.jax_compilation_cache_dir is not None or not config.jax_enable_compilation_cache:
         return
