@@ -23,7 +23,7 @@ def test_eigen_takes_every_product():
 
 @pytest.mark.parametrize("compute", [jnp.bfloat16, np.int8, np.float16])
 def test_other_types_stay_where_they_are(compute):
-    """Only float32 is faster there."""
+    """Only float32 was measured."""
     assert products.by_eigen(compute) is None
     assert products.by_eigen(np.dtype(np.float32)) == products.EIGEN
 

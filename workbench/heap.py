@@ -17,8 +17,8 @@ LEAST_SECONDS = 0.5
 def trim_after_compiling() -> None:
     """Free memory goes back to the system after each program that took long to compile or load.
 
-    XLA frees hundreds of megabytes then, which the GNU C library keeps for later: as much as a
-    Stable Diffusion UNet works in. Other systems' libraries are left alone.
+    XLA frees much memory then, some 280 MB for a Stable Diffusion UNet that is loaded, which the
+    GNU C library keeps for later. Other systems' libraries are left alone.
     """
     if sys.platform != "linux":
         return

@@ -15,11 +15,10 @@ def by_eigen(compute: Any = np.float32) -> dict[str, str] | None:
     """Compiler options by which Eigen takes a network's products, for a `jax.jit` inside no other.
 
     XLA of today gives them to YNNPACK, which takes the smaller ones on one thread whatever there
-    are, and looks through the whole program for each of them whenever a compiled one is loaded. An
-    accelerator's programs are what they were.
+    are, and looks through the whole program for each of them whenever a compiled one is loaded.
 
     Args:
-        compute: what products run in. Those of bfloat16 and int8 are better where they are.
+        compute: what products run in. Only networks of float32 were measured.
 
     Returns:
         None for another type than float32, or where XLA knows no such option.
