@@ -13,6 +13,7 @@ from workbench.diffusion.pipeline import SAMPLERS
 from workbench.diffusion.plan import Plan
 from workbench.diffusion.schedulers import Row
 from workbench.diffusion.steps import AHEAD
+from workbench.products import EIGEN
 from workbench.study import Cancelled
 
 SEEDS = (0, 1, 7)
@@ -335,3 +336,15 @@ def test_the_encoder_compiles_once_for_all_group_sizes(tiny):
     alone = replace(tiny, config=tiny.config.model_copy(update={"norm_eps": 2e-5}))
     run(alone, Plan.from_full_steps((0,), 15, "decode", largest_group=8), seeds=(0, 1))
     assert sizes(alone) == {"encode": 1, "decode": 4, "full": 0, "reuse": 0}
+
+
+@pytest.mark.parametrize(("compute", "options"), [("float32", EIGEN), ("bfloat16", None)])
+def test_products_of_float32_alone_are_eigens(tiny, monkeypatch, compute, options):
+    asked = []
+
+    def jit(function, *, compiler_options, **_):
+        asked.append(compiler_options)
+
+    monkeypatch.setattr(driver.lowered_once, "jit", jit)
+    driver.Programs(tiny.config, replace(tiny.precision, compute=jnp.dtype(compute)))
+    assert asked == [options] * 5
