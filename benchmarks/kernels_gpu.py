@@ -339,7 +339,6 @@ def ternary_tasks(tiny: bool) -> Iterator[Task]:
         lambda seed: normal(seed, (rows, width)), cost.rms_norm_quantize(rows, width),
     )  # fmt: skip
 
-    layout = "columns" if jax.default_backend() == "gpu" else "rows"
     for rows, edge in [(1, 2048), (1, 4096), (8, 4096), (2048, 4096)]:
         edge, rows = (256, min(rows, 16)) if tiny else (edge, rows)
 
@@ -348,7 +347,7 @@ def ternary_tasks(tiny: bool) -> Iterator[Task]:
             x = jax.random.randint(keys[0], (rows, edge), -127, 128, jnp.int8)
             w = jax.random.randint(keys[1], (edge, edge), -1, 2, jnp.int8)
             scale = jnp.ones((rows, 1), jnp.float32)
-            return [x, scale, pack_ternary(w, layout=layout), w.astype(jnp.bfloat16)]
+            return [x, scale, pack_ternary(w), w.astype(jnp.bfloat16)]
 
         def ours(x: Any, scale: Any, packed: Any, w: Any, implementation: str = "auto") -> Any:
             return ternary_matmul(

@@ -1,8 +1,9 @@
 """Ternary products from packed weights on this CPU beside dense ones, by turns in one process.
 
 As in decoding, every product reads another matrix: each side goes through copies of its weights
-that no cache holds. The peer is a dense product in its fastest form here: float32 or int8 in JAX or
-torch, or bfloat16 in torch. The floor is the time that reading the packed bytes takes.
+that no cache holds, in JAX in one program. The peer is a dense product in its fastest form here:
+float32 or int8 in JAX or torch, or bfloat16 in torch. The floor is the time that reading the packed
+bytes takes. Beside it, one row in a program of its own, as a call from Python is.
 
 python benchmarks/ternary_matmul_cpu.py [--tiny] [--repeats N] [--only SHAPE] [--threads one]
 
@@ -84,13 +85,16 @@ def compare(
     numbers = np.random.default_rng(0)
     w = numbers.integers(-1, 2, (k, n)).astype(np.int8)
     x = numbers.integers(-127, 128, (m, k)).astype(np.int8)
-    ternary, packed = ours(x, w, streamed)
+    ternary, alone, count, packed = ours(x, w, streamed)
     peers = dense(x, w, streamed)
-    counts = {"ternary": ternary[1]} | {name: count for name, (_, count) in peers.items()}
+    counts = {"ternary": count} | {name: count for name, (_, count) in peers.items()}
     search = interleaved({name: thunk for name, (thunk, _) in peers.items()}, repeats=2)
     each = {name: timing.low / counts[name] for name, timing in search.items()}
     peer = min(each, key=lambda name: each[name])
-    timed = interleaved({"ternary": ternary[0], peer: peers[peer][0]}, repeats=repeats)
+    sides = {"ternary": ternary, peer: peers[peer][0]}
+    if m == 1:
+        sides["ternary, by calls"], counts["ternary, by calls"] = alone, count
+    timed = interleaved(sides, repeats=repeats)
     name = f"{k} x {n}, {m} row{'s' if m > 1 else ''}"
     bench.add_timings({f"{name}: {side}, all copies": one for side, one in timed.items()})
     rounds = {s: np.array(timing.samples) / counts[s] for s, timing in timed.items()}
@@ -101,6 +105,9 @@ def compare(
         "packed bytes": packed, "floor": floor, "ns a weight": 1e9 * float(np.median(mine)) / k / n,
     }  # fmt: skip
     bench.add(spread(f"ternary, {name}", 1e3 * mine, "ms"))
+    if m == 1:
+        called = 1e3 * rounds["ternary, by calls"]
+        bench.add(spread(f"ternary, {name}, each a call of its own", called, "ms"))
     bench.add(spread(f"dense ({peer}), {name}", 1e3 * other, "ms"))
     wanted = LEAST_RATIO if m == 1 and min(k, n) >= ONE_FROM and not bench.tiny else None
     bench.add(spread(f"{name}: dense time over ternary", other / mine, "×", at_least=wanted))
@@ -120,42 +127,52 @@ def copies(nbytes: int, streamed: int) -> int:
     return max(2, -(-streamed // nbytes))
 
 
-def ours(x: Any, w: Any, streamed: int) -> tuple[tuple[Thunk, int], int]:
-    """One product with each packed copy, how many there are, and the bytes of one."""
+def ours(x: Any, w: Any, streamed: int) -> tuple[Thunk, Thunk, int, int]:
+    """Products with every packed copy, in one program and each by a call, how many, and the bytes
+    of one."""
     import jax
     import jax.numpy as jnp
     import numpy as np
 
-    from kernels_pallas import PackedTernary, pack_ternary, ternary_matmul, ternary_matmul_int32
+    from kernels_pallas import PackedTernary, pack_ternary, ternary_matmul
 
     packed = pack_ternary(jnp.asarray(w))
-    exact = x.astype(np.int64) @ w.astype(np.int64)
-    if not np.array_equal(ternary_matmul_int32(jnp.asarray(x), packed), exact):
-        raise AssertionError(f"the product {x.shape} {w.shape} is not exact")
     count = copies(packed.nbytes, streamed)
-    codes = np.asarray(packed.codes)
-    stack = [PackedTernary(jnp.array(codes), *w.shape) for _ in range(count)]
-    rows, scale = jnp.asarray(x), jnp.ones((x.shape[0], 1), jnp.float32)
-    product = jax.jit(ternary_matmul).lower(rows, scale, packed).compile()
+    codes = np.broadcast_to(np.asarray(packed.codes), (count, *packed.codes.shape))
+    stack = PackedTernary(jnp.asarray(codes), *w.shape, packed.layout)
+    every = np.stack([np.roll(x, at, axis=1) for at in range(count)])
+    rows, scale = jnp.asarray(every), jnp.ones((x.shape[0], 1), jnp.float32)
 
-    def run() -> Any:
-        return [product(rows, scale, one) for one in stack]
+    def products(rows: Any, stack: PackedTernary) -> Any:
+        def one(_: None, given: Any) -> tuple[None, Any]:
+            x, at = given
+            return None, ternary_matmul(x, scale, stack, index=at)
 
-    return (run, count), packed.nbytes
+        return jax.lax.scan(one, None, (rows, jnp.arange(count)))[1]
+
+    program = jax.jit(products).lower(rows, stack).compile()
+    exact = every.astype(np.int64) @ w.astype(np.int64)
+    if not np.array_equal(program(rows, stack), exact):
+        raise AssertionError(f"the products {x.shape} {w.shape} are not exact")
+    each = [(rows[at], jax.tree.map(lambda codes, at=at: codes[at], stack)) for at in range(count)]
+    call = jax.jit(ternary_matmul).lower(rows[0], scale, packed).compile()
+
+    def by_calls() -> Any:
+        return [call(x, scale, one) for x, one in each]
+
+    return lambda: program(rows, stack), by_calls, count, packed.nbytes
 
 
 def dense(x: Any, w: Any, streamed: int) -> dict[str, tuple[Thunk, int]]:
     """The same with dense weights, in every form, each over copies of its own."""
-    import jax
     import jax.numpy as jnp
     import numpy as np
 
     wide = w.astype(np.float32)
     count = copies(wide.nbytes, streamed)
-    rows = jnp.asarray(x, jnp.float32)
     stack = [jnp.array(wide) for _ in range(count)]
-    product = jax.jit(jnp.matmul).lower(rows, stack[0]).compile()
-    found = {"float32, JAX": (lambda: [product(rows, one) for one in stack], count)}
+    product = in_one_program(jnp.matmul, jnp.asarray(x, jnp.float32), stack)
+    found = {"float32, JAX": (product, count)}
     found["int8, JAX"] = _int8_jax(x, w, streamed)
     if find_spec("torch") is None:
         return found
@@ -175,15 +192,23 @@ def dense(x: Any, w: Any, streamed: int) -> dict[str, tuple[Thunk, int]]:
 
 def _int8_jax(x: Any, w: Any, streamed: int) -> tuple[Thunk, int]:
     """With one row of zeros more where there is one: two rows take a library."""
-    import jax
     import jax.numpy as jnp
 
     from kernels_pallas.ternary.xla import int8_matmul
 
     stack = [jnp.array(w) for _ in range(copies(w.nbytes, streamed))]
-    rows = jnp.asarray(x)
-    product = jax.jit(int8_matmul).lower(rows, stack[0]).compile()
-    return lambda: [product(rows, one) for one in stack], len(stack)
+    return in_one_program(int8_matmul, jnp.asarray(x), stack), len(stack)
+
+
+def in_one_program(product: Callable[..., Any], x: Any, stack: list[Any]) -> Thunk:
+    """Products of the same rows with every matrix."""
+    import jax
+
+    def products(x: Any, stack: list[Any]) -> list[Any]:
+        return [product(x, one) for one in stack]
+
+    program = jax.jit(products).lower(x, stack).compile()
+    return lambda: program(x, stack)
 
 
 def _int8(x: Any, w: Any) -> Any:

@@ -17,7 +17,7 @@ from kernels_pallas.ternary import (
     rms_norm_quantize,
     ternary_matmul,
 )
-from kernels_pallas.ternary.packing import BYTES, DEEP, TILE
+from kernels_pallas.ternary.packing import codes_shape
 
 MODELS = {"370M": (1024, 2816), "1.3B": (2048, 5632)}
 """Width and inner width."""
@@ -42,7 +42,7 @@ def _model(form: str, model: str, width: int, inner: int) -> Iterator[Case]:
             arrays = [
                 _of((rows, k), jnp.int8),
                 _of((rows, 1), jnp.float32),
-                _of(_packed(form, k, n), jnp.uint8),
+                _of(codes_shape(k, n, _layout(form)), jnp.uint8),
             ]
             where, product = f"{model} {rows}×{k}×{n}", partial(_product, form, k, n)
             yield Case(OP.name, direction, where, form, product, arrays)
@@ -74,12 +74,6 @@ def _gradients(
 
 def _layout(form: str) -> str:
     return "columns" if form == "mosaic_gpu" else "rows"
-
-
-def _packed(form: str, k: int, n: int) -> tuple[int, int, int, int]:
-    if form == "mosaic_gpu":
-        return -(-k // DEEP), -(-n // TILE), TILE, DEEP // 4
-    return -(-k // TILE), -(-n // TILE), BYTES, TILE
 
 
 def _of(shape: tuple[int, ...], dtype: jnp.dtype) -> jax.ShapeDtypeStruct:

@@ -1,11 +1,18 @@
-"""Ternary weights in two bits each, in an order that every form unpacks without shuffling.
+"""Ternary weights in two bits each, in orders that every form unpacks without shuffling.
 
-A weight w [K, N] is cut into tiles of 128 x 128. A tile is 32 x 128 bytes, and byte (r, c) holds
-the codes w + 1 of the four rows r, 32 + r, 64 + r, 96 + r of column c in its bits 0-1, 2-3, 4-5
-and 6-7. Shifting a whole tile by 2 j and masking therefore gives rows 32 j to 32 j + 31 in order:
-one slab of a matmul's operand on a TPU, one vector of products on a CPU. Hopper's tensor core wants
-slabs of 64 rows with K along the bytes: the layout "columns" is [K/256, N/128, 128, 64], and byte
-(c, r) of a tile holds the rows r, 64 + r, 128 + r, 192 + r of column c.
+A weight w [K, N] is cut into tiles. Byte (r, c) of a tile of 128 rows holds the codes w + 1 of the
+four rows r, 32 + r, 64 + r, 96 + r of column c in its bits 0-1, 2-3, 4-5 and 6-7. Shifting a whole
+tile by 2 j and masking therefore gives rows 32 j to 32 j + 31 in order: one slab of a matmul's
+operand on a TPU, one vector of products on a CPU.
+
+    layout      codes                      tile of w    for
+    "strips"    [K/128, N/16, 32, 16]      128 x 16     CPUs
+    "rows"      [K/128, N/128, 32, 128]    128 x 128    TPUs
+    "columns"   [K/256, N/128, 128, 64]    256 x 128    NVIDIA GPUs
+
+A CPU computes 16 columns at once, one vector of 16-bit numbers, and reads strips byte after byte as
+they lie, which is what its prefetching follows. Hopper's tensor core wants slabs of 64 rows with K
+along the bytes: byte (c, r) of "columns" holds the rows r, 64 + r, 128 + r, 192 + r of column c.
 """
 
 from __future__ import annotations
@@ -18,13 +25,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from kernels_pallas import checks
+from kernels_pallas.dispatch import current_target
 
 TILE = 128
 BYTES = TILE // 4
-"""Rows of bytes in a tile."""
+"""Rows of bytes in a tile of 128 rows."""
 DEEP = 2 * TILE
 """Rows of K in a tile of the layout "columns"."""
-LAYOUTS = ("rows", "columns")
+STRIP = 16
+"""Columns of a tile of the layout "strips"."""
+TILES = {"strips": (TILE, STRIP), "rows": (TILE, TILE), "columns": (DEEP, TILE)}
+"""Rows and columns of w in a tile of each layout."""
+LAYOUTS = tuple(TILES)
 STORAGE = ("two_bit", "base3")
 _POWERS = np.array([1, 3, 9, 27, 81], np.uint8)
 
@@ -41,8 +53,7 @@ class PackedTernary:
     A pytree: it passes through `jit`, and `vmap` or `scan` over a stack of matrices.
 
     Args:
-        codes: uint8; layout "rows" is [K/128, N/128, 32, 128], for CPU and TPU, and "columns"
-            [K/256, N/128, 128, 64], for NVIDIA GPUs, in the orders that the module describes.
+        codes: uint8, tiles of w in the order of the layout, as the module describes them.
         rows: K.
         columns: N.
         layout: one of `LAYOUTS`.
@@ -51,7 +62,7 @@ class PackedTernary:
     codes: jax.Array
     rows: int
     columns: int
-    layout: str = "rows"
+    layout: str
 
     @property
     def nbytes(self) -> int:
@@ -61,7 +72,7 @@ class PackedTernary:
     @property
     def filled(self) -> int:
         """K filled up to whole tiles of its layout."""
-        deep = TILE if self.layout == "rows" else DEEP
+        deep, _ = TILES[self.layout]
         return -(-self.rows // deep) * deep
 
     def with_layout(self, layout: str) -> PackedTernary:
@@ -92,13 +103,18 @@ class Base3Ternary:
 
 
 def pack_ternary(
-    w: jax.Array, *, layout: str = "rows", storage: str = "two_bit", validate: bool = False
+    w: jax.Array,
+    *,
+    layout: str | None = None,
+    storage: str = "two_bit",
+    validate: bool = False,
 ) -> PackedTernary | Base3Ternary:
     """Packs w [K, N] of -1, 0, 1 into two bits a weight (1.6 with `storage="base3"`).
 
     Args:
         w: int8 [K, N], any K and N.
-        layout: "rows" for CPU and TPU, "columns" for NVIDIA GPUs; see `PackedTernary`.
+        layout: "strips", "rows" or "columns"; None takes the one of the device that this is
+            traced for (`layout_for`).
         storage: "two_bit" for computing; "base3" for keeping, which `unpack_ternary` reads and
             `ternary_matmul` does not.
         validate: whether traced or large arrays are tested for other values too.
@@ -110,6 +126,7 @@ def pack_ternary(
     Cost: reads K N bytes; writes ceil(K/128) ceil(N/128) 4096, in layout "columns" for K up to
         whole tiles of 256.
     """
+    layout = layout_for(current_target().platform) if layout is None else layout
     checks.option("pack_ternary", "layout", layout, LAYOUTS)
     checks.option("pack_ternary", "storage", storage, STORAGE)
     if w.dtype != jnp.int8:
@@ -118,6 +135,11 @@ def pack_ternary(
     w = jnp.asarray(w)
     checks.values("pack_ternary", "w holds values other than -1, 0, 1", w, _ternary, validate)
     return _base3(w) if storage == "base3" else _packed(w, layout)
+
+
+def layout_for(platform: str) -> str:
+    """The layout that products on "cpu", "tpu" or "gpu" read."""
+    return {"tpu": "rows", "gpu": "columns"}.get(platform, "strips")
 
 
 def unpack_ternary(packed: PackedTernary | Base3Ternary) -> jax.Array:
@@ -147,15 +169,20 @@ def check_packed(op: str, packed: PackedTernary) -> None:
             " (base-3 storage is unpacked and packed anew first)"
         )
     checks.option(op, "packed.layout", packed.layout, LAYOUTS)
-    deep = TILE if packed.layout == "rows" else DEEP
-    tile = (BYTES, TILE) if packed.layout == "rows" else (TILE, DEEP // 4)
-    needed = (packed.filled // deep, -(-packed.columns // TILE), *tile)
+    needed = codes_shape(packed.rows, packed.columns, packed.layout)
     codes = packed.codes
     if tuple(codes.shape) != needed or codes.dtype != jnp.uint8:
         raise ValueError(
             f"{op}: packed.codes is {codes.dtype}{list(codes.shape)}; needed uint8{list(needed)}"
             " (of a stack of matrices take one, by an index or inside a scan)"
         )
+
+
+def codes_shape(rows: int, columns: int, layout: str) -> tuple[int, int, int, int]:
+    """Shape of the codes of a matrix [rows, columns]; columns are filled up to multiples of 128."""
+    deep, wide = TILES[layout]
+    tile = (wide, deep // 4) if layout == "columns" else (deep // 4, wide)
+    return -(-rows // deep), -(-columns // TILE) * (TILE // wide), *tile
 
 
 def matrix_of(stack: PackedTernary, index: jax.Array) -> PackedTernary:
@@ -169,22 +196,22 @@ def unpack_filled(packed: PackedTernary) -> jax.Array:
     codes = packed.codes
     if packed.layout == "columns":
         codes = jnp.swapaxes(codes, -1, -2)
-    tiles, blocks, slab, _ = codes.shape
+    tiles, blocks, slab, wide = codes.shape
     parts = jnp.right_shift(codes[:, None], _shifts(5)) & jnp.uint8(3)
-    w = parts.transpose(0, 1, 3, 2, 4).reshape(tiles * 4 * slab, blocks * TILE)
+    w = parts.transpose(0, 1, 3, 2, 4).reshape(tiles * 4 * slab, blocks * wide)
     return w.astype(jnp.int8) - jnp.int8(1)
 
 
 def _packed(w: jax.Array, layout: str) -> PackedTernary:
     rows, columns = w.shape
-    deep = TILE if layout == "rows" else DEEP
+    deep, wide = TILES[layout]
     codes = jnp.pad(w, ((0, -rows % deep), (0, -columns % TILE))) + jnp.int8(1)
     k, n = codes.shape
     # Masked, so that a traced value other than -1, 0, 1 spoils no weight but its own.
     codes = codes.astype(jnp.uint8) & jnp.uint8(3)
-    tiles = codes.reshape(k // deep, 4, deep // 4, n // TILE, TILE)
+    tiles = codes.reshape(k // deep, 4, deep // 4, n // wide, wide)
     joined = jnp.sum(jnp.left_shift(tiles, _shifts(5)), axis=1, dtype=jnp.uint8)
-    order = (0, 2, 1, 3) if layout == "rows" else (0, 2, 3, 1)
+    order = (0, 2, 3, 1) if layout == "columns" else (0, 2, 1, 3)
     return PackedTernary(joined.transpose(order), rows, columns, layout)
 
 

@@ -1,9 +1,10 @@
 """Plain XLA for any device, with a CPU path of its own for few rows of activations.
 
 A CPU with few rows is bound by unpacking. Products of int8 and codes 0, 1, 2 stay in int16 for a
-whole tile of 128 rows, so a 256-bit register takes 16 columns; per four weights of a column that is
-one widening load, three shifts, four products and four sums. (Bit planes with popcount need about
-twice the instructions where a processor has no vector popcount, and gain little where it has one.)
+whole tile of 128 rows, so a 256-bit register takes 16 columns, the width of the layout "strips";
+per four weights of a column that is one widening load, three shifts, four products and four sums.
+(Bit planes with popcount need about twice the instructions where a processor has no vector
+popcount, and gain little where it has one.)
 """
 
 from __future__ import annotations
@@ -13,14 +14,12 @@ import operator
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
 from kernels_pallas import tuning
 from kernels_pallas.dtypes import accumulator
 from kernels_pallas.ternary.packing import (
     BYTES,
-    TILE,
     PackedTernary,
     matrix_of,
     unpack_filled,
@@ -55,8 +54,8 @@ def quantize(y: jax.Array) -> tuple[jax.Array, jax.Array]:
 def ternary_matmul_int32(x: jax.Array, packed: PackedTernary, *index: jax.Array) -> jax.Array:
     """x [M, K] int8 @ w in int32, exact for K up to 2^24; with an index, w of a stack."""
     few = x.shape[0] <= tuning.blocks("ternary", "xla")["few_rows"]
-    if few and packed.layout != "rows":
-        packed, index = _one(packed, *index).with_layout("rows"), ()
+    if few and packed.layout == "columns":
+        packed, index = _one(packed, *index).with_layout("strips"), ()
     x = jnp.pad(x, ((0, 0), (0, packed.filled - packed.rows)))
     if few:
         out = lax.platform_dependent(x, packed, *index, cpu=_few_rows, default=_unpacked)
@@ -84,25 +83,27 @@ def _unpacked(x: jax.Array, packed: PackedTernary, *index: jax.Array) -> jax.Arr
 def _few_rows(x: jax.Array, packed: PackedTernary, *index: jax.Array) -> jax.Array:
     """Each row of x over all weights; M is part of the program, which grows with it."""
     codes = packed.codes
-    tiles, blocks = codes.shape[-4:-2]
-    m = x.shape[0]
-    slabs = x.astype(jnp.int16).reshape(m, tiles, 4, BYTES)
+    tiles, blocks, _, wide = codes.shape[-4:]
+    slabs = x.astype(jnp.int16).reshape(-1, tiles, 4, BYTES)
+    parts = [_tile_sums(row, codes, *index) for row in slabs]
 
-    def all_rows(_: jax.Array, parts: list[jax.Array]) -> list[jax.Array]:
-        return [_tile_sums(slabs[row], codes, *index) for row in range(len(parts))]
+    def total(parts: list[jax.Array]) -> jax.Array:
+        sums = [jnp.sum(part, axis=0, dtype=jnp.int32).reshape(blocks * wide) for part in parts]
+        return jnp.stack(sums)
 
-    # A loop that runs once, which XLA cannot know. What it hands over is in memory as it is;
-    # without it XLA puts these products into the loop of the sum over tiles below, which is then
-    # not one of 16-bit vectors any more.
-    once = jnp.minimum(jnp.abs(x[0, 0].astype(jnp.int32)) + 1, 1)
-    parts = [jnp.zeros((tiles, blocks, 1, TILE), jnp.int16)] * m
-    parts = lax.fori_loop(np.int32(0), once, all_rows, parts)
-    sums = [jnp.sum(part, axis=0, dtype=jnp.int32).reshape(blocks * TILE) for part in parts]
-    return jnp.stack(sums) - jnp.sum(x, axis=1, keepdims=True, dtype=jnp.int32)
+    def never(parts: list[jax.Array]) -> jax.Array:
+        return jnp.zeros((len(parts), blocks * wide), jnp.int32)
+
+    # True, which XLA cannot know. What it hands over is in memory as it is; without it XLA puts
+    # the products into the loop of the sum over tiles, which is then not one of 16-bit vectors.
+    always = jnp.abs(x[0, 0].astype(jnp.int32)) <= 128
+    return lax.cond(always, total, never, parts) - jnp.sum(
+        x, axis=1, keepdims=True, dtype=jnp.int32
+    )
 
 
 def _tile_sums(slabs: jax.Array, codes: jax.Array, *index: jax.Array) -> jax.Array:
-    """sum over a tile's 128 rows of x (w + 1): int16 [K/128, N/128, 1, 128].
+    """sum over a tile's 128 rows of x (w + 1): int16 [K/128, N/wide, 1, wide].
 
     A byte b holds codes c_j, and c_j = (b >> 2 j) - 4 (b >> 2 j + 2). So the sum of x_j c_j is that
     of (b >> 2 j) (x_j - 4 x_{j-1}), without masks. Its terms may leave int16 and its result does
@@ -111,8 +112,8 @@ def _tile_sums(slabs: jax.Array, codes: jax.Array, *index: jax.Array) -> jax.Arr
     Every value has the one shape: reshaping between makes XLA pass the shift counts as variables,
     whose shifts are then branches.
     """
-    tiles, blocks = codes.shape[-4:-2]
-    shape = (tiles, blocks, 1, TILE)
+    tiles, blocks, _, wide = codes.shape[-4:]
+    shape = (tiles, blocks, 1, wide)
     before = jnp.pad(slabs[:, :3], ((0, 0), (1, 0), (0, 0)))
     steps = slabs - before * jnp.int16(4)
     products = []

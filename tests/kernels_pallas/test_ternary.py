@@ -1,6 +1,7 @@
 """Packing and exact products of every form, and what they refuse."""
 
 import dataclasses
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -11,8 +12,8 @@ from hypothesis import strategies as st
 
 import kernels_pallas
 from kernels_pallas import pack_ternary, ternary_matmul, ternary_matmul_int32, unpack_ternary
-from kernels_pallas.dispatch import chosen
-from kernels_pallas.ternary import cost
+from kernels_pallas.dispatch import Target, chosen
+from kernels_pallas.ternary import cost, packing
 from kernels_pallas.ternary.cases import cases
 from kernels_pallas.ternary.packing import Base3Ternary, PackedTernary
 from tests.kernels_pallas.ternary_oracle import activations, product, weights
@@ -31,7 +32,7 @@ def exact(form, x, packed):
     return jax.jit(lambda x, packed: ternary_matmul_int32(x, packed, **options(form)))(x, packed)
 
 
-LAYOUTS = ["rows", "columns"]
+LAYOUTS = ["strips", "rows", "columns"]
 
 
 @pytest.mark.slow
@@ -48,7 +49,8 @@ def test_packing_gives_back_any_shape(rows, columns, layout, other):
 
 @pytest.mark.parametrize(("rows", "columns"), [(1, 1), (130, 5)])
 def test_packing_gives_back_what_it_took(rows, columns):
-    check_packing(rows, columns, *LAYOUTS)
+    for layout, other in itertools.permutations(LAYOUTS, 2):
+        check_packing(rows, columns, layout, other)
 
 
 def check_packing(rows, columns, layout, other):
@@ -70,20 +72,30 @@ def test_two_bits_a_weight():
 
 def test_byte_order_is_the_documented_one():
     w = weights(256, 256)
-    codes = np.asarray(pack(jnp.asarray(w)).codes)
-    deep = np.asarray(pack(jnp.asarray(w), layout="columns").codes)
+    strips, tiles, deep = (np.asarray(pack(jnp.asarray(w), layout=one).codes) for one in LAYOUTS)
     for j in range(4):
-        assert codes[1, 0, 5, 9] >> 2 * j & 3 == w[128 + 32 * j + 5, 9] + 1
+        assert strips[1, 7, 5, 9] >> 2 * j & 3 == w[128 + 32 * j + 5, 7 * 16 + 9] + 1
+        assert tiles[1, 0, 5, 9] >> 2 * j & 3 == w[128 + 32 * j + 5, 9] + 1
         assert deep[0, 1, 9, 5] >> 2 * j & 3 == w[64 * j + 5, 128 + 9] + 1
+
+
+@pytest.mark.parametrize(
+    ("platform", "layout"), [("cpu", "strips"), ("tpu", "rows"), ("gpu", "columns")]
+)
+def test_weights_are_packed_for_the_device_at_hand(platform, layout, monkeypatch):
+    monkeypatch.setattr(packing, "current_target", lambda: Target(platform, "any"))
+    assert pack_ternary(jnp.zeros((3, 3), jnp.int8)).layout == layout
 
 
 @pytest.mark.parametrize("form", PLAIN)
 @pytest.mark.parametrize(
     ("layout", "m", "shape"),
     [
-        ("rows", 1, (1, 1)),
+        ("strips", 1, (1, 1)),
+        ("strips", 1, (300, 200)),
+        ("strips", 2, (130, 5)),
+        ("strips", 9, (130, 5)),
         ("rows", 1, (300, 200)),
-        ("rows", 2, (130, 5)),
         ("rows", 9, (130, 5)),
         ("columns", 1, (130, 5)),
         ("columns", 9, (300, 200)),
@@ -225,7 +237,7 @@ def test_no_gradient_is_said_and_not_zero():
         )
 
 
-PACKED = PackedTernary(jnp.zeros((1, 1, 32, 128), jnp.uint8), 128, 8)
+PACKED = PackedTernary(jnp.zeros((1, 1, 32, 128), jnp.uint8), 128, 8, "rows")
 
 
 @pytest.mark.parametrize(

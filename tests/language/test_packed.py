@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from workbench.checkpoints import CheckpointError
+from workbench.checkpoints import CheckpointError, open_tensors
 from workbench.language.bit_linear import BitLinear
 from workbench.language.config import DecoderConfig
 from workbench.language.decoder import Decoder
@@ -149,6 +149,14 @@ def test_a_file_is_read_back_as_it_was(model, tmp_path, storage, table):
         assert one.dtype == other.dtype
         np.testing.assert_array_equal(one, other)
     assert file.stat().st_size < 80_000
+
+
+def test_codes_are_written_in_one_order_for_every_device(packed, tmp_path):
+    tensors = open_tensors(save_packed(packed, tmp_path))
+    found = {name: tensors[name] for name in tensors.shapes if name.endswith("codes")}
+    assert found
+    for name, codes in found.items():
+        assert codes.shape[2:] == (32, 128), name
 
 
 def test_errors_name_what_is_wrong(model, packed, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ from jaxtyping import Array
 
 from kernels_pallas import PackedTernary, pack_ternary, unpack_ternary
 from kernels_pallas.ternary import Base3Ternary
+from kernels_pallas.ternary.packing import codes_shape
 from workbench.checkpoints import CheckpointError, match, open_tensors, replace_text, write_tensors
 from workbench.language.config import DecoderConfig
 from workbench.language.decoder import Decoder
@@ -23,8 +25,10 @@ from workbench.model_files.part import CONFIG, read_fields
 
 MODEL_TYPE = "workbench-decoder-packed"
 WEIGHTS = "model.safetensors"
+LAYOUT = "rows"
+"""Order of two-bit codes on disk, whatever the device that computes with them reads."""
 Storage = Literal["two_bit", "base3"]
-"""Bits a weight on disk: 2, as in memory, or 1.6, which reading unpacks and packs anew."""
+"""Bits a weight on disk: 2, in the order `LAYOUT`, or 1.6; reading puts both in this device's."""
 
 
 def save_packed(model: Decoder, folder: str | Path, *, storage: Storage = "two_bit") -> Path:
@@ -48,9 +52,8 @@ def save_packed(model: Decoder, folder: str | Path, *, storage: Storage = "two_b
     if not layers:
         raise ValueError("this model is not packed: pack(model) makes one that is")
     tensors = dict(_tensors(model))
-    if storage == "base3":
-        for path, layer in layers.items():
-            tensors[keys.key((*path, "codes"))] = _base3(layer.packed).digits
+    for path, layer in layers.items():
+        tensors[keys.key((*path, "codes"))] = _stored(layer.packed, storage)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     written = write_tensors(folder / WEIGHTS, tensors)
@@ -91,8 +94,7 @@ def load_packed(folder: str | Path) -> Decoder:
     wanted = {name: tuple(leaf.shape) for name, leaf in _tensors(model)}
     layers = {path: node for path, node in nnx.iter_graph(model) if _is_packed(node)}
     matrices = {keys.key((*path, "codes")): layer.shape for path, layer in layers.items()}
-    if fields["storage"] == "base3":
-        wanted |= {name: (-(-rows // 5), columns) for name, (rows, columns) in matrices.items()}
+    wanted |= {name: _stored_shape(*sizes, fields["storage"]) for name, sizes in matrices.items()}
     try:
         match(tensors.shapes, wanted)
     except CheckpointError as error:
@@ -103,8 +105,8 @@ def load_packed(folder: str | Path) -> Decoder:
     for path, _ in leaves:
         name = keys.key(keys.names(path))
         value = jnp.asarray(tensors[name])
-        if fields["storage"] == "base3" and name in matrices:
-            value = _repacked(Base3Ternary(value, *matrices[name]))
+        if name in matrices:
+            value = _codes(value, *matrices[name], fields["storage"])
         values.append(value)
     loaded: Decoder = nnx.merge(graph, jax.tree_util.tree_unflatten(tree, values))
     return loaded
@@ -126,15 +128,27 @@ def _table_of(model: Decoder) -> str:
     return jnp.dtype(table.embedding[...].dtype).name
 
 
-@jax.jit
-def _base3(packed: PackedTernary) -> Base3Ternary:
-    stored = pack_ternary(unpack_ternary(packed), storage="base3")
+def _stored_shape(rows: int, columns: int, storage: Storage) -> tuple[int, ...]:
+    return (-(-rows // 5), columns) if storage == "base3" else codes_shape(rows, columns, LAYOUT)
+
+
+@partial(jax.jit, static_argnames="storage")
+def _stored(packed: PackedTernary, storage: Storage) -> Array:
+    """The codes as files have them."""
+    if storage == "two_bit":
+        return packed.with_layout(LAYOUT).codes
+    stored = pack_ternary(unpack_ternary(packed), storage=storage)
     assert isinstance(stored, Base3Ternary)
-    return stored
+    return stored.digits
 
 
-@jax.jit
-def _repacked(stored: Base3Ternary) -> Array:
-    packed = pack_ternary(unpack_ternary(stored))
+@partial(jax.jit, static_argnames=("rows", "columns", "storage"))
+def _codes(stored: Array, rows: int, columns: int, storage: Storage) -> Array:
+    """The codes as `pack_ternary` orders them here, of those of a file."""
+    if storage == "two_bit":
+        signs = unpack_ternary(PackedTernary(stored, rows, columns, LAYOUT))
+    else:
+        signs = unpack_ternary(Base3Ternary(stored, rows, columns))
+    packed = pack_ternary(signs)
     assert isinstance(packed, PackedTernary)
     return packed.codes
