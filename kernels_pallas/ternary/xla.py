@@ -53,11 +53,7 @@ def quantize(y: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 def ternary_matmul_int32(x: jax.Array, packed: PackedTernary, *index: jax.Array) -> jax.Array:
     """x [M, K] int8 @ w in int32, exact for K up to 2^24; with an index, w of a stack."""
-    few = x.shape[0] <= tuning.blocks("ternary", "xla")["few_rows"]
-    if few and packed.layout == "columns":
-        packed, index = _one(packed, *index).with_layout("strips"), ()
-    x = jnp.pad(x, ((0, 0), (0, packed.filled - packed.rows)))
-    if few:
+    if x.shape[0] <= tuning.blocks("ternary", "xla")["few_rows"]:
         out = lax.platform_dependent(x, packed, *index, cpu=_few_rows, default=_unpacked)
     else:
         out = _unpacked(x, packed, *index)
@@ -72,19 +68,17 @@ def int8_matmul(x: jax.Array, w: jax.Array) -> jax.Array:
     return jnp.matmul(x, w, preferred_element_type=jnp.int32)[:rows]
 
 
-def _one(packed: PackedTernary, *index: jax.Array) -> PackedTernary:
-    return matrix_of(packed, *index) if index else packed
-
-
 def _unpacked(x: jax.Array, packed: PackedTernary, *index: jax.Array) -> jax.Array:
-    return int8_matmul(x, unpack_filled(_one(packed, *index)))
+    return int8_matmul(_filled(x, packed), unpack_filled(_one(packed, *index)))
 
 
 def _few_rows(x: jax.Array, packed: PackedTernary, *index: jax.Array) -> jax.Array:
     """Each row of x over all weights; M is part of the program, which grows with it."""
+    if packed.layout == "columns":
+        packed, index = _one(packed, *index).with_layout("strips"), ()
     codes = packed.codes
     tiles, blocks, _, wide = codes.shape[-4:]
-    slabs = x.astype(jnp.int16).reshape(-1, tiles, 4, BYTES)
+    slabs = _filled(x, packed).astype(jnp.int16).reshape(-1, tiles, 4, BYTES)
     parts = [_tile_sums(row, codes, *index) for row in slabs]
 
     def total(parts: list[jax.Array]) -> jax.Array:
@@ -97,9 +91,17 @@ def _few_rows(x: jax.Array, packed: PackedTernary, *index: jax.Array) -> jax.Arr
     # True, which XLA cannot know. What it hands over is in memory as it is; without it XLA puts
     # the products into the loop of the sum over tiles, which is then not one of 16-bit vectors.
     always = jnp.abs(x[0, 0].astype(jnp.int32)) <= 128
-    return lax.cond(always, total, never, parts) - jnp.sum(
-        x, axis=1, keepdims=True, dtype=jnp.int32
-    )
+    with_codes = lax.cond(always, total, never, parts)  # w + 1
+    return with_codes - jnp.sum(x, axis=1, keepdims=True, dtype=jnp.int32)
+
+
+def _one(packed: PackedTernary, *index: jax.Array) -> PackedTernary:
+    return matrix_of(packed, *index) if index else packed
+
+
+def _filled(x: jax.Array, packed: PackedTernary) -> jax.Array:
+    """Zeros for the rows of w that fill its last tile."""
+    return jnp.pad(x, ((0, 0), (0, packed.filled - packed.rows)))
 
 
 def _tile_sums(slabs: jax.Array, codes: jax.Array, *index: jax.Array) -> jax.Array:
