@@ -94,7 +94,7 @@ def load_packed(folder: str | Path) -> Decoder:
     wanted = {name: tuple(leaf.shape) for name, leaf in _tensors(model)}
     layers = {path: node for path, node in nnx.iter_graph(model) if _is_packed(node)}
     matrices = {keys.key((*path, "codes")): layer.shape for path, layer in layers.items()}
-    wanted |= {name: _stored_shape(*sizes, fields["storage"]) for name, sizes in matrices.items()}
+    wanted |= {name: _stored_shape(size, fields["storage"]) for name, size in matrices.items()}
     try:
         match(tensors.shapes, wanted)
     except CheckpointError as error:
@@ -106,7 +106,7 @@ def load_packed(folder: str | Path) -> Decoder:
         name = keys.key(keys.names(path))
         value = jnp.asarray(tensors[name])
         if name in matrices:
-            value = _codes(value, *matrices[name], fields["storage"])
+            value = _codes(value, matrices[name], fields["storage"])
         values.append(value)
     loaded: Decoder = nnx.merge(graph, jax.tree_util.tree_unflatten(tree, values))
     return loaded
@@ -128,7 +128,8 @@ def _table_of(model: Decoder) -> str:
     return jnp.dtype(table.embedding[...].dtype).name
 
 
-def _stored_shape(rows: int, columns: int, storage: Storage) -> tuple[int, ...]:
+def _stored_shape(size: tuple[int, int], storage: Storage) -> tuple[int, ...]:
+    rows, columns = size
     return (-(-rows // 5), columns) if storage == "base3" else codes_shape(rows, columns, LAYOUT)
 
 
@@ -142,13 +143,14 @@ def _stored(packed: PackedTernary, storage: Storage) -> Array:
     return stored.digits
 
 
-@partial(jax.jit, static_argnames=("rows", "columns", "storage"))
-def _codes(stored: Array, rows: int, columns: int, storage: Storage) -> Array:
+@partial(jax.jit, static_argnames=("size", "storage"))
+def _codes(stored: Array, size: tuple[int, int], storage: Storage) -> Array:
     """The codes as `pack_ternary` orders them here, of those of a file."""
+    in_file: PackedTernary | Base3Ternary
     if storage == "two_bit":
-        signs = unpack_ternary(PackedTernary(stored, rows, columns, LAYOUT))
+        in_file = PackedTernary(stored, *size, LAYOUT)
     else:
-        signs = unpack_ternary(Base3Ternary(stored, rows, columns))
-    packed = pack_ternary(signs)
+        in_file = Base3Ternary(stored, *size)
+    packed = pack_ternary(unpack_ternary(in_file))
     assert isinstance(packed, PackedTernary)
     return packed.codes
