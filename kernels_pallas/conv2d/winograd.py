@@ -29,14 +29,16 @@ class Filtering(NamedTuple):
 
     outputs: int
     of_input: Rows  # B^T
-    of_kernel: Rows  # G
+    of_kernel: Rows  # G, each row without the number in `scales`
+    scales: tuple[float, ...]
     of_output: Rows  # A^T
 
 
 F2 = Filtering(
     2,
     ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1)),
-    ((1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0, 0, 1)),
+    ((1, 0, 0), (1, 1, 1), (1, -1, 1), (0, 0, 1)),
+    (1, 1 / 2, 1 / 2, 1),
     ((1, 1, 1, 0), (0, 1, -1, -1)),
 )
 F4 = Filtering(
@@ -49,14 +51,8 @@ F4 = Filtering(
         (0, 2, -1, -2, 1, 0),
         (0, 4, 0, -5, 0, 1),
     ),
-    (
-        (1 / 4, 0, 0),
-        (-1 / 6, -1 / 6, -1 / 6),
-        (-1 / 6, 1 / 6, -1 / 6),
-        (1 / 24, 1 / 12, 1 / 6),
-        (1 / 24, -1 / 12, 1 / 6),
-        (0, 0, 1),
-    ),
+    ((1, 0, 0), (1, 1, 1), (1, -1, 1), (1, 2, 4), (1, -2, 4), (0, 0, 1)),
+    (1 / 4, -1 / 6, -1 / 6, 1 / 24, 1 / 24, 1),
     ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, -1, 8, -8, 1)),
 )
 
@@ -75,20 +71,21 @@ class WinogradWeights:
 
 def conv2d(x: jax.Array, kernel: jax.Array, window: Window, filtering: Filtering = F2) -> jax.Array:
     """Transforms the kernel and convolves: one product for each place of a tile."""
-    found = transformed(_after(x, kernel), filtering)
     tiles = tiled(x, window, filtering)
+    zero = _zero_after(tiles[0]).astype(kernel.dtype)
+    found = [tap + zero for tap in transformed(kernel, filtering)]
     products = [jnp.matmul(tile, tap) for tile, tap in zip(tiles, found, strict=True)]
     return joined(products, x, window, filtering)
 
 
-def _after(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """The kernel plus a zero that XLA cannot tell without x.
+def _zero_after(tile: jax.Array) -> jax.Array:
+    """A zero that XLA cannot tell without a matrix of `tiled`.
 
-    Else it transforms the kernels of a whole network before anything that needs them: all are in
-    memory at once, and none is in cache any more when its turn comes.
+    Without it XLA transforms the kernels of a whole network before anything that needs them: all
+    are in memory at once, and none is in cache any more when its turn comes. It is a conditional,
+    because what XLA can fuse it writes out again for every place of the transform.
     """
-    zero = jnp.minimum(jnp.isnan(x[0, 0, 0, 0]).astype(kernel.dtype), 0)
-    return kernel + zero
+    return lax.cond(tile[0, 0] < 0, lambda: -0.0, lambda: 0.0)
 
 
 def conv2d_of_weights(x: jax.Array, weights: WinogradWeights, window: Window) -> jax.Array:
@@ -100,12 +97,17 @@ def conv2d_of_weights(x: jax.Array, weights: WinogradWeights, window: Window) ->
 
 def transformed(kernel: jax.Array, filtering: Filtering) -> list[jax.Array]:
     """G g G^T, a matrix [C, K] for each place of a tile."""
-    return _both(filtering.of_kernel, [[kernel[r, s] for s in range(TAPS)] for r in range(TAPS)])
+    _, _, channels, outputs = kernel.shape
+    flat = kernel.reshape(-1, outputs)
+    taps = [flat[at * channels : (at + 1) * channels] for at in range(TAPS * TAPS)]
+    sums = _both(filtering.of_kernel, [taps[r * TAPS : (r + 1) * TAPS] for r in range(TAPS)])
+    scales = [down * across for down in filtering.scales for across in filtering.scales]
+    return [_scaled(scale, place) for scale, place in zip(scales, sums, strict=True)]
 
 
 def kernel_of(weights: WinogradWeights) -> jax.Array:
     """The kernel [3, 3, C, K] that transformed weights came from."""
-    inverse = np.linalg.pinv(np.array(F2.of_kernel))
+    inverse = np.linalg.pinv(np.diag(F2.scales) @ np.array(F2.of_kernel))
     places = weights.values.reshape(4, 4, *weights.values.shape[1:])
     left = jnp.asarray(inverse, weights.values.dtype)
     return jnp.einsum("ra,abck,sb->rsck", left, places, left, precision="highest")
@@ -120,10 +122,10 @@ def tiled(x: jax.Array, window: Window, filtering: Filtering) -> list[jax.Array]
 
     def seen(r: int, s: int) -> jax.Array:
         last = (r + size * (down - 1) + 1, s + size * (across - 1) + 1)
-        found = padded[:, r : last[0] : size, s : last[1] : size]
-        return found.reshape(-1, x.shape[3])
+        return padded[:, r : last[0] : size, s : last[1] : size]
 
-    return _both(filtering.of_input, [[seen(r, s) for s in range(side)] for r in range(side)])
+    found = _both(filtering.of_input, [[seen(r, s) for s in range(side)] for r in range(side)])
+    return [place.reshape(-1, x.shape[3]) for place in found]
 
 
 def joined(
