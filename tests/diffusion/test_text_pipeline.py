@@ -1,5 +1,6 @@
 """Text to image: what prompts become, sizes, pictures, parts' costs, and every method on it."""
 
+import re
 from dataclasses import replace
 
 import jax
@@ -17,7 +18,7 @@ from tests.diffusion.text_models import (
     text_pipeline,
 )
 from workbench import compare
-from workbench.diffusion import driver
+from workbench.diffusion import driver, images
 from workbench.diffusion.drift import drift
 from workbench.diffusion.encoder_propagation import EncoderPropagation
 from workbench.diffusion.feature_inheritance import FeatureInheritance
@@ -185,6 +186,15 @@ def test_decoding_one_by_one_is_decoding_at_once(
     found = decode_images(text.vae, drawn["latents"][:, -1], lambda *args: notes.append(args[:2]))
     assert notes == [(0, 2), (1, 2), (2, 2)]
     np.testing.assert_allclose(found, drawn["image"], atol=1e-5)
+
+
+def test_the_decoder_leaves_no_product_to_ynnpack(text: Pipeline) -> None:
+    graph, weights = nnx.split(text.vae)
+    latents = jnp.zeros((1, 8, 8, text.vae.config.latent_channels))
+    program = images._decoder().lower(graph, weights, latents).compile().as_text()
+    assert " dot(" in program
+    taken = re.findall(r"ynn_fusion\S* = .*op_name=\"([^\"]*)\"", program)
+    assert not [name for name in taken if "dot" in name]
 
 
 @pytest.mark.slow

@@ -139,6 +139,22 @@ def test_kernels_are_transformed_one_after_the_other():
     assert plan.temp_size_in_bytes < 2 * 16 * kernel[0, 0].nbytes, "not the kernels of all six"
 
 
+def test_what_comes_before_is_not_written_out_in_every_place():
+    """XLA repeats cheap steps in each loop that reads them: of 16 places, none may."""
+    x, kernel = arrays((1, 16, 16, 8), (3, 3, 8, 8))
+
+    def instructions(steps):
+        def after_steps(x, kernel):
+            for step in range(steps):
+                x = x * (step + 1.5) + step
+            return conv2d(x, kernel, implementation="winograd")
+
+        program = jax.jit(after_steps).lower(x, kernel).compile()
+        return program.as_text().count(" = ")
+
+    assert instructions(9) - instructions(1) < 8 * 16
+
+
 def test_larger_tiles_compute_the_sum_with_a_tenth_of_the_digits():
     x, kernel = arrays((1, 7, 6, 2), (3, 3, 2, 3))
     found = compiled(padding=1, implementation="winograd_4x4")(x, kernel)
