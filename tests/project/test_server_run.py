@@ -14,6 +14,7 @@ from tests.project.tracked import ROOT, is_checkout
 pytestmark = is_checkout
 
 SKIPS = ROOT / ".ci" / "skips.py"
+FAILURES = ROOT / ".ci" / "failures.py"
 REPORT = """<testsuites><testsuite>
 <testcase classname="tests.browser.test_a" name="test_ran"/>
 <testcase classname="tests.browser.test_a" name="test_left">{mark}</testcase>
@@ -165,6 +166,17 @@ def test_a_missing_report_is_named(tmp_path):
     command = [sys.executable, str(SKIPS), "allowed.txt", "none.xml"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 1 and "no report at none.xml" in done.stdout
+
+
+def test_failed_tests_are_told_again_with_the_end_of_what_they_said(tmp_path):
+    lines = "\n".join(f"line {number}" for number in range(100))
+    mark = f'<failure message="no">{lines}</failure>'
+    (tmp_path / "a.xml").write_text(REPORT.format(mark=mark), encoding="utf-8")
+    (tmp_path / "b.xml").write_text(REPORT.format(mark='<skipped message="no"/>'), encoding="utf-8")
+    command = [sys.executable, str(FAILURES), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    told = [line.strip() for line in done.stdout.rstrip().splitlines()]
+    assert told == ["tests.browser.test_a.test_left", *(f"line {n}" for n in range(60, 100))]
 
 
 def test_no_make_variable_hides_one_that_a_user_sets():
