@@ -7,14 +7,14 @@ import threading
 
 import pytest
 
-from workbench import syntax
+from workbench.syntax import syntax_tree
 
 TEXT = inspect.getsource(ast)
 
 
 @pytest.fixture
 def collections_let_others_in():
-    """A callback in Python after each collection, as JAX has one: there another thread may go on."""
+    """A callback in Python at each collection, as JAX has one: there another thread may go on."""
 
     def callback(_phase, _info):
         sum(range(100))
@@ -29,7 +29,7 @@ def test_threads_parse_at_once(collections_let_others_in):
     got = []
 
     def parse():
-        got.extend(ast.dump(syntax.tree(TEXT)) == wanted for _ in range(20))
+        got.extend(ast.dump(syntax_tree(TEXT)) == wanted for _ in range(20))
 
     threads = [threading.Thread(target=parse) for _ in range(3)]
     for thread in threads:
@@ -41,4 +41,4 @@ def test_threads_parse_at_once(collections_let_others_in):
 
 def test_what_is_no_python_says_so():
     with pytest.raises(SyntaxError):
-        syntax.tree("def")
+        syntax_tree("def")

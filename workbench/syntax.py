@@ -7,7 +7,7 @@ import ast
 TRIES = 20
 
 
-def tree(text: str) -> ast.Module:
+def syntax_tree(text: str) -> ast.Module:
     """What `ast.parse` gives, also while other threads parse.
 
     Python 3.11 counts the depth of all threads' trees in one place. When a garbage collection lets

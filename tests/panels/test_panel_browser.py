@@ -269,6 +269,27 @@ def test_stop_and_error_are_said(show: Callable[..., Host]) -> None:
     assert "raise ValueError" in host.text(".wb-trace")
 
 
+def test_what_is_said_after_a_move_comes_after_it(show: Callable[..., Host]) -> None:
+    """Also where Jupyter holds the move back because the kernel is at an earlier one."""
+    host = show(DemoView(chunk=0.1, chunks=30))
+    slider(host, "Interval").press("ArrowRight")
+    host.until(lambda: state(host) == "running")
+    before = host.panel.settings["inherit"]["interval"]
+    host.page.evaluate(
+        "() => { const save = window.pySave; window.pySave = (c) => setTimeout(save, 500, c); }"
+    )
+    slider(host, "Interval").press("ArrowRight")
+    host.page.keyboard.press("Escape")
+    host.until(lambda: state(host) == "stopped")
+    host.pump(1.0)
+    assert host.panel.settings["inherit"]["interval"] == before + 1
+    assert state(host) == "stopped"
+    host.page.keyboard.press("ArrowRight")
+    host.page.keyboard.press("u")
+    host.pump(1.5)
+    assert host.panel.settings["inherit"]["interval"] == before + 1
+
+
 def test_blind_pairs_by_arrow_keys(show: Callable[..., Host]) -> None:
     host = show()
     host.page.get_by_role("group", name="Blind comparison; arrow keys choose").focus()

@@ -80,6 +80,20 @@ def test_stop_is_heard_with_what_was_done(pair: tuple[Worker, Ear]) -> None:
     assert isinstance(last, Stopped) and 0 < last.done < 1000 and last.total == 1000
 
 
+def test_stop_ends_a_job_that_waits_and_no_later_one(pair: tuple[Worker, Ear]) -> None:
+    """Also behind a replaced job that has not yet seen that it was."""
+    worker, ear = pair
+    worker.submit(chunks(1, 0.3), "old")
+    while not ear.kinds("old"):
+        time.sleep(0.001)
+    worker.submit(chunks(1), "waits")
+    worker.stop()
+    assert ear.events[-1] == (Stopped(0, 0, 0.0), "waits") and worker.busy
+    worker.stop()
+    assert worker.wait()
+    assert ear.kinds("waits") == [Stopped]
+
+
 def test_a_stopped_worker_runs_the_next_job(pair: tuple[Worker, Ear]) -> None:
     worker, ear = pair
     worker.submit(chunks(500), "a")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.project.tracked import ROOT, files, is_checkout, texts
-from workbench import syntax
+from workbench.syntax import syntax_tree
 
 pytestmark = is_checkout
 
@@ -67,7 +67,7 @@ def test_nothing_is_unpickled(package):
     for file, text in texts(".py"):
         if file.parts[0] != package:
             continue
-        for node in ast.walk(syntax.tree(text)):
+        for node in ast.walk(syntax_tree(text)):
             if isinstance(node, ast.Import | ast.ImportFrom):
                 names = {alias.name for alias in node.names} | {getattr(node, "module", None) or ""}
                 roots = {name.partition(".")[0] for name in names}
@@ -107,7 +107,7 @@ def test_text_files_say_their_codec():
         f"{file}:{node.lineno}"
         for file, text in texts(".py")
         if file.parts[0] != "tests"
-        for node in ast.walk(syntax.tree(text))
+        for node in ast.walk(syntax_tree(text))
         if isinstance(node, ast.Call) and without_codec(node)
     ]
     assert found == []

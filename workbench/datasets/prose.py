@@ -19,9 +19,9 @@ from pathlib import Path
 
 import numpy as np
 
-from workbench import syntax
 from workbench.datasets.card import Card
 from workbench.datasets.dataset import Dataset, DatasetError, Text
+from workbench.syntax import syntax_tree
 
 LEFT_OUT = frozenset(
     {
@@ -107,7 +107,7 @@ def _documents(root: Path) -> Iterator[tuple[str, list[str]]]:
             source = path.read_text(encoding="utf-8")
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # odd escapes in others' files are not our matter
-                tree = syntax.tree(source)
+                tree = syntax_tree(source)
         except (OSError, ValueError, SyntaxError):
             continue
         if inner == "pydoc_data/topics.py":

@@ -8,9 +8,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-import anywidget
-import traitlets
-
 from workbench.panels import assets, blind, fallback, settings, statusline, vega, wire
 from workbench.panels.filing import Clerk, Finished
 from workbench.panels.history import History
@@ -20,6 +17,7 @@ from workbench.panels.pins import Pins
 from workbench.panels.preparing import Ready, preparation
 from workbench.panels.settings import Plain, accepted, start
 from workbench.panels.stage import Stage
+from workbench.panels.synced import Synced
 from workbench.panels.view import Problem, Values, View
 from workbench.panels.worker import (
     Done,
@@ -38,25 +36,12 @@ QUIET = 0.25
 """Seconds after the last move before a run starts."""
 
 
-class Panel(anywidget.AnyWidget):
+class Panel(Synced):
     """A form, a picture and a worker for one view.
 
     `Panel(view)` in the last line of a cell shows it; `panel.settings` is what the form holds,
     and `Panel(view, settings=...)` restores it (a dict, or the text that "Copy settings" gave).
     """
-
-    schema = traitlets.Dict().tag(sync=True)
-    state = traitlets.Dict().tag(sync=True)
-    problems: traitlets.List[Any] = traitlets.List().tag(sync=True)
-    hints = traitlets.Dict().tag(sync=True)
-    status = traitlets.Dict().tag(sync=True)
-    pins: traitlets.List[Any] = traitlets.List().tag(sync=True)
-    history = traitlets.Dict().tag(sync=True)
-    preset = traitlets.Int(-1).tag(sync=True)
-    answers = traitlets.Dict().tag(sync=True)
-    opening = traitlets.Dict().tag(sync=True)
-    """The first picture while nothing has changed it: a browser has it without asking the kernel,
-    which may be busy with the cells below."""
 
     def __init__(
         self,
@@ -123,11 +108,8 @@ class Panel(anywidget.AnyWidget):
                 self._start(delay=0.0)
 
     def stop(self) -> None:
-        """Stop the running job at its next report."""
+        """Stop the running job at its next report, one that waits at once."""
         self._worker.stop()
-        with self._lock:
-            if self.status.get("kind") in ("predicted", "running") and not self._worker.busy:
-                self._show_status(statusline.stopped(Stopped(0, 0, 0.0), False, self.view.verb))
 
     def wait(self, timeout: float = 60.0) -> bool:
         """Block until nothing runs; for scripts and tests."""

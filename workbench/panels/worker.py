@@ -119,11 +119,13 @@ class Worker:
             self._ready.notify_all()
 
     def stop(self) -> None:
-        """Stop the running job at its next report; the listener hears `Stopped`."""
+        """End the running job at its next report, a waiting one now; the listener is told."""
         with self._ready:
             self._stopped_token = self._token
-            self._request = None
+            waited, self._request = self._request, None
             self._ready.notify_all()
+        if waited is not None:
+            self._listen(Stopped(0, 0, 0.0), waited.tag)
 
     def close(self) -> None:
         """End the thread after the current chunk."""

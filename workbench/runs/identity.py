@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import PurePath
 from typing import Any
 
-from workbench import syntax
+from workbench.syntax import syntax_tree
 
 _PLAIN = (type(None), bool, int, float, str, bytes)
 GLOBAL_READS = ("LOAD_GLOBAL", "LOAD_NAME")
@@ -257,7 +257,7 @@ def _source(function: Callable[..., Any]) -> str:
     """The syntax tree, so that comments and layout do not count; else the bytecode."""
     try:
         text = textwrap.dedent(inspect.getsource(function))
-        tree = syntax.tree(text)
+        tree = syntax_tree(text)
     except (OSError, TypeError, SyntaxError):
         return _bytecode(function.__code__)
     if function.__name__ == "<lambda>":

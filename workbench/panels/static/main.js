@@ -48,12 +48,21 @@ function kernelWatch(model, changed) {
 function render({ model, el }) {
   const root = h("div", { class: "wb wb-panel" });
   const watched = [];
+  const waiting = [];
+  // What is said after a move must not come before it.
+  function deliver() {
+    if (model.get("followed") !== model.get("moves")) return;
+    for (const message of waiting.splice(0)) model.send(message);
+  }
   const ctx = {
     model,
     root,
     schema: model.get("schema"),
     get: (name) => model.get(name),
-    send: (type, more = {}) => model.send({ type, ...more }),
+    send(type, more = {}) {
+      waiting.push({ type, ...more });
+      deliver();
+    },
     load: (key, kind) => key && ctx.send("load", { key: String(key), kind }),
     pin() {
       if ((model.get("pins") || []).length >= 4) ctx.note("Four pins are the most. Unpin one first");
@@ -63,6 +72,7 @@ function render({ model, el }) {
       const state = JSON.parse(JSON.stringify(model.get("state")));
       for (const [group, name, value] of changes) state[group][name] = value;
       model.set("state", state);
+      model.set("moves", model.get("moves") + 1);
       model.save_changes();
     },
     watch(name, callback) {
@@ -121,7 +131,7 @@ function render({ model, el }) {
   model.on("msg:custom", receive);
   for (const [name, update] of [
     ["state", form.update], ["hints", form.update], ["problems", form.problems], ["status", status.update],
-    ["history", header.update], ["pins", presets.update], ["preset", presets.update]]) {
+    ["history", header.update], ["pins", presets.update], ["preset", presets.update], ["followed", deliver]]) {
     ctx.watch(name, update);
     update();
   }
