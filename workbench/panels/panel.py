@@ -172,6 +172,7 @@ class Panel(Synced):
     def _foresee(self, values: Values, start: bool) -> None:
         verb, words = self.view.verb, self.view.unready(values) if start else ""
         if words:
+            self._partial = False
             self._draw(set())
             self._show_status(statusline.preparing(words, self._raw.device))
             self._worker.submit(preparation(self.view, values), values, self._quiet)
