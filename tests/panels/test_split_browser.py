@@ -63,7 +63,12 @@ def test_the_split_viewer_enlarges_and_moves(show: Callable[..., Host]) -> None:
         """Scale and shift of the pictures."""
         return list(host.page.evaluate(PLACED))
 
-    host.page.get_by_role("button", name="Enlarge").click()
+    enlarge = host.page.get_by_role("button", name="Enlarge")
+    ink, paper = enlarge.evaluate(
+        "(e) => [getComputedStyle(e).color, getComputedStyle(e).backgroundColor]"
+    )
+    assert ink != paper
+    enlarge.click()
     side = stage.bounding_box()["width"]
     assert seen() == pytest.approx([2, -side / 2, -side / 2], abs=1)
     stage.focus()
