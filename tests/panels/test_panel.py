@@ -119,6 +119,7 @@ def test_stop_keeps_what_was_done(make: Make) -> None:
 def test_a_stop_before_the_run_starts_is_not_forgotten(make: Make) -> None:
     bench = make(quiet=0.2)
     bench.move("encoder", "group", 8)
+    assert bench.panel.status["action"]["id"] == "stop", "Run would start what Stop was meant for"
     bench.say("stop")
     assert bench.kind() == "stopped"
     time.sleep(0.3)

@@ -60,7 +60,8 @@ def foreseen(picture: Picture, automatic: bool, verb: str) -> Status:
     if shown and all(isinstance(content, EmptyContent) for content in shown):
         return empty(verb)
     text = "Predicted. Measuring in a moment" if automatic else "Predicted, not measured"
-    return status("predicted", text, picture.details, picture.device, ("run", verb))
+    action = ("stop", "Stop") if automatic else ("run", verb)
+    return status("predicted", text, picture.details, picture.device, action)
 
 
 def stale(verb: str, device: str = "") -> Status:

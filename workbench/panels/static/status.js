@@ -13,16 +13,28 @@ function statusLine(ctx) {
       more.setAttribute("aria-expanded", String(open));
       trace.hidden = !open;
     } }, "Details");
-  const action = h("button", { class: "wb-button", onclick: () => action.dataset.id && ctx.send(action.dataset.id) });
+  const action = h("button", { class: "wb-button", onclick: act });
   const trace = h("pre", { class: "wb-trace", tabindex: "0", "aria-label": "Traceback", hidden: true });
   const node = h("footer", { class: "wb-status" },
     h("div", { class: "wb-status-line" }, dot, words, alert, bar, details, more, h("span", { class: "wb-space" }), device, action),
     trace);
+  let rest = 0;
   let noted = null;
   let shownTrace = "";
   let since = 0;
   let lastKind = "";
   const clock = window.setInterval(tick, 500);
+
+  function act() {
+    if (action.dataset.id && action.getAttribute("aria-disabled") !== "true") ctx.send(action.dataset.id);
+  }
+
+  // Where Stop was a moment ago, a press is meant to stop: it must not start the run again.
+  function guard() {
+    action.setAttribute("aria-disabled", "true");
+    window.clearTimeout(rest);
+    rest = window.setTimeout(() => action.removeAttribute("aria-disabled"), 600);
+  }
 
   function tick() {
     const status = ctx.get("status") || {};
@@ -54,11 +66,12 @@ function statusLine(ctx) {
       details.replaceChildren(...parts.map((text, index) => h("span", { class: index > 1 ? "opt" : "", text })));
     }
     setText(device, shown.device || status.device || "");
-    const act = status.action;
-    action.classList.toggle("wb-absent", !act);
-    if (act) {
-      action.dataset.id = act.id;
-      setText(action, act.label);
+    const offered = status.action;
+    action.classList.toggle("wb-absent", !offered);
+    if (offered) {
+      if (action.dataset.id === "stop" && offered.id !== "stop") guard();
+      action.dataset.id = offered.id;
+      setText(action, offered.label);
       // Starting is the one thing to do when nothing else will start it: ink, not colour.
       action.classList.toggle("wb-primary", ["stale", "stopped", "empty"].includes(status.kind));
     }
