@@ -3,7 +3,7 @@
 The peer is chunked gated linear attention written for torch in three forms (all chunks at once,
 the same with sub-blocks, a loop over chunks), each with several chunk lengths, on all threads and
 on one, plain and compiled, differentiated by autograd. The fastest counts, chosen for each
-direction apart. Beside them the recurrence step by step, as reference codes have it.
+direction apart. Beside them flash-linear-attention's recurrence, step by step.
 
 python benchmarks/gated_linear_attention_cpu.py [--tiny] [--repeats N] [--threads one]
 
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from importlib.util import find_spec
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -68,8 +68,8 @@ def main() -> int:
             forms = theirs(arrays, direction)
             form = fastest_form(bench, forms, direction)
             thunks["torch"] = forms[form]
-            if direction == "forward":
-                thunks["torch's recurrence"] = recurrence(arrays)
+            if direction == "forward" and (naive := recurrence(arrays)):
+                thunks["fla's recurrence"] = naive
         thunks["product"] = product(watch.edge)
         timed = measure(bench, case, thunks, direction, repeats, form if peers else "", at_most)
         watch.add(timed["product"].samples)
@@ -245,24 +245,28 @@ def loop(chunk: int) -> Callable[..., Any]:
     return form
 
 
-def recurrence(arrays: Mapping[str, np.ndarray]) -> Callable[[], Any]:
-    """The state token by token, as reference codes have it."""
+def recurrence(arrays: Mapping[str, np.ndarray]) -> Callable[[], Any] | None:
+    """flash-linear-attention's own `naive_recurrent_gla`; None where fla-core is not here.
+
+    Its file is read by itself, for the package around it wants Triton.
+    """
     import torch
 
     from workbench.measure.device import threads_available
 
-    q, k, v, g, _ = (heads_lead(array) for array in arrays.values())
-    q, decay = q * q.shape[-1] ** -0.5, g.exp()
+    if (package := find_spec("fla")) is None:
+        return None
+    (folder,) = package.submodule_search_locations or ()
+    spec = spec_from_file_location("fla_naive", f"{folder}/ops/gla/naive.py")
+    assert spec is not None and spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    q, k, v, g = (torch.from_numpy(arrays[name]) for name in ("q", "k", "v", "g"))
 
     def run() -> Any:
         torch.set_num_threads(threads_available())
-        state = torch.zeros(q.shape[0], q.shape[2], v.shape[2])
-        out = torch.empty_like(v)
         with torch.inference_mode():
-            for t in range(q.shape[1]):
-                state = state * decay[:, t, :, None] + k[:, t, :, None] * v[:, t, None]
-                out[:, t] = (q[:, t, :, None] * state).sum(1)
-        return out
+            return module.naive_recurrent_gla(q, k, v, g)
 
     return run
 
@@ -305,9 +309,9 @@ def measure(
         rate = flops(case, form, direction) / timed["torch"].median / 1e9
         bench.add(Figure(f"{title}: torch's rate", rate, "GFLOP/s"))
         bench.add(over(timed, "auto", "torch", f"{title}: time over torch's", at_most))
-    if "torch's recurrence" in timed:
-        words = f"{title}: time over the recurrence's"
-        bench.add(over(timed, "auto", "torch's recurrence", words, 0.1))
+    if "fla's recurrence" in timed:
+        words = f"{title}: time over fla's recurrence"
+        bench.add(over(timed, "auto", "fla's recurrence", words, 0.1))
     words = f"{title}: two levels over one"
     bench.add(over(timed, "two_level", "one_level", words, 1.1))
     words = f"{title}: strong gates over mild"
