@@ -5,6 +5,8 @@ the same with sub-blocks, a loop over chunks), each with several chunk lengths, 
 on one, plain and compiled, differentiated by autograd. The fastest counts, chosen for each
 direction apart. Beside them flash-linear-attention's recurrence, step by step.
 
+Memory that a call frees is kept for the next, on both sides.
+
 python benchmarks/gated_linear_attention_cpu.py [--tiny] [--repeats N] [--threads one]
 
 A plain matrix product runs in the same rounds. Where it reaches less than 80 % of the rate that
@@ -22,7 +24,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from rates import Watch, product
-from record import THREADS, Benchmark, Figure, elsewhere
+from record import THREADS, Benchmark, Figure, elsewhere, keep_freed_memory
 
 NO_TORCH = "skipped: torch's side, for torch is not here (make test-parity)"
 LARGEST_ERROR = 1e-4
@@ -55,6 +57,7 @@ def main() -> int:
     bench, options = Benchmark.from_command(
         __file__, "Gated linear attention on CPU", more=[("--repeats", {"type": int}), THREADS]
     )
+    keep_freed_memory()
     case = TINY if bench.tiny else FULL
     repeats = options.repeats or (2 if bench.tiny else 25)
     arrays = inputs(case)
