@@ -204,21 +204,22 @@ def one_core() -> None:
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
 """Of the GNU C library's `mallopt`."""
 
 
 def keep_freed_memory() -> None:
     """What a call frees serves the next, on both sides: for calls that need some megabytes.
 
-    Else the GNU C library gives the end of its heap back whenever it is long enough, which hangs
-    on what happens to lie there: gradients of gated linear attention, which need 19 MB, took 27 ms
-    in some processes and, with 4754 page faults a call, 35 ms in others.
+    Else the GNU C library may give the end of a heap back after every call, which hangs on what
+    happens to lie there: gradients of gated linear attention, which need 19 MB, took 27 ms in some
+    processes and, with 4754 page faults a call, 35 ms in others.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
         mallopt(M_MMAP_THRESHOLD, 2**25)
         mallopt(M_TRIM_THRESHOLD, 2**30)
+        mallopt(M_TOP_PAD, 2**26)  # a thread's second heap is given back whole unless this is large
 
 
 PARITY = ROOT / ".venv-parity" / "bin" / "python"
