@@ -116,8 +116,16 @@ def test_stop_keeps_what_was_done(make: Make) -> None:
     assert bench.panel.status["action"]["id"] == "run"
 
 
-def test_a_stop_before_the_run_starts_is_not_forgotten(make: Make) -> None:
-    bench = make(quiet=0.2)
+class Unforeseen(DemoView):
+    """Knows nothing before it has run."""
+
+    def predict(self, values: Values) -> Picture | None:
+        return None
+
+
+@pytest.mark.parametrize("kind", [DemoView, Unforeseen])
+def test_a_stop_before_the_run_starts_is_not_forgotten(make: Make, kind: type[DemoView]) -> None:
+    bench = make(kind(), quiet=0.2)
     bench.move("encoder", "group", 8)
     assert bench.panel.status["action"]["id"] == "stop", "Run would start what Stop was meant for"
     bench.say("stop")

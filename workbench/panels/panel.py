@@ -181,7 +181,7 @@ class Panel(Synced):
         follows = start and self.view.automatic
         if picture is None:
             self._draw(set())
-            self._show_status(statusline.unforeseen(self._raw, verb))
+            self._show_status(statusline.unforeseen(self._raw, follows, verb))
         else:
             follows = follows and picture.basis != "recorded"
             self._show(picture)

@@ -42,13 +42,15 @@ def recorded(picture: Picture, verb: str) -> Status:
     )
 
 
-def unforeseen(shown: Picture, verb: str) -> Status:
+def unforeseen(shown: Picture, automatic: bool, verb: str) -> Status:
     """There is no picture of these settings: an older one stands, or none."""
+    if automatic:
+        return preparing("Measuring in a moment", shown.device)
     return stale(verb, shown.device) if shown.contents else empty(verb)
 
 
 def preparing(words: str, device: str) -> Status:
-    """The worker begins, or works out what the view's answer needs."""
+    """The worker is about to begin, begins, or works out what the view's answer needs."""
     return status("running", words, (), device, ("stop", "Stop"))
 
 
