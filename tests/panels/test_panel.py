@@ -11,7 +11,7 @@ import pytest
 from tests.panels.panel_bench import Bench
 from tests.panels.panel_demo import DemoView
 from workbench.panels.panel import Panel
-from workbench.panels.picture import Picture
+from workbench.panels.picture import EmptyContent, Picture
 from workbench.panels.view import Values
 
 Make = Callable[..., Bench]
@@ -123,7 +123,17 @@ class Unforeseen(DemoView):
         return None
 
 
-@pytest.mark.parametrize("kind", [DemoView, Unforeseen])
+class Blank(DemoView):
+    """Foresees that there is nothing to show."""
+
+    def predict(self, values: Values) -> Picture:
+        contents = super().predict(values).contents
+        return Picture(
+            {slot: EmptyContent("Nothing", "Nothing yet") for slot in contents}, basis="predicted"
+        )
+
+
+@pytest.mark.parametrize("kind", [DemoView, Unforeseen, Blank])
 def test_a_stop_before_the_run_starts_is_not_forgotten(make: Make, kind: type[DemoView]) -> None:
     bench = make(kind(), quiet=0.2)
     bench.move("encoder", "group", 8)

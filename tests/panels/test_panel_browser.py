@@ -269,16 +269,24 @@ def test_stop_and_error_are_said(show: Callable[..., Host]) -> None:
     assert "raise ValueError" in host.text(".wb-trace")
 
 
+PRESS_AS_IT_TURNS = """(button) => new MutationObserver((_, observer) => {
+  if (button.textContent === "Stop") return;
+  observer.disconnect();
+  button.click();
+  window.pressedAsItTurned = true;
+}).observe(button, { childList: true, characterData: true, subtree: true })"""
+
+
 def test_a_press_meant_for_stop_does_not_run_again(show: Callable[..., Host]) -> None:
     """Stop and Run take turns in one place: a press just after the turn is not heard."""
     host = show(DemoView(chunk=0.05, chunks=40))
     slider(host, "Interval").press("ArrowRight")
     host.until(lambda: state(host) == "running")
     button = host.page.get_by_role("button", name="Stop", exact=True)
+    button.evaluate(PRESS_AS_IT_TURNS)
     button.click()
-    host.until(lambda: state(host) == "stopped")
-    host.page.evaluate("document.querySelector('.wb-status-line > .wb-button:last-child').click()")
-    host.pump(0.2)
+    host.until(lambda: host.page.evaluate("window.pressedAsItTurned === true"))
+    host.pump(0.3)
     assert state(host) == "stopped" and len(host.panel.view.runs) == 1
     host.page.get_by_role("button", name="Run", exact=True).click()
     host.until(lambda: len(host.panel.view.runs) == 2)

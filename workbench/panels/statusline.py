@@ -45,8 +45,13 @@ def recorded(picture: Picture, verb: str) -> Status:
 def unforeseen(shown: Picture, automatic: bool, verb: str) -> Status:
     """There is no picture of these settings: an older one stands, or none."""
     if automatic:
-        return preparing("Measuring in a moment", shown.device)
+        return awaited(shown.device)
     return stale(verb, shown.device) if shown.contents else empty(verb)
+
+
+def awaited(device: str) -> Status:
+    """The measurement follows by itself."""
+    return preparing("Measuring in a moment", device)
 
 
 def preparing(words: str, device: str) -> Status:
@@ -60,7 +65,7 @@ def foreseen(picture: Picture, automatic: bool, verb: str) -> Status:
         return recorded(picture, verb)
     shown = picture.contents.values()
     if shown and all(isinstance(content, EmptyContent) for content in shown):
-        return empty(verb)
+        return awaited(picture.device) if automatic else empty(verb)
     text = "Predicted. Measuring in a moment" if automatic else "Predicted, not measured"
     action = ("stop", "Stop") if automatic else ("run", verb)
     return status("predicted", text, picture.details, picture.device, action)
