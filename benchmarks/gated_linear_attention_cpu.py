@@ -17,9 +17,10 @@ has no torch.
 
 from __future__ import annotations
 
+import runpy
 import sys
 from collections.abc import Callable, Mapping
-from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -260,16 +261,13 @@ def recurrence(arrays: Mapping[str, np.ndarray]) -> Callable[[], Any] | None:
     if (package := find_spec("fla")) is None:
         return None
     (folder,) = package.submodule_search_locations or ()
-    spec = spec_from_file_location("fla_naive", f"{folder}/ops/gla/naive.py")
-    assert spec is not None and spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
+    naive = runpy.run_path(f"{folder}/ops/gla/naive.py")["naive_recurrent_gla"]
     q, k, v, g = (torch.from_numpy(arrays[name]) for name in ("q", "k", "v", "g"))
 
     def run() -> Any:
         torch.set_num_threads(threads_available())
         with torch.inference_mode():
-            return module.naive_recurrent_gla(q, k, v, g)
+            return naive(q, k, v, g)
 
     return run
 

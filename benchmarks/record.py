@@ -211,9 +211,8 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
 def keep_freed_memory() -> None:
     """What a call frees serves the next, on both sides: for calls that need some megabytes.
 
-    Else the GNU C library may give the end of a heap back after every call, which hangs on what
-    happens to lie there: gradients of gated linear attention, which need 19 MB, took 27 ms in some
-    processes and, with 4754 page faults a call, 35 ms in others.
+    Else the GNU C library may give the end of a heap back after every call, and the next call has
+    its pages made anew: in one process and not in another, by what happens to lie there.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:

@@ -1,6 +1,7 @@
 """Gated linear attention beside torch: the recurrence by hand, and flash-linear-attention's own."""
 
 import importlib.util
+import runpy
 from pathlib import Path
 
 import jax
@@ -52,21 +53,18 @@ def test_outputs_and_gradients_are_those_of_torch(strength, time):
         assert error(one, other.detach().numpy()) <= 1e-5, name
 
 
-def one_file_of_fla(path):
-    """A module of fla-core by itself: the package around it wants Triton."""
+def recurrence_of_fla():
+    """`naive_recurrent_gla` from its file alone: the package around it wants Triton."""
     package = importlib.util.find_spec("fla")
     if package is None:
         pytest.skip("fla-core is not installed")
-    file = Path(package.submodule_search_locations[0]) / path
-    spec = importlib.util.spec_from_file_location("fla_" + file.stem, file)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    file = Path(package.submodule_search_locations[0]) / "ops/gla/naive.py"
+    return runpy.run_path(str(file))["naive_recurrent_gla"]
 
 
 @pytest.mark.parametrize("strength", ["mild", "strong"])
 def test_fla_says_the_same(strength):
-    naive = one_file_of_fla("ops/gla/naive.py").naive_recurrent_gla
+    naive = recurrence_of_fla()
     given = draw(strength=strength)
     theirs = [torch.tensor(array) for array in given[:5]]
     out, final = naive(*theirs, output_final_state=True)
@@ -78,7 +76,7 @@ def test_fla_says_the_same(strength):
 
 
 def test_fla_says_the_same_in_bfloat16():
-    naive = one_file_of_fla("ops/gla/naive.py").naive_recurrent_gla
+    naive = recurrence_of_fla()
     given = draw(dtype=jnp.bfloat16)
     theirs = [torch.tensor(np.float32(array)) for array in given[:4]]
     out, _ = naive(*(one.bfloat16() for one in theirs[:3]), theirs[3])
