@@ -22,12 +22,12 @@ def free_port() -> int:
         return port
 
 
-def environment() -> dict[str, str]:
-    """Variables under which nothing waits long for a scheduler that is gone."""
+def environment(patience: str = PATIENCE) -> dict[str, str]:
+    """Variables under which nothing waits longer than that for a scheduler that is gone."""
     return {
         **os.environ,
         "PYTHONPATH": str(ROOT),
-        "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": PATIENCE,
+        "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": patience,
         "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "30s",
     }
 

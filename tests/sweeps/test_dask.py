@@ -3,13 +3,13 @@
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
-from tests.sweeps.cluster import Cluster, cluster, environment
-from tests.sweeps.noted import did, each_once, quiet_afterwards, until
+from tests.sweeps.cluster import PATIENCE, Cluster, cluster, environment
+from tests.sweeps.noted import did, each_once, quiet_afterwards, quietly, slow, until
 from workbench.runs import Store
 from workbench.sweeps import Study
 
@@ -43,12 +43,14 @@ with Client(address, security=security) as client:
 
 
 @contextmanager
-def drive(cluster: Cluster, number: int = RUNS) -> "Iterator[subprocess.Popen[str]]":
+def drive(
+    cluster: Cluster, number: int = RUNS, patience: str = PATIENCE
+) -> "Iterator[subprocess.Popen[str]]":
     command = [sys.executable, "-c", DRIVER, str(cluster.folder), cluster.address, str(number)]
     with (
         (cluster.folder / "driver.txt").open("ab") as log,
         subprocess.Popen(
-            command, env=environment(), stdout=subprocess.PIPE, stderr=log, text=True
+            command, env=environment(patience), stdout=subprocess.PIPE, stderr=log, text=True
         ) as driver,
     ):
         try:
@@ -66,17 +68,30 @@ def in_the_midst(folder: Path) -> None:
     until(lambda: len(did(folder)) >= 3 and study(folder).progress().running, 60)
 
 
+def last_words(cluster: Cluster, driver: "subprocess.Popen[str]", seconds: float = 120) -> str:
+    """What a driver printed, once it has ended."""
+    with suppress(subprocess.TimeoutExpired):
+        return driver.communicate(timeout=seconds)[0]
+    raise AssertionError(f"the driver did not end in {seconds} s\n{logs(cluster)}")
+
+
+def logs(cluster: Cluster) -> str:
+    """What driver, scheduler and workers wrote last."""
+    files = (cluster.folder / "driver.txt", cluster.log)
+    return "\n".join(f"{file.name}:\n{file.read_text('utf-8')[-4000:]}" for file in files)
+
+
 def finishes(cluster: Cluster) -> None:
     with drive(cluster) as driver:
-        out, _ = driver.communicate(timeout=120)
-    assert out == f"{RUNS} of {RUNS} finished\n", (cluster.folder / "driver.txt").read_text("utf-8")
+        out = last_words(cluster, driver)
+    assert out == f"{RUNS} of {RUNS} finished\n", logs(cluster)
 
 
 def test_a_killed_worker(tmp_path: Path) -> None:
     with cluster(tmp_path) as parts, drive(parts) as driver:
         in_the_midst(tmp_path)
         parts.workers[0].kill()
-        out, _ = driver.communicate(timeout=120)
+        out = last_words(parts, driver)
         assert out == f"{RUNS} of {RUNS} finished\n"
         each_once(Store(tmp_path / "store"), "slow", tmp_path, RUNS)
         quiet_afterwards(tmp_path)
@@ -100,7 +115,7 @@ def test_a_killed_scheduler(tmp_path: Path) -> None:
         with drive(parts) as driver:
             in_the_midst(tmp_path)
             parts.scheduler.kill()
-            out, _ = driver.communicate(timeout=120)
+            out = last_words(parts, driver)
         assert out.startswith("lost: the executor takes no more jobs"), out
         quiet_afterwards(tmp_path)
         assert 3 <= study(tmp_path).progress().finished < RUNS
@@ -114,22 +129,41 @@ def test_a_killed_scheduler(tmp_path: Path) -> None:
 
 def test_a_scheduler_that_comes_back(tmp_path: Path) -> None:
     """What waited is given to it again, within the same sweep."""
-    with cluster(tmp_path) as parts, drive(parts) as driver:
+    with cluster(tmp_path) as parts, drive(parts, patience="60s") as driver:
         in_the_midst(tmp_path)
         parts.scheduler.kill()
         parts.scheduler.wait()
         parts.start_scheduler()
         parts.workers += [parts.start_worker(), parts.start_worker()]
-        out, _ = driver.communicate(timeout=120)
-        assert out == f"{RUNS} of {RUNS} finished\n", (tmp_path / "driver.txt").read_text("utf-8")
+        out = last_words(parts, driver)
+        assert out == f"{RUNS} of {RUNS} finished\n", logs(parts)
         each_once(Store(tmp_path / "store"), "slow", tmp_path, RUNS)
+
+
+def test_an_answer_that_is_lost_is_no_lost_job(tmp_path: Path) -> None:
+    """A scheduler goes while a worker's answer is fetched; what the job wrote is there."""
+    from distributed import Client
+    from distributed.comm import CommClosedError
+
+    asked = []
+
+    async def goes(keys: list[str]) -> dict[str, object]:
+        asked.extend(keys)
+        raise CommClosedError("connection reset by peer")
+
+    with cluster(tmp_path) as parts, Client(parts.address) as client:
+        client.scheduler.gather = goes
+        points = {"folder": str(tmp_path), "n": [1, 2], "pause": 0.0}
+        quietly(slow, points, store=Store(tmp_path / "store"), executor=client.get_executor())
+    assert len(asked) == 2
+    each_once(Store(tmp_path / "store"), "slow", tmp_path, 2)
 
 
 def test_a_study_that_is_stopped_begins_nothing_more(tmp_path: Path) -> None:
     with cluster(tmp_path) as parts, drive(parts) as driver:
         in_the_midst(tmp_path)
         study(tmp_path).stop()
-        out, _ = driver.communicate(timeout=60)
+        out = last_words(parts, driver, 60)
         assert " finished, " in out and "running" not in out
         quiet_afterwards(tmp_path)
         progress = study(tmp_path).progress()
@@ -149,7 +183,7 @@ def test_over_tls(tmp_path: Path) -> None:
     options = ["--tls-ca-file", str(cert), "--tls-cert", str(cert), "--tls-key", str(key)]
     with cluster(tmp_path, options, "tls") as parts:
         with drive(parts, 2) as driver:
-            out, _ = driver.communicate(timeout=120)
-        assert out == "2 of 2 finished\n", (tmp_path / "driver.txt").read_text("utf-8")
+            out = last_words(parts, driver)
+        assert out == "2 of 2 finished\n", logs(parts)
         each_once(Store(tmp_path / "store"), "slow", tmp_path, 2)
         assert "tls://" in parts.log.read_text("utf-8")

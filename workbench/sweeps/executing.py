@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
@@ -87,7 +88,7 @@ class Execution:
         if self._broken is not None:
             return
         try:
-            self._waiting[self.executor.submit(supervise, order)] = order
+            self._waiting[handed(self.executor, order)] = order
         except Exception as error:  # each executor refuses in classes of its own
             self._broken = error
 
@@ -136,6 +137,23 @@ class Execution:
             self._look(LOOK)
         for future in self._waiting:
             future.cancel()
+
+
+def handed(executor: Executor, order: Order) -> Future[Any]:
+    """A job given to an executor, as a future that ends whatever happens to the job's answer.
+
+    That of a Dask client's executor never ends where its scheduler goes while an answer is fetched;
+    so the job is given to the client itself.
+    """
+    client = getattr(executor, "_client", None)
+    if client is None:
+        return executor.submit(supervise, order)
+    job = client.submit(supervise, order, **executor._kwargs)  # type: ignore[attr-defined]
+
+    async def answer() -> Any:
+        return await job
+
+    return asyncio.run_coroutine_threadsafe(answer(), client.loop.asyncio_loop)
 
 
 def is_closed(executor: Executor) -> bool:
