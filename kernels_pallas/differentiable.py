@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from kernels_pallas import dispatch
+from kernels_pallas import dispatch, manual
 
 
 class Call(NamedTuple):
@@ -31,7 +31,7 @@ class Call(NamedTuple):
         """The op; each array but the last, which counts segments, has a gradient."""
         if self.form == "reference":  # jax differentiates the definition itself
             return self.run("forward", *arrays)
-        return _apply(self, *arrays)
+        return _apply(self, *manual.varying(arrays, arrays))
 
     def run(self, direction: str, *arrays: Any) -> Any:
         """Calls `forward` or `backward` of the form."""

@@ -26,7 +26,7 @@ from typing import Any
 import jax
 from jax.experimental.xla_metadata import set_xla_metadata
 
-from kernels_pallas import tuning
+from kernels_pallas import manual, tuning
 
 IMPLEMENTATIONS = ("auto", "reference", "xla", "pallas")
 PALLAS = {"tpu": "mosaic_tpu", "gpu": "mosaic_gpu"}
@@ -207,6 +207,7 @@ def run(form: str, forms: Mapping[str, Callable], *arrays: Any, fixed: bool = Fa
         forms: a function of `arrays` for each form.
         fixed: whether the form was asked for by name, or interprets: then it is called as it is.
     """
+    arrays = manual.varying(arrays, arrays)
     if fixed or form in ("reference", "xla"):
         return forms[form](*arrays)
     return jax.lax.platform_dependent(

@@ -7,7 +7,7 @@ from typing import Any
 
 from jax.experimental.pallas import mosaic_gpu as plgpu
 
-from kernels_pallas import interpreter
+from kernels_pallas import interpreter, manual
 
 
 def kernel(
@@ -25,15 +25,20 @@ def kernel(
         interpret: True for the interpreter, or its parameters.
         approx_math, unsafe_no_auto_barriers: of `plgpu.CompilerParams`.
         options: more of `plgpu.kernel`.
+
+    Returns:
+        The kernel, a function of arrays; what it returns varies over the axes of a mesh as they do.
     """
     if interpret:
         options["interpret"] = interpreter.mosaic_gpu() if interpret is True else interpret
-    return plgpu.kernel(
-        body,
-        compiler_params=plgpu.CompilerParams(
-            approx_math=approx_math,
-            unsafe_no_auto_barriers=unsafe_no_auto_barriers,
-            lowering_semantics=plgpu.LoweringSemantics.Lane,
-        ),
-        **options,
+    parameters = plgpu.CompilerParams(
+        approx_math=approx_math,
+        unsafe_no_auto_barriers=unsafe_no_auto_barriers,
+        lowering_semantics=plgpu.LoweringSemantics.Lane,
     )
+
+    def run(*arrays: Any) -> Any:
+        found = plgpu.kernel(body, compiler_params=parameters, **options)(*arrays)
+        return manual.varying(found, arrays)
+
+    return run

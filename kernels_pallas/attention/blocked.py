@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from kernels_pallas import manual
 from kernels_pallas.attention.layout import (
     Biases,
     joined,
@@ -145,7 +146,10 @@ def _backward(cut: Tiles, saved: Any, d_out: jax.Array) -> Any:
             d_q = product("bnrs,bnsd->bnrd", d_scores, k_seen) * cut.scale
             return (d_k, d_v, d_bias), unfolded(d_q, q.shape[2]).astype(q.dtype)
 
-        d_k, d_v = (jnp.zeros(jnp.swapaxes(a, 2, 3).shape, wide) for a in (k_tile, v_tile))
+        d_k, d_v = (
+            manual.varying(jnp.zeros(jnp.swapaxes(a, 2, 3).shape, wide), a)
+            for a in (k_tile, v_tile)
+        )
         found = []
         for stripe in blocks.stripes:
             step = functools.partial(block, stripe)
@@ -160,7 +164,9 @@ def _backward(cut: Tiles, saved: Any, d_out: jax.Array) -> Any:
         d_k, d_v = (jnp.swapaxes(a, 2, 3).astype(k.dtype) for a in (d_k, d_v))
         return d_bias, (jnp.concatenate(found), d_k, d_v)
 
-    zeros: Any = None if blocks.biases is None else jnp.zeros(blocks.biases.array.shape, wide)
+    zeros: Any = None
+    if blocks.biases is not None:
+        zeros = manual.varying(jnp.zeros(blocks.biases.array.shape, wide), q)
     operands = (places(q.shape, cut), *(split(a, cut) for a in (k, v)), *rows)
     d_bias, (d_q, d_k, d_v) = lax.scan(tile, zeros, operands)
     if bias is not None:

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from kernels_pallas import tuning
+from kernels_pallas import manual, tuning
 from kernels_pallas.attention.reference import Segments
 
 LANES = 128
@@ -33,6 +33,8 @@ def unfit(
         return f"the kernel takes bfloat16, not {q.dtype}"
     if bias is not None:
         return "the kernel takes no bias"
+    if manual.axes((q, k, v)):
+        return "jax's kernel runs inside shard_map with check_vma=False alone"
     if segments is not None and segments[0] is not segments[1]:
         return "the kernel takes one array of segments for queries and keys, not two"
     if window is not None and q.shape[1] > k.shape[1]:

@@ -15,6 +15,7 @@ import numpy as np
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu as pltpu
 
+from kernels_pallas import mosaic
 from kernels_pallas.block_sparse_matmul.pattern import BlockPattern
 from kernels_pallas.costs import Cost
 
@@ -46,7 +47,7 @@ def block_sparse_matmul(
     padded, tile = _padded(x, pattern.filled[0])
     steps = _steps(pattern)
     count = steps.shape[1]
-    found = pl.pallas_call(
+    found = mosaic.call(
         _product_kernel,
         grid_spec=pltpu.PrefetchScalarGridSpec(
             num_scalar_prefetch=4,
@@ -77,7 +78,7 @@ def gradient_of_blocks(
     padded, tile = _padded(x, pattern.filled[0])
     slopes, _ = _padded(gradient, pattern.filled[1])
     rows, columns = np.array(pattern.kept, np.int32).T
-    return pl.pallas_call(
+    return mosaic.call(
         _gradient_kernel,
         grid_spec=pltpu.PrefetchScalarGridSpec(
             num_scalar_prefetch=2,

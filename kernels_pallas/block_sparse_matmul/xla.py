@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from kernels_pallas import dispatch
+from kernels_pallas import dispatch, manual
 from kernels_pallas.block_sparse_matmul.pattern import BlockPattern
 
 COPIED = 16 << 20
@@ -40,7 +40,7 @@ def _all_columns(x: jax.Array, blocks: jax.Array, pattern: BlockPattern) -> jax.
             matrix = blocks[done : done + len(kept)].reshape(len(kept) * high, wide)
             columns.append(jnp.matmul(_seen(inputs, kept), matrix))
         else:
-            columns.append(jnp.zeros((rows, wide), x.dtype))
+            columns.append(manual.varying(jnp.zeros((rows, wide), x.dtype), x))
         done += len(kept)
     return jnp.concatenate(columns, axis=1)[:, : pattern.columns]
 
@@ -56,7 +56,7 @@ def gradient_of_blocks(x: jax.Array, gradient: jax.Array, pattern: BlockPattern)
         if kept
     ]
     if not found:
-        return jnp.zeros((0, high, wide), x.dtype)
+        return manual.varying(jnp.zeros((0, high, wide), x.dtype), x)
     return jnp.concatenate(found).reshape(len(pattern.kept), high, wide)
 
 

@@ -37,11 +37,9 @@ def _backward(form: str, window: Window, saved: Any, out: jax.Array) -> Any:
         turned = jnp.swapaxes(taps[::-1, ::-1], 2, 3)
         d_x = FORMS[form](gradient, turned, window.reversed(kernel.shape[:2]))
     else:
-        shape = jax.ShapeDtypeStruct(x.shape, pixels.dtype)
-        transpose = jax.linear_transpose(lambda x: xla.conv2d(x, taps, window), shape)
+        transpose = jax.linear_transpose(lambda x: xla.conv2d(x, taps, window), pixels)
         (d_x,) = transpose(gradient)
-    shape = jax.ShapeDtypeStruct(kernel.shape, taps.dtype)
-    (d_kernel,) = jax.linear_transpose(lambda taps: xla.conv2d(pixels, taps, window), shape)(
+    (d_kernel,) = jax.linear_transpose(lambda taps: xla.conv2d(pixels, taps, window), taps)(
         gradient
     )
     return d_x.astype(x.dtype), d_kernel.astype(kernel.dtype)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu as pltpu
 
-from kernels_pallas import chains
+from kernels_pallas import chains, mosaic
 from kernels_pallas.chains import Layer
 from kernels_pallas.conv2d.window import Window
 from kernels_pallas.convfirst_block.block import BlockWeights, Known
@@ -112,7 +112,7 @@ def call(
     """
     rows, column = tiles.rows, tiles.rows.column(x, how.window)
     inside, outside = column.shape[2], arrays[-1].shape[1]
-    found = pl.pallas_call(
+    found = mosaic.call(
         kernel,
         grid=(x.shape[0], rows.blocks),
         in_specs=[

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu as pltpu
 
-from kernels_pallas import dispatch, tuning
+from kernels_pallas import dispatch, mosaic, tuning
 from kernels_pallas.costs import Cost
 from kernels_pallas.gated_linear_attention.mosaic_gates import CHANNEL, NONE, SCHEMES
 
@@ -120,7 +120,7 @@ class Blocks(NamedTuple):
 
     def call(self, kernel: Callable, cost: Cost, **options: Any) -> Callable:
         """`pallas_call` with this grid; heads are independent, chunks follow each other."""
-        return pl.pallas_call(
+        return mosaic.call(
             kernel,
             grid=(self.batch, self.heads, self.chunks),
             cost_estimate=cost.estimate(),

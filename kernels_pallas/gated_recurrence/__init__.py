@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from kernels_pallas import checks, dispatch
+from kernels_pallas import checks, dispatch, manual
 from kernels_pallas.dispatch import Op
 from kernels_pallas.gated_recurrence import reference, xla
 
@@ -77,6 +77,7 @@ def gated_recurrence(
         x.reshape(*shape[:2], -1),
         initial.astype(carried).reshape(shape[0], -1),
     ]
+    flat = manual.varying(flat, flat)
     form = OP.choose(implementation, interpret=interpret, unfit=partial(_unfit, flat))
     if form == "reference":
         return reference.gated_recurrence(*flat, reverse=reverse).reshape(shape)

@@ -152,7 +152,10 @@ def stream(
 
         for step in range(stages):
             fetch(jnp.int32(step), jnp.int32(step))
-        end = lax.fori_loop(0, walk.tiles, walked, carry)
+        # Inside `shard_map` the type of what is read says where it varies; of what is computed from
+        # it in a kernel, it does not. A loop takes one type.
+        computed = jax.tree.map(lambda array: array * 1.0, carry)
+        end = lax.fori_loop(0, walk.tiles, walked, computed)
         plgpu.wait_smem_to_gmem(0)
         return end
 

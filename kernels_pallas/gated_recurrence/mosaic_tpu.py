@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu as pltpu
 
-from kernels_pallas import dispatch, tuning
+from kernels_pallas import dispatch, mosaic, tuning
 from kernels_pallas.costs import Cost
 from kernels_pallas.gated_recurrence import cost
 from kernels_pallas.gated_recurrence.padding import Padded, padded, tile
@@ -230,7 +230,7 @@ class _Grid:
         self, kernel: Any, in_specs: Any, inputs: Any, outs: Any, costs: Cost, interpret: bool
     ) -> Any:
         """Runs a kernel: `outs` from `tiles_of` and `rows_of`, the carry as its last argument."""
-        return pl.pallas_call(
+        return mosaic.call(
             kernel,
             out_shape=[shape for _, shape in outs],
             grid=self.grid,

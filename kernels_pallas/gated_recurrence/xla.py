@@ -13,6 +13,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from kernels_pallas import manual
+
 Gradients = tuple[jax.Array, jax.Array, jax.Array]
 
 FEW = 1 << 16
@@ -64,7 +66,8 @@ def _loop(decay: jax.Array, x: jax.Array, initial: jax.Array, *, reverse: bool) 
 
     # Each step only writes to the output. Where a loop also reads what it writes, XLA may copy the
     # whole array in every step.
-    return lax.fori_loop(0, steps, step, (initial, lax.empty(x.shape, x.dtype)))[1]
+    out = manual.varying(lax.empty(x.shape, x.dtype), x)
+    return lax.fori_loop(0, steps, step, (initial, out))[1]
 
 
 def _loop_backward(
@@ -88,7 +91,8 @@ def _loop_backward(
             for out, row in zip(outs, rows, strict=True)
         ]
 
-    outs = [lax.empty(states.shape, states.dtype), lax.empty(decay.shape, decay.dtype)]
+    outs = [lax.empty(like.shape, like.dtype) for like in (states, decay)]
+    outs = manual.varying(outs, states)
     start = jnp.zeros_like(initial), outs if inside else outs[:1]
     g, (dx, *df) = lax.fori_loop(0, last + 1, step, start)
     if not inside:

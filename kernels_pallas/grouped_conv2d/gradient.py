@@ -121,9 +121,8 @@ grouped_conv2d.defvjp(_saved, _backward)
 
 def _gradient_of_kernel(how: How, x: jax.Array, kernel: jax.Array, out: jax.Array) -> jax.Array:
     if how.pallas:
-        like = jax.ShapeDtypeStruct(kernel.shape, kernel.dtype)
         convolve = functools.partial(xla.grouped_conv2d, groups=how.groups, window=how.window)
-        (found,) = jax.linear_transpose(lambda kernel: convolve(x, kernel), like)(out)
+        (found,) = jax.linear_transpose(lambda kernel: convolve(x, kernel), kernel)(out)
         return found
     form = choice.fastest_for_kernel(x.shape, kernel.shape, how.groups, how.window)
     return KERNELS[form](wide(x), wide(out), wide(kernel), groups=how.groups, window=how.window)

@@ -14,6 +14,7 @@ import jax
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu as pltpu
 
+from kernels_pallas import mosaic
 from kernels_pallas.conv2d.window import Window
 from kernels_pallas.grouped_conv2d import cost
 from kernels_pallas.grouped_conv2d.mosaic_tpu_rows import (
@@ -53,7 +54,7 @@ def grouped_conv2d(
     block = min(size[0], _block(window, x.shape, kernel.shape, x.dtype.itemsize))
     rows = Rows(taps, pitch(window, x.shape), block, -(-size[0] // block))
     by_lanes, term = weights(kernel)
-    found = pl.pallas_call(
+    found = mosaic.call(
         functools.partial(_kernel, rows=rows, term=term),
         grid=(x.shape[0], lanes(channels) // LANES, rows.blocks),
         in_specs=[

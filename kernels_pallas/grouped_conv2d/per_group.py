@@ -13,6 +13,7 @@ from typing import Any
 import jax
 from jax import lax
 
+from kernels_pallas import manual
 from kernels_pallas.conv2d import xla
 from kernels_pallas.conv2d.window import Window
 
@@ -46,7 +47,7 @@ def each(
         0,
         groups,
         lambda number, out: _put(out, group(number), number),
-        lax.empty((*pictures, kernel.shape[3]), x.dtype),
+        manual.varying(lax.empty((*pictures, kernel.shape[3]), x.dtype), x),
     )
 
 
@@ -58,21 +59,20 @@ def gradient_of_kernel(
     Args:
         x: pictures [B, H, W, C].
         gradient: of the result, [B, h, w, K].
-        kernel: [R, S, G, K], for its shape.
+        kernel: [R, S, G, K], for the type of its gradient.
         groups, window: of the convolution.
     """
-    height, width, inputs, outputs = kernel.shape
-    shape = jax.ShapeDtypeStruct((height, width, inputs, outputs // groups), kernel.dtype)
+    like = _of(kernel, 0, groups)
 
     def transposed(pixels: jax.Array, slopes: jax.Array) -> jax.Array:
-        convolve: Any = jax.linear_transpose(lambda part: xla.conv2d(pixels, part, window), shape)
+        convolve: Any = jax.linear_transpose(lambda part: xla.conv2d(pixels, part, window), like)
         found: jax.Array = convolve(slopes)[0]
         return found
 
     return each(transposed, x, gradient, groups)
 
 
-def _of(array: jax.Array, number: jax.Array, groups: int) -> jax.Array:
+def _of(array: jax.Array, number: jax.Array | int, groups: int) -> jax.Array:
     """The channels of one group: its share of the last axis."""
     size = array.shape[-1] // groups
     return lax.dynamic_slice_in_dim(array, number * size, size, array.ndim - 1)

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from kernels_pallas import manual
 from kernels_pallas.conv2d.im2col import patches
 from kernels_pallas.conv2d.window import Window
 from kernels_pallas.grouped_conv2d import merged, per_group
@@ -80,4 +81,5 @@ def _summed(
         return total + products(*part), None
 
     like = jax.eval_shape(products, pixels, slopes)
-    return lax.scan(step, jnp.zeros(like.shape, like.dtype), jnp.arange(batch // block))[0]
+    zeros = manual.varying(jnp.zeros(like.shape, like.dtype), slopes)
+    return lax.scan(step, zeros, jnp.arange(batch // block))[0]

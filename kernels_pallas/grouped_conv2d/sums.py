@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from kernels_pallas import manual
 from kernels_pallas.conv2d.window import Window
 
 BLOCK = 32 * 1024
@@ -54,7 +55,7 @@ def gradient_of_kernel(
             total + one[..., None] * slope for total, one in zip(sums, seen, strict=True)
         ), None
 
-    zeros = jnp.zeros((block, *slopes.shape[2:]), x.dtype)
+    zeros = manual.varying(jnp.zeros((block, *slopes.shape[2:]), x.dtype), slopes)
     sums, _ = lax.scan(step, (zeros,) * (height * width), jnp.arange(batch * blocks))
     return jnp.stack([jnp.sum(one, (0, 1)) for one in sums]).reshape(height, width, 1, outputs)
 

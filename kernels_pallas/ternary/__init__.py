@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from kernels_pallas import checks
+from kernels_pallas import checks, manual
 from kernels_pallas.dispatch import Op, current_target, run
 from kernels_pallas.ternary import reference, xla
 from kernels_pallas.ternary.packing import (
@@ -217,7 +217,8 @@ def bit_linear(
         out = reference.bit_linear(_rows(x), weight, norm_weight, float(eps))
         return out.reshape(*x.shape[:-1], weight.shape[1])
     fixed = _fixed(implementation, interpret)
-    return _bit_linear(form, fixed, interpret, float(eps), x, weight, norm_weight)
+    arrays = manual.varying((x, weight, norm_weight), (x, weight, norm_weight))
+    return _bit_linear(form, fixed, interpret, float(eps), *arrays)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2, 3))

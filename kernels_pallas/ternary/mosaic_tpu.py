@@ -15,7 +15,7 @@ import numpy as np
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu as pltpu
 
-from kernels_pallas import tuning
+from kernels_pallas import mosaic, tuning
 from kernels_pallas.ternary import cost
 from kernels_pallas.ternary.packing import BYTES, TILE, PackedTernary
 from kernels_pallas.ternary.reference import FLOOR
@@ -46,7 +46,7 @@ def rms_norm_quantize(
     most = max(32, (1 << 18) // width // 32 * 32)
     block = min(tuning.blocks("ternary", "mosaic_tpu", kind)["norm_rows"], most, _up(rows, 32))
     scale = jax.ShapeDtypeStruct((rows, 1), jnp.float32)
-    return pl.pallas_call(
+    return mosaic.call(
         functools.partial(_norm_kernel, eps=eps),
         grid=(pl.cdiv(rows, block),),
         in_specs=[
@@ -117,7 +117,7 @@ def _matmul(
     if scale is not None:
         arrays.append(scale)
         in_specs.append(pl.BlockSpec((block, 1), lambda i, j, t: (i, 0)))
-    out = pl.pallas_call(
+    out = mosaic.call(
         functools.partial(_matmul_kernel, scaled=scale is not None),
         grid=(pl.cdiv(rows, block), columns // wide, tiles // depth),
         in_specs=in_specs,

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from kernels_pallas import tuning
+from kernels_pallas import manual, tuning
 from kernels_pallas.dtypes import accumulator
 from kernels_pallas.ternary.packing import (
     BYTES,
@@ -86,7 +86,7 @@ def _few_rows(x: jax.Array, packed: PackedTernary, *index: jax.Array) -> jax.Arr
         return jnp.stack(sums)
 
     def never(parts: list[jax.Array]) -> jax.Array:
-        return jnp.zeros((len(parts), blocks * wide), jnp.int32)
+        return manual.varying(jnp.zeros((len(parts), blocks * wide), jnp.int32), parts)
 
     # True, which XLA cannot know. What it hands over is in memory as it is; without it XLA puts
     # the products into the loop of the sum over tiles, which is then not one of 16-bit vectors.

@@ -98,6 +98,15 @@ def test_a_mixer_of_ones_own(run):
 
 
 @pytest.mark.slow
+def test_kernels_alone_and_shared_out(run):
+    code = block("from kernels_pallas import chosen").replace("\nchosen(", "\nchoices = chosen(")
+    alone, together = code.replace("out, state", "wanted, _"), block("jax.shard_map(")
+    made = run("readme_kernels", f"{alone}\n{together}")
+    assert [choice.form for choice in made.choices] == ["xla"]
+    np.testing.assert_allclose(made.out, made.wanted, rtol=0, atol=1e-5)
+
+
+@pytest.mark.slow
 def test_a_sweep(run):
     table = run("readme_sweep", block("def train(settings, job)")).study.table()
     assert list(table["state"]) == ["finished"] * 6

@@ -129,11 +129,12 @@ def test_given_up_after_the_retries(tmp_path: Path, store: Store) -> None:
 
 
 DRIVER = """
-import sys
+import signal, sys
 from pathlib import Path
 from tests.sweeps.noted import quietly, slow
 from workbench.runs import Store
 from workbench.sweeps import Processes
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which `nohup` would leave ignored
 folder = Path(sys.argv[1])
 grid = {"folder": str(folder), "n": [1, 2, 3, 4], "pause": float(sys.argv[2])}
 study = quietly(slow, grid, store=Store(folder / "store"), executor=Processes(2))
