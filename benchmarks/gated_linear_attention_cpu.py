@@ -5,6 +5,9 @@ the same with sub-blocks, a loop over chunks), each with several chunk lengths, 
 on one, plain and compiled, differentiated by autograd. The fastest counts, chosen for each
 direction apart. Beside them flash-linear-attention's recurrence, step by step.
 
+On several threads the op runs in two ways: as it is, and with its heads shared out by `shard_map`
+over as many of jax's CPU devices as there are threads, one for each.
+
 Memory that a call frees is kept for the next, on both sides.
 
 python benchmarks/gated_linear_attention_cpu.py [--tiny] [--repeats N] [--threads one]
@@ -21,14 +24,18 @@ import runpy
 import sys
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from rates import Watch, product
 from record import THREADS, Benchmark, Figure, elsewhere, keep_freed_memory
 
+if TYPE_CHECKING:
+    import jax
+
 NO_TORCH = "skipped: torch's side, for torch is not here (make test-parity)"
 LARGEST_ERROR = 1e-4
+SHARED_OUT = "auto, heads shared out"
 Thunks = dict[str, Callable[[], Any]]
 
 
@@ -59,6 +66,7 @@ def main() -> int:
         __file__, "Gated linear attention on CPU", more=[("--repeats", {"type": int}), THREADS]
     )
     keep_freed_memory()
+    a_device_for_each_thread()
     case = TINY if bench.tiny else FULL
     repeats = options.repeats or (2 if bench.tiny else 25)
     arrays = inputs(case)
@@ -80,6 +88,15 @@ def main() -> int:
     return watch.finish()
 
 
+def a_device_for_each_thread() -> None:
+    """Has jax take this processor as so many devices; one of them alone runs as ever."""
+    import jax
+
+    from workbench.measure.device import threads_available
+
+    jax.config.update("jax_num_cpu_devices", threads_available())
+
+
 def inputs(case: Case) -> dict[str, np.ndarray]:
     """Random q, k, v, gates as GLA has them (tau = 16), and a gradient of the output."""
     rng = np.random.default_rng(0)
@@ -96,32 +113,48 @@ def ours(arrays: Mapping[str, np.ndarray], direction: str) -> Thunks:
     """This library with each scheme inside chunks, and with gates that no factoring bears."""
     import jax
     import jax.numpy as jnp
+    from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+    given = {name: jnp.asarray(array) for name, array in arrays.items()}
+    strong = {**given, "g": 16 * given["g"] - 3}
+    thunks = {
+        "auto": thunk(given, direction, "auto"),
+        "one_level": thunk(given, direction, "one_level"),
+        "two_level": thunk(given, direction, "two_level"),
+        "auto, strong gates": thunk(strong, direction, "auto"),
+    }
+    heads, devices = given["q"].shape[2], jax.devices()
+    if len(devices) > 1 and heads % len(devices) == 0:
+        mesh = Mesh(devices, "heads")
+        by_head = NamedSharding(mesh, PartitionSpec(None, None, "heads"))
+        apart = jax.device_put(given, by_head)
+        thunks[SHARED_OUT] = thunk(apart, direction, "auto", by_head)
+    return thunks
+
+
+def thunk(
+    arrays: Mapping[str, jax.Array], direction: str, intra: str, apart: Any = None
+) -> Callable[[], Any]:
+    """One call of this library's op; with a sharding, each device has its part of all arrays."""
+    import jax
 
     from kernels_pallas import gated_linear_attention
 
-    q, k, v, g, d_out = (jnp.asarray(array) for array in arrays.values())
-    strong = 16 * g - 3
+    def call(*given: jax.Array) -> jax.Array:
+        return gated_linear_attention(*given, intra=intra)[0]
 
-    def thunk(gates: jax.Array, intra: str) -> Callable[[], Any]:
-        def call(*given: jax.Array) -> jax.Array:
-            return gated_linear_attention(*given, intra=intra)[0]
+    def both(d_out: jax.Array, *given: jax.Array) -> Any:
+        out, pull = jax.vjp(call, *given)
+        return out, pull(d_out)
 
-        def both(d_out: jax.Array, *given: jax.Array) -> Any:
-            out, pull = jax.vjp(call, *given)
-            return out, pull(d_out)
-
-        if direction == "forward":
-            run = jax.jit(call)
-            return lambda: run(q, k, v, gates)
-        run_both = jax.jit(both)
-        return lambda: run_both(d_out, q, k, v, gates)
-
-    return {
-        "auto": thunk(g, "auto"),
-        "one_level": thunk(g, "one_level"),
-        "two_level": thunk(g, "two_level"),
-        "auto, strong gates": thunk(strong, "auto"),
-    }
+    function = call if direction == "forward" else both
+    if apart is not None:
+        function = jax.shard_map(
+            function, mesh=apart.mesh, in_specs=apart.spec, out_specs=apart.spec
+        )
+    run = jax.jit(function)
+    given = [arrays[name] for name in ("q", "k", "v", "g")]
+    return lambda: run(*([] if direction == "forward" else [arrays["d_out"]]), *given)
 
 
 def theirs(arrays: Mapping[str, np.ndarray], direction: str) -> Thunks:
@@ -296,6 +329,8 @@ def measure(
     at_most: float,
 ) -> dict[str, Any]:  # fmt: skip
     """Times by turns, and the figures that follow."""
+    import jax
+
     from workbench.measure.timing import interleaved
 
     timed = interleaved(thunks, repeats=repeats)
@@ -310,6 +345,9 @@ def measure(
         rate = flops(case, form, direction) / timed["torch"].median / 1e9
         bench.add(Figure(f"{title}: torch's rate", rate, "GFLOP/s"))
         bench.add(over(timed, "auto", "torch", f"{title}: time over torch's", at_most))
+        if SHARED_OUT in timed:
+            words = f"{title}, heads shared out over {jax.device_count()} devices"
+            bench.add(over(timed, SHARED_OUT, "torch", f"{words}: time over torch's", at_most))
     if "fla's recurrence" in timed:
         words = f"{title}: time over fla's recurrence"
         bench.add(over(timed, "auto", "fla's recurrence", words, 0.1))
@@ -337,17 +375,24 @@ def flops(case: Case, form: str, direction: str) -> float:
 
 def compare(bench: Benchmark, case: Case, thunks: Thunks, direction: str) -> None:
     """The two give the same output and gradients."""
-    here, there = thunks["auto"](), thunks["torch"]()
-    if direction == "forward":
-        here, there = (here, ()), (there, ())
-    width = 0.0
-    for mine, other in zip((here[0], *here[1]), (there[0], *there[1]), strict=True):
-        wanted = other.detach().numpy().reshape(case.batch, case.heads, case.time, -1)
-        wanted = np.moveaxis(wanted, 1, 2).reshape(mine.shape)
-        width = max(width, float(np.abs(np.asarray(mine) - wanted).max() / np.abs(wanted).max()))
-    bench.raw[f"largest difference, {direction}"] = width
-    if not width < LARGEST_ERROR:
-        raise AssertionError(f"{direction}: the two differ by {width} of the largest value")
+    there = results(thunks["torch"]())
+    for name in ("auto", SHARED_OUT):
+        if name not in thunks:
+            continue
+        width = 0.0
+        for mine, other in zip(results(thunks[name]()), there, strict=True):
+            wanted = other.detach().numpy().reshape(case.batch, case.heads, case.time, -1)
+            wanted = np.moveaxis(wanted, 1, 2).reshape(mine.shape)
+            difference = np.abs(np.asarray(mine) - wanted).max()
+            width = max(width, float(difference / np.abs(wanted).max()))
+        bench.raw[f"largest difference, {direction}, {name}"] = width
+        if not width < LARGEST_ERROR:
+            raise AssertionError(f"{direction}, {name}: {width} of the largest value apart")
+
+
+def results(found: Any) -> tuple[Any, ...]:
+    """The output, and the gradients where there are any."""
+    return (found[0], *found[1]) if isinstance(found, tuple) else (found,)
 
 
 if __name__ == "__main__":
