@@ -8,7 +8,8 @@ direction apart. Beside them flash-linear-attention's recurrence, step by step.
 On several threads the op runs in two ways: as it is, and with its heads shared out by `shard_map`
 over as many of jax's CPU devices as there are threads, one for each.
 
-Memory that a call frees is kept for the next, on both sides, and before each call both rest.
+Memory that a call frees is kept for the next, on both sides. A sample is calls for 0.15 s: idle
+threads of the other side spin on its cores for a while.
 
 python benchmarks/gated_linear_attention_cpu.py [--tiny] [--repeats N] [--threads one]
 
@@ -22,7 +23,6 @@ from __future__ import annotations
 
 import runpy
 import sys
-import time
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -334,7 +334,7 @@ def measure(
 
     from workbench.measure.timing import interleaved
 
-    timed = interleaved(thunks, repeats=repeats, report=rest)
+    timed = interleaved(thunks, repeats=repeats, min_time=0.01 if bench.tiny else 0.15)
     bench.add_timings({f"{direction}: {name}": timing for name, timing in timed.items()})
     title = f"gated linear attention, {case.words}, {direction}"
     for name, words in (("auto", "this library"), ("torch", f"torch ({form})")):
@@ -357,11 +357,6 @@ def measure(
     words = f"{title}: strong gates over mild"
     bench.add(over(timed, "auto, strong gates", "auto", words, None))
     return timed
-
-
-def rest(*_: Any) -> None:
-    """Waits before a call until the other side's idle threads no longer spin on its cores."""
-    time.sleep(0.1)
 
 
 def over(timed: dict[str, Any], a: str, b: str, title: str, at_most: float | None) -> Figure:
