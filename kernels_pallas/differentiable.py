@@ -31,7 +31,7 @@ class Call(NamedTuple):
         """The op; each array but the last, which counts segments, has a gradient."""
         if self.form == "reference":  # jax differentiates the definition itself
             return self.run("forward", *arrays)
-        return _apply(self, *manual.varying(arrays, arrays))
+        return _apply(self, *manual.alike(arrays))
 
     def run(self, direction: str, *arrays: Any) -> Any:
         """Calls `forward` or `backward` of the form."""

@@ -136,6 +136,10 @@ class Op:
             )
         device = target or current_target()
         reason = unfit or (lambda form: "")
+        if interpret and manual.checked():
+            raise ValueError(
+                f"{self.name}: interpret=True runs inside shard_map with check_vma=False alone"
+            )
         if interpret and implementation == "auto":
             implementation = "pallas"
         if implementation == "auto":
@@ -207,7 +211,7 @@ def run(form: str, forms: Mapping[str, Callable], *arrays: Any, fixed: bool = Fa
         forms: a function of `arrays` for each form.
         fixed: whether the form was asked for by name, or interprets: then it is called as it is.
     """
-    arrays = manual.varying(arrays, arrays)
+    arrays = manual.alike(arrays)
     if fixed or form in ("reference", "xla"):
         return forms[form](*arrays)
     return jax.lax.platform_dependent(
@@ -275,13 +279,15 @@ def chosen(function: Callable, *args: Any, device: Any = None, **kwargs: Any) ->
         ValueError: if the function calls no op.
     """
     arrays = [leaf for leaf in jax.tree.leaves((args, kwargs)) if hasattr(leaf, "dtype")]
+    # What `jax.jit` wraps takes anything; what `shard_map` wraps is another function.
+    untraced = inspect.unwrap(function, stop=lambda layer: not hasattr(layer, "lower"))
 
     def traced(given: list[Any]) -> Any:
         filled = iter(given)
         put = jax.tree.map(
             lambda leaf: next(filled) if hasattr(leaf, "dtype") else leaf, (args, kwargs)
         )
-        return inspect.unwrap(function)(*put[0], **put[1])
+        return untraced(*put[0], **put[1])
 
     place = jax.default_device(device) if device is not None else contextlib.nullcontext()
     with place, choices() as found, _anew():

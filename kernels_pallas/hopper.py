@@ -38,6 +38,7 @@ def kernel(
     )
 
     def run(*arrays: Any) -> Any:
+        arrays = manual.alike(arrays)
         found = plgpu.kernel(body, compiler_params=parameters, **options)(*arrays)
         return manual.varying(found, arrays)
 

@@ -2,7 +2,8 @@
 
 A loop or a kernel needs arrays of one such type: a weight that all devices share has to be cast to
 one that varies, as the pixels beside it do, and zeros that a loop begins with have to be, too. The
-gradient of a cast is a sum over the devices. Outside `shard_map` nothing varies, or changes.
+gradient of a cast is a sum over the devices. So all that an op returns varies as its inputs do
+together. Outside `shard_map`, and where its `check_vma` is False, nothing varies, or changes.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax.sharding import ManualAxisType
 
 
@@ -28,6 +30,17 @@ def varying(tree: Any, like: Any) -> Any:
         return jax.lax.pcast(array, missing, to="varying") if missing else array
 
     return jax.tree.map(cast, tree) if wanted else tree
+
+
+def alike(tree: Any) -> Any:
+    """A tree of arrays, each of which varies over the axes that any of them varies over."""
+    return varying(tree, tree)
+
+
+def checked() -> bool:
+    """Whether code is traced where types say what varies."""
+    names = jax.sharding.get_abstract_mesh().manual_axes
+    return bool(names) and bool(axes(jax.lax.pcast(jnp.zeros(()), names, to="varying")))
 
 
 def outputs(shapes: Any, inputs: Any) -> Any:

@@ -20,7 +20,7 @@ def call(kernel: Callable[..., None], *, out_shape: Any, **options: Any) -> Call
     """
 
     def run(*arrays: Any) -> Any:
-        arrays = manual.varying(arrays, arrays)
+        arrays = manual.alike(arrays)
         shapes = manual.outputs(out_shape, arrays)
         return pl.pallas_call(kernel, out_shape=shapes, **options)(*arrays)
 

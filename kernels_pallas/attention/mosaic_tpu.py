@@ -33,7 +33,7 @@ def unfit(
         return f"the kernel takes bfloat16, not {q.dtype}"
     if bias is not None:
         return "the kernel takes no bias"
-    if manual.axes((q, k, v)):
+    if manual.checked():
         return "jax's kernel runs inside shard_map with check_vma=False alone"
     if segments is not None and segments[0] is not segments[1]:
         return "the kernel takes one array of segments for queries and keys, not two"

@@ -77,7 +77,7 @@ def gated_recurrence(
         x.reshape(*shape[:2], -1),
         initial.astype(carried).reshape(shape[0], -1),
     ]
-    flat = manual.varying(flat, flat)
+    flat = manual.alike(flat)
     form = OP.choose(implementation, interpret=interpret, unfit=partial(_unfit, flat))
     if form == "reference":
         return reference.gated_recurrence(*flat, reverse=reverse).reshape(shape)

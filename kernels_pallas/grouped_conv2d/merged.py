@@ -68,6 +68,6 @@ def gradient_of_kernel(
         kernel: [R, S, G, K].
         groups, window: of the convolution.
     """
-    like = on_diagonal(kernel, groups, groups)
+    like = jax.eval_shape(lambda: on_diagonal(kernel, groups, groups))
     transposed: Any = jax.linear_transpose(lambda dense: xla.conv2d(x, dense, window), like)
     return of_diagonal(transposed(gradient)[0], groups, groups)

@@ -62,7 +62,7 @@ def gradient_of_kernel(
         kernel: [R, S, G, K], for the type of its gradient.
         groups, window: of the convolution.
     """
-    like = _of(kernel, 0, groups)
+    like = jax.eval_shape(lambda: _of(kernel, 0, groups))
 
     def transposed(pixels: jax.Array, slopes: jax.Array) -> jax.Array:
         convolve: Any = jax.linear_transpose(lambda part: xla.conv2d(pixels, part, window), like)

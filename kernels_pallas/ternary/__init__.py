@@ -217,7 +217,7 @@ def bit_linear(
         out = reference.bit_linear(_rows(x), weight, norm_weight, float(eps))
         return out.reshape(*x.shape[:-1], weight.shape[1])
     fixed = _fixed(implementation, interpret)
-    arrays = manual.varying((x, weight, norm_weight), (x, weight, norm_weight))
+    arrays = manual.alike((x, weight, norm_weight))
     return _bit_linear(form, fixed, interpret, float(eps), *arrays)
 
 

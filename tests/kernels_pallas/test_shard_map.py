@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -11,7 +12,7 @@ import pytest
 from jax import export
 from jax.sharding import AbstractMesh, AxisType, PartitionSpec
 
-from kernels_pallas import attention, dispatch
+from kernels_pallas import attention, chosen, dispatch
 from kernels_pallas.report.case import Case
 from kernels_pallas.report.devices import DEVICES
 from kernels_pallas.report.finding import cases
@@ -30,12 +31,18 @@ def mesh(form: str) -> AbstractMesh:
     return AbstractMesh((2,), ("data",), (AxisType.Auto,), abstract_device=device.abstract)
 
 
-def lowered(function, form, arrays, check_vma=True):
-    """A function on two devices, each of which has arrays of its own, as a program's text."""
+def lowered(function, form, arrays, check_vma=True, varies=None):
+    """A function on two devices, as a program's text.
+
+    Each device has arrays of its own, or those numbered by `varies` alone.
+    """
 
     def on_each(*arrays):
         if check_vma:
-            arrays = jax.tree.map(lambda one: jax.lax.pcast(one, "data", to="varying"), arrays)
+            arrays = [
+                jax.lax.pcast(one, "data", to="varying") if varies is None or at in varies else one
+                for at, one in enumerate(arrays)
+            ]
         return jax.tree.map(lambda out: out[None], function(*arrays))
 
     mapped = jax.shard_map(
@@ -54,13 +61,41 @@ def test_kernels_lower_inside_it(case: Case) -> None:
     assert any(name in text for name in KERNELS)
 
 
+@pytest.mark.parametrize("op", ["gated_recurrence", "bit_linear", "rms_norm_quantize"])
+def test_an_array_of_all_devices_beside_one_of_each(op: str) -> None:
+    case = next(one for one in LOWERED.values() if one.op == op)
+    assert "tpu_custom_call" in lowered(case.function, case.form, case.arrays, varies=(0,))
+
+
 def test_the_kernel_that_is_jaxs_own_gives_way_inside_it() -> None:
     rows = jax.ShapeDtypeStruct((1, 256, 2, 128), jnp.bfloat16)
     with dispatch.choices() as made:
         lowered(attention, "mosaic_tpu", [rows] * 3)
+        lowered(attention, "mosaic_tpu", [rows] * 3, varies=())
         lowered(attention, "mosaic_tpu", [rows] * 3, check_vma=False)
-    assert [one.form for one in made] == ["xla", "mosaic_tpu"]
+    assert [one.form for one in made] == ["xla", "xla", "mosaic_tpu"]
     assert made[0].why == "jax's kernel runs inside shard_map with check_vma=False alone"
+
+
+def test_chosen_asks_inside_it() -> None:
+    shapes = []
+
+    def share(x):
+        shapes.append(x.shape)
+        return jax.lax.psum(attention(x, x, x), "data")
+
+    two = jax.sharding.AbstractMesh((2,), ("data",), (AxisType.Auto,))
+    apart = PartitionSpec("data")
+    mapped = jax.shard_map(share, mesh=two, in_specs=apart, out_specs=PartitionSpec())
+    rows = jax.ShapeDtypeStruct((4, 8, 2, 16), jnp.float32)
+    assert [one.form for one in chosen(jax.jit(mapped), rows)] == ["xla"]
+    assert set(shapes) == {(2, 8, 2, 16)}
+
+
+def test_interpreting_inside_it_is_refused() -> None:
+    rows = jax.ShapeDtypeStruct((2, 16, 1, 16), jnp.float32)
+    with pytest.raises(ValueError, match="attention: interpret=True runs inside shard_map with"):
+        lowered(partial(attention, interpret=True), "mosaic_tpu", [rows] * 3)
 
 
 @pytest.mark.slow

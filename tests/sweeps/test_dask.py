@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,6 +14,11 @@ from tests.sweeps.cluster import PATIENCE, Cluster, cluster, environment
 from tests.sweeps.noted import did, each_once, quiet_afterwards, quietly, slow, until
 from workbench.runs import Store
 from workbench.sweeps import Study
+from workbench.sweeps.executing import submitted
+from workbench.sweeps.order import Order
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 pytest.importorskip("distributed", reason="the extra 'dask' is not installed")
 pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(240)]
@@ -157,6 +164,30 @@ def test_an_answer_that_is_lost_is_no_lost_job(tmp_path: Path) -> None:
         quietly(slow, points, store=Store(tmp_path / "store"), executor=client.get_executor())
     assert len(asked) == 2
     each_once(Store(tmp_path / "store"), "slow", tmp_path, 2)
+
+
+def test_a_job_is_given_up_and_refused_as_by_the_executor(tmp_path: Path) -> None:
+    from distributed import Client
+
+    with cluster(tmp_path) as parts, Client(parts.address) as client:
+        client.wait_for_workers(1)
+        executor = client.get_executor()
+        busy = [client.submit(time.sleep, 60 + number) for number in range(2)]
+        order = Order(str(tmp_path / "store"), "slow", "", (), "", False, b"")
+        waiting = submitted(executor, order)
+        until(lambda: tasks(client) == 3)
+        assert waiting.cancel()
+        until(lambda: tasks(client) == 2)
+        executor.shutdown(wait=False)
+        with pytest.raises(RuntimeError, match="after shutdown"):
+            submitted(executor, order)
+        del busy
+
+
+def tasks(client: "Client") -> int:
+    """Tasks that a scheduler knows."""
+    number: int = client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks))
+    return number
 
 
 def test_a_study_that_is_stopped_begins_nothing_more(tmp_path: Path) -> None:

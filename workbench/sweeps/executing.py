@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
@@ -88,7 +89,7 @@ class Execution:
         if self._broken is not None:
             return
         try:
-            self._waiting[handed(self.executor, order)] = order
+            self._waiting[submitted(self.executor, order)] = order
         except Exception as error:  # each executor refuses in classes of its own
             self._broken = error
 
@@ -139,21 +140,31 @@ class Execution:
             future.cancel()
 
 
-def handed(executor: Executor, order: Order) -> Future[Any]:
+def submitted(executor: Any, order: Order) -> Future[Any]:
     """A job given to an executor, as a future that ends whatever happens to the job's answer.
 
     That of a Dask client's executor never ends where its scheduler goes while an answer is fetched;
-    so the job is given to the client itself.
+    so the job is given to the client itself, and all else is as that executor has it.
     """
-    client = getattr(executor, "_client", None)
-    if client is None:
+    dask = sys.modules.get("distributed.cfexecutor")
+    if dask is None or type(executor) is not dask.ClientExecutor:
         return executor.submit(supervise, order)
-    job = client.submit(supervise, order, **executor._kwargs)  # type: ignore[attr-defined]
+    if executor._shutdown:
+        raise RuntimeError("cannot schedule new futures after shutdown")
+    client = executor._client
+    job = client.submit(supervise, order, **executor._kwargs)
+    executor._futures.add(job)
 
     async def answer() -> Any:
         return await job
 
-    return asyncio.run_coroutine_threadsafe(answer(), client.loop.asyncio_loop)
+    def given_up(future: Future[Any]) -> None:
+        if future.cancelled() and job.status != "cancelled":
+            job.cancel()
+
+    future = asyncio.run_coroutine_threadsafe(answer(), client.loop.asyncio_loop)
+    future.add_done_callback(given_up)
+    return future
 
 
 def is_closed(executor: Executor) -> bool:
