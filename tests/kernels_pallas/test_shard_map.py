@@ -100,6 +100,7 @@ def test_interpreting_inside_it_is_refused() -> None:
 
 @pytest.mark.slow
 @pytest.mark.long
+@pytest.mark.timeout(900)
 def test_two_devices_give_what_one_gives() -> None:
     flags = "--xla_force_host_platform_device_count=2"
     made = subprocess.run(
